@@ -1,0 +1,1 @@
+"""Thin batch jobs: each parses its arguments, builds settings and calls rowvec."""

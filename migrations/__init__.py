@@ -1,0 +1,1 @@
+"""The once-only half of the schema: alembic revisions."""

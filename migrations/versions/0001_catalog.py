@@ -1,0 +1,112 @@
+"""The catalog: definitions, failures, shards, settings, and the server entry of the worker."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+_STATEMENTS = (
+    "COMMENT ON SCHEMA rowvec IS 'rowvec: a vector for every row'",
+    # A regclass follows a renamed table, and pg_dump writes it as a name.
+    """
+    CREATE TABLE rowvec.embedding (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        source regclass NOT NULL,
+        name text NOT NULL CHECK (name <> ''),
+        model text NOT NULL,
+        input text NOT NULL,
+        filter text,
+        destination text NOT NULL DEFAULT 'column' CHECK (destination IN ('column', 'table')),
+        dimensions int NOT NULL CHECK (dimensions > 0),
+        kwargs jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(kwargs) = 'object'),
+        on_truncate text NOT NULL DEFAULT 'truncate',
+        chunk jsonb,
+        metric text NOT NULL DEFAULT 'cosine' CHECK (metric IN ('cosine', 'inner_product', 'l2')),
+        version int NOT NULL DEFAULT 1,
+        paused boolean NOT NULL DEFAULT false,
+        index_name text,
+        index_kind text,
+        index_lists int,
+        probes int,
+        recall real,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        UNIQUE (source, name)
+    )
+    """,
+    "COMMENT ON TABLE rowvec.embedding IS 'One row a definition, see rowvec.create_embedding'",
+    "COMMENT ON COLUMN rowvec.embedding.input IS 'SQL expression over the row, canonical form'",
+    "COMMENT ON COLUMN rowvec.embedding.filter IS 'Which rows take part; all where NULL'",
+    "COMMENT ON COLUMN rowvec.embedding.version IS 'Raised when what is embedded changes'",
+    "COMMENT ON COLUMN rowvec.embedding.probes IS 'Measured: reaches the target recall'",
+    """
+    CREATE TABLE rowvec.failure (
+        embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
+        key jsonb NOT NULL,
+        input_hash bigint,
+        sqlstate text NOT NULL,
+        message text NOT NULL,
+        attempts int NOT NULL DEFAULT 1,
+        first_failed_at timestamptz NOT NULL DEFAULT now(),
+        last_failed_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (embedding_id, key)
+    )
+    """,
+    "COMMENT ON TABLE rowvec.failure IS 'Rows left alone until their input changes'",
+    """
+    CREATE TABLE rowvec.shard (
+        embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
+        number int NOT NULL,
+        lower text[],
+        upper text[],
+        done_at timestamptz,
+        PRIMARY KEY (embedding_id, number)
+    )
+    """,
+    "COMMENT ON TABLE rowvec.shard IS 'Key ranges (lower, upper] of the running pass of backfill'",
+    """
+    CREATE TABLE rowvec.setting (
+        name text PRIMARY KEY,
+        value jsonb NOT NULL,
+        description text NOT NULL
+    )
+    """,
+    """
+    INSERT INTO rowvec.setting (name, value, description) VALUES
+        ('worker_deadline_ms', '60000', 'longest wait for the worker, in milliseconds'),
+        ('target_recall', '0.95', 'recall that the measured number of probes must reach')
+    """,
+    "CREATE TABLE rowvec.secret (value text NOT NULL)",
+    "CREATE UNIQUE INDEX secret_is_one_row ON rowvec.secret ((true))",
+    "COMMENT ON TABLE rowvec.secret IS 'Makes the names of connections to the worker unguessable'",
+    """
+    INSERT INTO rowvec.secret (value)
+    VALUES (gen_random_uuid()::text || gen_random_uuid()::text)
+    """,
+    """
+    CREATE TABLE rowvec.sql_object (
+        path text PRIMARY KEY,
+        sha256 text NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT now()
+    )
+    """,
+    "COMMENT ON TABLE rowvec.sql_object IS 'Files of sql/ as they were last applied'",
+    # Where the worker is; `rowvec server set` changes it.
+    """
+    CREATE SERVER IF NOT EXISTS rowvec_worker FOREIGN DATA WRAPPER dblink_fdw
+    OPTIONS (host '127.0.0.1', port '5466', dbname 'rowvec')
+    """,
+    "GRANT USAGE ON FOREIGN SERVER rowvec_worker TO rowvec_caller",
+)
+
+
+def upgrade() -> None:
+    """Creates the catalog."""
+    for statement in _STATEMENTS:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """Definitions would be lost: `rowvec uninstall` asks before it does that."""
+    raise NotImplementedError("run `rowvec uninstall`")

@@ -1,0 +1,1 @@
+"""Revisions, oldest first; one file each, never edited after release."""

@@ -1,0 +1,1 @@
+"""SQL text that ships with the package: functions, views, queries."""

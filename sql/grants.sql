@@ -1,0 +1,2 @@
+-- Applied by migrate after the functions.
+SELECT 1;

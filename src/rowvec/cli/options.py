@@ -1,0 +1,47 @@
+"""Options that several commands share, each described once, in rowvec.config."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from rowvec.config import PREFIX, Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_TYPES: dict[str, click.ParamType[Any]] = {
+    "data": click.Path(path_type=Path),
+    "models": click.Path(path_type=Path, dir_okay=False),
+    "password_file": click.Path(path_type=Path, dir_okay=False),
+    "tls_cert_file": click.Path(path_type=Path, dir_okay=False),
+    "tls_key_file": click.Path(path_type=Path, dir_okay=False),
+}
+
+
+def setting(name: str, *flags: str) -> Callable[[F], F]:
+    """A click option for one field of Settings; its help names the variable and the default.
+
+    The value is None where the flag is not given, so that `Settings.build` finds the environment.
+    """
+    field = Settings.model_fields[name]
+    default = field.get_default(call_default_factory=True)
+    text = f"{field.description}  [env: {PREFIX}{name.upper()}]"
+    if default is not None:
+        text += f"  [default: {default}]"
+    option_type = _TYPES.get(name)
+    if option_type is None and field.annotation in (int, float):
+        option_type = click.INT if field.annotation is int else click.FLOAT
+    names = flags or (f"--{name.replace('_', '-')}",)
+    if field.annotation is bool:
+        return click.option(names[0], name, is_flag=True, default=None, help=text)
+    return click.option(*names, name, type=option_type, default=None, help=text)
+
+
+def json_flag(function: F) -> F:
+    """`--json`, for programs that read the result."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(
+        function
+    )

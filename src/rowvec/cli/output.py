@@ -1,0 +1,58 @@
+"""What a person sees: results to stdout, everything else to stderr, errors as one sentence."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import orjson
+from rich.console import Console
+from rich.table import Table
+
+from rowvec.errors import ConfigError, RowvecError, SchemaError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_SCHEMA = 3
+
+
+def stdout() -> Console:
+    """The console for results."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def stderr() -> Console:
+    """The console for progress and messages."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def fail(error: RowvecError) -> int:
+    """Prints the error as a sentence and its hint, and gives the exit code."""
+    console = stderr()
+    console.print(f"[bold red]error:[/] {_escape(str(error))}")
+    if error.hint:
+        console.print(f"[dim]hint:[/] {_escape(error.hint)}")
+    if isinstance(error, SchemaError):
+        return EXIT_SCHEMA
+    return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", "\\[")
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout, one line."""
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
+    sys.stdout.buffer.write(orjson.dumps(value, default=str, option=options))
+    sys.stdout.buffer.flush()
+
+
+def print_table(columns: list[str], rows: list[list[Any]], *, title: str | None = None) -> None:
+    """A table on stdout."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if v is None else _escape(str(v)) for v in row))
+    stdout().print(table)

@@ -1,0 +1,146 @@
+"""The settings of every process, read once and passed down; the one reader of the environment."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Self
+
+import platformdirs
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from rowvec.errors import ConfigError
+
+PREFIX = "ROWVEC_"
+
+# libpq reads these by itself: where one is set, an empty DSN already says where the database is.
+_LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
+
+
+def default_data_dir() -> Path:
+    """Where `rowvec up` keeps its cluster: the user's data folder, /var/lib/rowvec for root.
+
+    Root's home stays closed to the system user that Postgres runs as, hence not below it.
+    """
+    if os.geteuid() == 0:
+        return Path("/var/lib/rowvec")
+    return platformdirs.user_data_path("rowvec", appauthor=False)
+
+
+class Settings(BaseSettings):
+    """Every setting with its meaning; the flag, the variable ROWVEC_<NAME> and this are one.
+
+    Precedence: flag, environment, default. `Settings.build` turns a bad value into a ConfigError
+    that names the variable.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    dsn: str | None = Field(None, description="database, as a libpq URI or connection string")
+    data: Path = Field(
+        default_factory=default_data_dir,
+        description="folder of the embedded Postgres and its worker (`rowvec up`)",
+    )
+    worker: str | None = Field(
+        None,
+        description="worker that jobs use, as a libpq URI or connection string "
+        "(default: the server entry of the database)",
+    )
+
+    listen: str = Field(
+        "127.0.0.1:5466",
+        description="where the worker listens: HOST:PORT, or an absolute folder for a unix socket",
+    )
+    models: Path | None = Field(None, description="models.toml: which models may be loaded")
+    password_file: Path | None = Field(None, description="file with the worker's password")
+    tls_cert_file: Path | None = Field(None, description="certificate (PEM) for TLS")
+    tls_key_file: Path | None = Field(None, description="key (PEM) for TLS")
+    tls_required: bool = Field(default=False, description="refuse clients without TLS")
+
+    max_connections: int = Field(256, ge=1, description="connections the worker accepts")
+    max_requests: int = Field(1024, ge=1, description="requests admitted at once")
+    max_queue_bytes: int = Field(256 << 20, ge=1, description="bytes of text admitted at once")
+    max_request_bytes: int = Field(64 << 20, ge=1024, description="bytes of one request")
+    max_input_bytes: int = Field(8 << 20, ge=1, description="bytes of one text")
+    max_batch_tokens: int = Field(
+        2048, ge=16, description="tokens of one forward pass, padding counted"
+    )
+    cache_bytes: int = Field(64 << 20, ge=0, description="memory for vectors of repeated texts")
+    threads: int | None = Field(None, ge=1, description="threads of a forward pass (all cores)")
+    idle_timeout_seconds: float = Field(
+        900, gt=0, description="the worker closes a connection that is idle for so long"
+    )
+    shutdown_grace_seconds: float = Field(
+        10, ge=0, description="time for accepted requests to finish after SIGTERM"
+    )
+
+    commit_rows: int = Field(256, ge=1, le=100_000, description="rows a job writes a transaction")
+    worker_wait_seconds: float = Field(
+        60, ge=0, description="how long a job waits for a worker that is down"
+    )
+
+    @model_validator(mode="after")
+    def _tls_files_come_in_pairs(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_cert_file and tls_key_file are given together or not at all")
+        if self.tls_required and self.tls_cert_file is None:
+            raise ValueError("tls_required needs tls_cert_file and tls_key_file")
+        return self
+
+    @classmethod
+    def build(cls, **given: Any) -> Self:
+        """Settings from flags (None means not given), then the environment, then defaults.
+
+        Raises ConfigError with one sentence a bad value, naming the variable.
+        """
+        try:
+            return cls(**{k: v for k, v in given.items() if v is not None})
+        except ValidationError as exc:
+            raise ConfigError(
+                "; ".join(
+                    f"{PREFIX}{'_'.join(map(str, e['loc'])).upper()}: {e['msg']}"
+                    if e["loc"]
+                    else str(e["msg"]).removeprefix("Value error, ")
+                    for e in exc.errors()
+                )
+            ) from exc
+
+    def password(self) -> SecretStr:
+        """The worker's password, from `password_file`; raises ConfigError."""
+        if self.password_file is None:
+            raise ConfigError(
+                "no password file for the worker",
+                hint=f"give --password-file or set {PREFIX}PASSWORD_FILE",
+            )
+        return read_secret(self.password_file)
+
+
+def read_secret(path: Path) -> SecretStr:
+    """A secret from a file, without the newline at its end; raises ConfigError."""
+    try:
+        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"cannot read the secret in {path}: {exc}") from exc
+    if not secret:
+        raise ConfigError(f"the secret in {path} is empty")
+    return SecretStr(secret)
+
+
+def libpq_environment_is_set() -> bool:
+    """Whether a PG* variable already says where the database is."""
+    return any(name in os.environ for name in _LIBPQ_VARIABLES)
+
+
+def engine_environment(threads: int | None) -> dict[str, str]:
+    """The environment of a process that computes: models come from disk only."""
+    environment = dict(os.environ)
+    environment.update(
+        HF_HUB_OFFLINE="1",
+        TRANSFORMERS_OFFLINE="1",
+        HF_HUB_DISABLE_TELEMETRY="1",
+        TOKENIZERS_PARALLELISM="true",
+    )
+    if threads is not None:
+        environment["OMP_NUM_THREADS"] = str(threads)
+    return environment

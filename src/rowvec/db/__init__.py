@@ -1,0 +1,1 @@
+"""Everything that speaks SQL: connections, the schema, the catalog, statements over sources."""

@@ -1,0 +1,53 @@
+"""Where the database is, how to connect to it, and its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from rowvec.config import Settings, libpq_environment_is_set
+from rowvec.errors import DatabaseError
+
+# The database that `rowvec up` makes in its cluster.
+EMBEDDED_DATABASE = "rowvec"
+
+
+def embedded_dsn(settings: Settings) -> str:
+    """The URI of the database of `rowvec up`; its socket knows the system user, no password."""
+    return f"postgresql://postgres@/{EMBEDDED_DATABASE}?host={settings.data / 'run'}"
+
+
+def resolve_dsn(settings: Settings) -> str:
+    """The DSN of the setting, else libpq's own variables, else the cluster of `rowvec up`.
+
+    An empty string leaves everything to libpq (PG* variables, service files, its defaults).
+    """
+    if settings.dsn:
+        return settings.dsn
+    if not libpq_environment_is_set() and (settings.data / "postgres" / "PG_VERSION").exists():
+        return embedded_dsn(settings)
+    return ""
+
+
+@contextmanager
+def database_errors() -> Iterator[None]:
+    """Turns psycopg's errors into DatabaseError with their SQLSTATE, message and hint."""
+    try:
+        yield
+    except psycopg.Error as exc:
+        raise translate(exc) from exc
+
+
+def translate(exc: psycopg.Error) -> DatabaseError:
+    """Psycopg's error as ours: one line, the hint or detail of Postgres, its SQLSTATE."""
+    message = exc.diag.message_primary or " ".join(str(exc).split()) or type(exc).__name__
+    hint = exc.diag.message_hint or exc.diag.message_detail
+    return DatabaseError(message, hint=hint, code=exc.sqlstate)
+
+
+def connect(dsn: str, *, application_name: str = "rowvec") -> psycopg.Connection:
+    """An autocommit connection; raises DatabaseError that says what libpq said."""
+    with database_errors():
+        return psycopg.connect(dsn, autocommit=True, application_name=application_name)

@@ -1,0 +1,240 @@
+"""Brings a database to what this release needs: prerequisites, revisions, functions.
+
+`migrate` may run twice at once and any number of times; a run with nothing to do changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from psycopg import sql
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from rowvec.db.connection import connect, database_errors
+from rowvec.db.queries import query, sql_file, sql_files
+from rowvec.errors import DatabaseError, SchemaError
+
+_LOCK = "rowvec.migrate"
+_LOCK_POLL_SECONDS = 0.1
+
+# The first major whose parallel workers can run a subtransaction of PL/pgSQL.
+_PARALLEL_SUBTRANSACTIONS = 170000
+
+
+@dataclass
+class Migration:
+    """What `migrate` did: revisions before and after, and the files it applied."""
+
+    before: str | None
+    after: str
+    applied: list[str] = field(default_factory=list)
+    bootstrapped: bool = False
+
+
+def bootstrap_sql(owner: str) -> str:
+    """The script that a superuser runs once so that `owner` can run `migrate`."""
+    with database_errors():
+        name, literal = sql.Identifier(owner).as_string(), sql.Literal(owner).as_string()
+    # Inside the DO block the name stands within a string: its quotes are doubled there.
+    lines = sql_file("bootstrap.sql").replace("@owner_literal@", literal).splitlines()
+    quoted = [
+        line.replace("@owner@", name.replace("'", "''") if "EXECUTE" in line else name)
+        for line in lines
+    ]
+    return "\n".join(quoted) + "\n"
+
+
+def migrate(dsn: str, *, search_path: bool = False) -> Migration:
+    """Brings the database to this release's revision and functions.
+
+    `search_path` also puts the schema on the database's search_path. Raises DatabaseError that
+    names what a superuser has to do first, SchemaError if the database is newer than the release.
+    """
+    with connect(dsn, application_name="rowvec migrate") as conn, database_errors(), _lock(conn):
+        bootstrapped = _ensure_prerequisites(conn)
+        schemas = _extension_schemas(conn)
+        before = revision(conn)
+        _upgrade(dsn)
+        after = revision(conn)
+        assert after is not None
+        applied = _apply_files(conn, schemas)
+        if search_path:
+            _set_search_path(conn)
+        return Migration(before, after, applied, bootstrapped)
+
+
+def revision(conn: psycopg.Connection) -> str | None:
+    """The revision the database is at, None where rowvec is not installed."""
+    row = conn.execute("SELECT to_regclass('rowvec.alembic_version') IS NOT NULL").fetchone()
+    if row is None or not row[0]:
+        return None
+    found = conn.execute("SELECT version_num FROM rowvec.alembic_version").fetchone()
+    return None if found is None else str(found[0])
+
+
+def head() -> str:
+    """The revision that this release needs."""
+    needed = ScriptDirectory.from_config(_alembic_config()).get_current_head()
+    assert needed is not None
+    return needed
+
+
+def require_head(conn: psycopg.Connection) -> None:
+    """Raises SchemaError unless the database is at this release's revision."""
+    needed, there = head(), revision(conn)
+    if there is None:
+        raise SchemaError("rowvec is not installed in this database", hint="run `rowvec migrate`")
+    if there != needed:
+        raise SchemaError(
+            f"revision {needed} is needed, the database has {there}",
+            hint="run `rowvec migrate`" if there < needed else "upgrade rowvec here",
+        )
+
+
+def render(text: str, schemas: dict[str, str], server_version: int) -> str:
+    """A file of sql/ for one database: extension schemas put in, marks that it can keep."""
+    for extension, schema in schemas.items():
+        text = text.replace(f"@extschema:{extension}@", schema)
+    if server_version < _PARALLEL_SUBTRANSACTIONS:
+        text = text.replace("PARALLEL RESTRICTED", "PARALLEL UNSAFE")
+    return text
+
+
+@contextmanager
+def _lock(conn: psycopg.Connection) -> Iterator[None]:
+    """One migration at a time.
+
+    Polled: a session that blocks in pg_advisory_lock holds a snapshot, on which a CREATE INDEX
+    CONCURRENTLY of the holder would wait for ever.
+    """
+    key = {"name": _LOCK}
+    while True:
+        row = conn.execute(
+            "SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0))", key
+        ).fetchone()
+        if row is not None and row[0]:
+            break
+        time.sleep(_LOCK_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            conn.execute("SELECT pg_advisory_unlock(hashtextextended(%(name)s, 0))", key)
+
+
+def _ensure_prerequisites(conn: psycopg.Connection) -> bool:
+    """Runs the bootstrap script where something is missing and we may; True if it ran."""
+    missing = _missing(conn)
+    if not missing:
+        return False
+    owner = conn.info.user
+    try:
+        with conn.transaction():
+            conn.execute(bootstrap_sql(owner))
+    except psycopg.errors.InsufficientPrivilege as exc:
+        raise DatabaseError(
+            f"a superuser has to prepare this database first: missing {', '.join(missing)}",
+            hint=f"let one run the output of `rowvec migrate --bootstrap-sql --owner {owner}`",
+            code=exc.sqlstate,
+        ) from exc
+    except psycopg.errors.FeatureNotSupported as exc:
+        raise DatabaseError(
+            f"this server lacks an extension that rowvec needs: {exc.diag.message_primary}",
+            hint="install pgvector and postgresql-contrib on the database server",
+            code=exc.sqlstate,
+        ) from exc
+    return True
+
+
+def _missing(conn: psycopg.Connection) -> list[str]:
+    return [str(row[0]) for row in conn.execute(query("missing_prerequisites"))]
+
+
+def _extension_schemas(conn: psycopg.Connection) -> dict[str, str]:
+    """Extension -> its schema, quoted; refuses a dblink that everybody could call."""
+    schemas = {}
+    for name, schema, is_public in conn.execute(query("extension_schemas")):
+        if name == "dblink" and is_public:
+            raise DatabaseError(
+                f"dblink is installed in schema {schema}, where every user may connect anywhere",
+                hint="a superuser moves it: CREATE SCHEMA IF NOT EXISTS rowvec_dblink; "
+                "ALTER EXTENSION dblink SET SCHEMA rowvec_dblink",
+            )
+        schemas[str(name)] = str(schema)
+    return schemas
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(resources.files("rowvec.migrations")))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _upgrade(dsn: str) -> None:
+    """Alembic to head over psycopg, whatever form the DSN has."""
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(dsn, application_name="rowvec migrate"),
+        poolclass=NullPool,
+    )
+    config = _alembic_config()
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as exc:
+            raise SchemaError(
+                f"the database is at a revision that this release does not know: {exc}",
+                hint="upgrade rowvec here",
+            ) from exc
+
+
+def _apply_files(conn: psycopg.Connection, schemas: dict[str, str]) -> list[str]:
+    """Applies the functions and views whose text changed, and the grants, all or nothing."""
+    version = conn.info.server_version
+    files = {
+        path: render(text, schemas, version)
+        for path, text in {
+            **sql_files("functions"),
+            **sql_files("views"),
+            "grants.sql": sql_file("grants.sql"),
+        }.items()
+    }
+    hashes = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
+    known = {str(p): str(h) for p, h in conn.execute("SELECT path, sha256 FROM rowvec.sql_object")}
+    changed = [path for path in files if known.get(path) != hashes[path]]
+    if not changed:
+        return []
+    if "grants.sql" not in changed:
+        changed.append("grants.sql")
+    with conn.transaction():
+        # Once unchecked, so that the order of the files does not matter, then checked: one bad
+        # body refuses the whole set.
+        for checked in ("off", "on"):
+            conn.execute("SELECT set_config('check_function_bodies', %s, true)", (checked,))
+            for path in changed:
+                conn.execute(files[path])
+        for path in changed:
+            parameters = {"path": path, "sha256": hashes[path]}
+            conn.execute(query("record_sql_object"), parameters)
+    return changed
+
+
+def _set_search_path(conn: psycopg.Connection) -> None:
+    """Puts rowvec last on the database's search_path; sessions from now on see it."""
+    name = sql.Identifier(conn.info.dbname)
+    conn.execute(
+        sql.SQL('ALTER DATABASE {} SET search_path = "$user", public, rowvec').format(name)
+    )

@@ -1,0 +1,199 @@
+"""Every error that rowvec raises on purpose, and the SQLSTATE each travels under.
+
+The tree (an indented class derives from the one above it)::
+
+    RowvecError              58000  something in rowvec failed
+      ConfigError            F0000  a setting, a file or models.toml is wrong
+        ModelError           F0000  a listed model cannot be loaded
+      SchemaError            55000  the database is not at the revision that this release needs
+      DatabaseError          58000  Postgres refused; carries the SQLSTATE that Postgres gave
+      ProtocolError          08P01  bytes that are not the protocol
+      AuthenticationError    28P01  wrong user or password
+      InvalidRequest         22023  a request that no retry will mend
+        InvalidText          22021  a text that no encoding can carry (lone surrogate, U+0000)
+        InputTooLong         22001  a text longer than the model reads, where that is an error
+        RequestTooLarge      54000  beyond the worker's limit of bytes
+        NotAllowed           42501  a model that the administrator's list does not have
+        NotSupported         0A000  a part of the protocol or a feature that is not there
+        NonFiniteEmbedding   22003  the model answered NaN or infinity
+        DimensionMismatch    22000  the model and the column differ in dimensions
+      Overloaded             53400  the queue is full; try again later
+      DeadlineExceeded       57000  not done within the request's deadline
+      Cancelled              57014  the client asked to stop
+      ShuttingDown           57P01  the worker is stopping
+      BackendFailed          58000  the engine died while it computed
+      WorkerUnreachable      08001  no worker answers at the address
+
+SQLSTATEs are PostgreSQL's own (Appendix A of its manual); none is invented.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class RowvecError(Exception):
+    """Base of all errors raised on purpose.
+
+    `str(error)` is one sentence that says what is wrong; `hint`, where there is one, says what to
+    do. Neither ever holds a text that a user wanted embedded.
+    """
+
+    sqlstate: ClassVar[str] = "58000"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(RowvecError):
+    """A setting, a file or models.toml is wrong."""
+
+    sqlstate = "F0000"
+
+
+class ModelError(ConfigError):
+    """A listed model cannot be loaded."""
+
+
+class SchemaError(RowvecError):
+    """The database is not at the revision that this release needs."""
+
+    sqlstate = "55000"
+
+
+class DatabaseError(RowvecError):
+    """Postgres refused. `code` is the SQLSTATE that Postgres gave, where there was one."""
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class ProtocolError(RowvecError):
+    """Bytes that are not the protocol."""
+
+    sqlstate = "08P01"
+
+
+class AuthenticationError(RowvecError):
+    """Wrong user or password; which of the two is not said."""
+
+    sqlstate = "28P01"
+
+
+class InvalidRequest(RowvecError):
+    """A request that no retry will mend."""
+
+    sqlstate = "22023"
+
+
+class InvalidText(InvalidRequest):
+    """A text that no encoding can carry."""
+
+    sqlstate = "22021"
+
+
+class InputTooLong(InvalidRequest):
+    """A text longer than the model reads, where the caller asked for an error."""
+
+    sqlstate = "22001"
+
+
+class RequestTooLarge(InvalidRequest):
+    """More bytes than the worker takes."""
+
+    sqlstate = "54000"
+
+
+class NotAllowed(InvalidRequest):
+    """A model that the administrator's list does not have."""
+
+    sqlstate = "42501"
+
+
+class NotSupported(InvalidRequest):
+    """A part of the protocol, or a feature, that is not there."""
+
+    sqlstate = "0A000"
+
+
+class NonFiniteEmbedding(InvalidRequest):
+    """The model answered NaN or infinity for an input."""
+
+    sqlstate = "22003"
+
+
+class DimensionMismatch(InvalidRequest):
+    """The model and the column differ in dimensions."""
+
+    sqlstate = "22000"
+
+
+class Overloaded(RowvecError):
+    """The queue is full."""
+
+    sqlstate = "53400"
+    retryable = True
+
+
+class DeadlineExceeded(RowvecError):
+    """Not done within the request's deadline."""
+
+    # Not 57014: PL/pgSQL's WHEN OTHERS does not catch a cancel.
+    sqlstate = "57000"
+    retryable = True
+
+
+class Cancelled(RowvecError):
+    """The client asked to stop."""
+
+    sqlstate = "57014"
+
+
+class ShuttingDown(RowvecError):
+    """The worker is stopping."""
+
+    sqlstate = "57P01"
+    retryable = True
+
+
+class BackendFailed(RowvecError):
+    """The engine died while it computed."""
+
+    retryable = True
+
+
+class WorkerUnreachable(RowvecError):
+    """No worker answers at the address."""
+
+    sqlstate = "08001"
+    retryable = True
+
+
+def subclasses(root: type[RowvecError] = RowvecError) -> list[type[RowvecError]]:
+    """`root` and everything below it, parents first."""
+    return [root, *(c for child in root.__subclasses__() for c in subclasses(child))]
+
+
+# A SQLSTATE that two classes share (F0000, 58000) means the more general one, as it comes first.
+_BY_SQLSTATE: dict[str, type[RowvecError]] = {}
+for _class in subclasses():
+    _BY_SQLSTATE.setdefault(_class.sqlstate, _class)
+
+
+def from_sqlstate(sqlstate: str, message: str, hint: str | None = None) -> RowvecError:
+    """The error that a SQLSTATE stands for; an unknown one becomes a plain RowvecError.
+
+    Classes 08 (connection), 53 (resources), 57 (intervention) and 58 (system) that we do not use
+    ourselves are told apart, so that a job knows what to retry.
+    """
+    found = _BY_SQLSTATE.get(sqlstate)
+    if found is None:
+        by_class = {"08": WorkerUnreachable, "53": Overloaded, "57": ShuttingDown}
+        family: dict[str, type[RowvecError]] = {**by_class, "22": InvalidRequest}
+        found = family.get(sqlstate[:2], RowvecError)
+    if found is RowvecError and sqlstate.startswith("58"):
+        found = BackendFailed
+    return found(message, hint=hint)
