@@ -230,6 +230,12 @@ def empty_database(create_database: Callable[..., Database]) -> Database:
 
 
 @pytest.fixture
+def migrated_database(create_database: Callable[..., Database], _template: str) -> Database:
+    """A migrated database whose worker is nowhere."""
+    return create_database(_template)
+
+
+@pytest.fixture
 def database(create_database: Callable[..., Database], _template: str, worker: Worker) -> Database:
     """A migrated database whose server entry is the shared worker."""
     database = create_database(_template)

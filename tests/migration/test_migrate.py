@@ -33,8 +33,8 @@ def test_three_at_once_do_the_work_once(empty_database: Any) -> None:
     assert sorted(bool(run.applied) for run in runs) == [False, False, True]
 
 
-def test_functions_in_the_database_are_the_files(database: Any) -> None:
-    with database.connect() as connection:
+def test_functions_in_the_database_are_the_files(migrated_database: Any) -> None:
+    with migrated_database.connect() as connection:
         recorded = dict(connection.execute("SELECT path, sha256 FROM rowvec.sql_object").fetchall())
         schemas = schema._extension_schemas(connection)
         version = connection.info.server_version
@@ -45,8 +45,8 @@ def test_functions_in_the_database_are_the_files(database: Any) -> None:
     }
 
 
-def test_no_placeholder_is_left(database: Any) -> None:
-    with database.connect() as connection:
+def test_no_placeholder_is_left(migrated_database: Any) -> None:
+    with migrated_database.connect() as connection:
         left = connection.execute(
             "SELECT proname FROM pg_proc WHERE pronamespace = 'rowvec'::regnamespace "
             "AND prosrc LIKE '%@extschema%'"
@@ -103,13 +103,13 @@ def test_a_dblink_that_everybody_may_call_is_refused(empty_database: Any) -> Non
     assert schema.migrate(empty_database.dsn).after == schema.head()
 
 
-def test_a_newer_database_is_refused(database: Any) -> None:
-    with database.connect() as connection:
+def test_a_newer_database_is_refused(migrated_database: Any) -> None:
+    with migrated_database.connect() as connection:
         connection.execute("UPDATE rowvec.alembic_version SET version_num = '9999'")
         with pytest.raises(SchemaError, match="9999"):
             schema.require_head(connection)
     with pytest.raises(SchemaError, match="does not know"):
-        schema.migrate(database.dsn)
+        schema.migrate(migrated_database.dsn)
 
 
 def test_a_database_without_rowvec_says_so(empty_database: Any) -> None:
@@ -120,11 +120,11 @@ def test_a_database_without_rowvec_says_so(empty_database: Any) -> None:
         schema.require_head(connection)
 
 
-def test_search_path_is_opt_in(database: Any) -> None:
-    with database.connect() as connection, pytest.raises(psycopg.errors.UndefinedFunction):
+def test_search_path_is_opt_in(migrated_database: Any) -> None:
+    with migrated_database.connect() as connection, pytest.raises(psycopg.errors.UndefinedFunction):
         connection.execute("SELECT count_tokens('stand-in', 'x')")
-    schema.migrate(database.dsn, search_path=True)
-    with database.connect() as connection:
+    schema.migrate(migrated_database.dsn, search_path=True)
+    with migrated_database.connect() as connection:
         assert connection.execute("SHOW search_path").fetchone() == ('"$user", public, rowvec',)
 
 
