@@ -30,9 +30,9 @@ test-slow: install ## run the tests that need minutes
 lint: install ## ruff, mypy --strict, import-linter, pgspot
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src jobs migrations/env.py
+	$(BIN)/mypy src jobs scripts bench migrations/env.py
 	$(BIN)/lint-imports
-	$(BIN)/python -m rowvec.db.lint
+	$(BIN)/python scripts/lint_sql.py
 
 format: install ## let ruff format the code
 	$(BIN)/ruff check --fix .
