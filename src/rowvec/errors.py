@@ -7,9 +7,13 @@ The tree (an indented class derives from the one above it)::
         ModelError           F0000  a listed model cannot be loaded
       SchemaError            55000  the database is not at the revision that this release needs
       DatabaseError          58000  Postgres refused; carries the SQLSTATE that Postgres gave
+        DatabaseUnavailable  58000  Postgres is away, full or a standby: again later may do
+        DatabaseConflict     58000  other transactions were in the way: at once again may do
+        DefinitionChanged    58000  an embedding is not what a job began with
       ProtocolError          08P01  bytes that are not the protocol
       AuthenticationError    28P01  wrong user or password
       InvalidRequest         22023  a request that no retry will mend
+        NotARequest          42601  a query that is not one of the worker's requests
         InvalidText          22021  a text that no encoding can carry (lone surrogate, U+0000)
         InputTooLong         22001  a text longer than the model reads, where that is an error
         RequestTooLarge      54000  beyond the worker's limit of bytes
@@ -18,6 +22,7 @@ The tree (an indented class derives from the one above it)::
         NonFiniteEmbedding   22003  the model answered NaN or infinity
         DimensionMismatch    22000  the model and the column differ in dimensions
       Overloaded             53400  the queue is full; try again later
+        TooManyConnections   53300  as many clients as the worker takes
       DeadlineExceeded       57000  not done within the request's deadline
       Cancelled              57014  the client asked to stop
       ShuttingDown           57P01  the worker is stopping
@@ -71,6 +76,22 @@ class DatabaseError(RowvecError):
         self.code = code
 
 
+class DatabaseUnavailable(DatabaseError):
+    """Postgres is away, out of some resource, or a standby; another attempt later may do."""
+
+    retryable = True
+
+
+class DatabaseConflict(DatabaseError):
+    """A deadlock, a serialization failure or a lock that others hold; nothing was written."""
+
+    retryable = True
+
+
+class DefinitionChanged(DatabaseError):
+    """An embedding was changed or dropped while a job worked on it."""
+
+
 class ProtocolError(RowvecError):
     """Bytes that are not the protocol."""
 
@@ -87,6 +108,12 @@ class InvalidRequest(RowvecError):
     """A request that no retry will mend."""
 
     sqlstate = "22023"
+
+
+class NotARequest(InvalidRequest):
+    """A query that is not one of the worker's requests."""
+
+    sqlstate = "42601"
 
 
 class InvalidText(InvalidRequest):
@@ -136,6 +163,12 @@ class Overloaded(RowvecError):
 
     sqlstate = "53400"
     retryable = True
+
+
+class TooManyConnections(Overloaded):
+    """As many clients as the worker takes are connected."""
+
+    sqlstate = "53300"
 
 
 class DeadlineExceeded(RowvecError):

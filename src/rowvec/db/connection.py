@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import psycopg
 
 from rowvec.config import Settings, libpq_environment_is_set
-from rowvec.errors import DatabaseError
+from rowvec.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
+
+# serialization_failure, deadlock_detected, lock_not_available
+_CONFLICTS = frozenset({"40001", "40P01", "55P03"})
+# Classes of connections, resources and shutdown, and read_only_sql_transaction (a standby).
+_UNAVAILABLE = ("08", "53", "57P", "25006")
 
 # The database that `rowvec up` makes in its cluster.
 EMBEDDED_DATABASE = "rowvec"
@@ -16,7 +22,7 @@ EMBEDDED_DATABASE = "rowvec"
 
 def embedded_dsn(settings: Settings) -> str:
     """The URI of the database of `rowvec up`; its socket knows the system user, no password."""
-    return f"postgresql://postgres@/{EMBEDDED_DATABASE}?host={settings.data / 'run'}"
+    return f"postgresql://postgres@/{EMBEDDED_DATABASE}?host={quote(str(settings.data / 'run'))}"
 
 
 def resolve_dsn(settings: Settings) -> str:
@@ -26,7 +32,7 @@ def resolve_dsn(settings: Settings) -> str:
     """
     if settings.dsn:
         return settings.dsn
-    if not libpq_environment_is_set() and (settings.data / "postgres" / "PG_VERSION").exists():
+    if not libpq_environment_is_set() and (settings.data / "postgres").is_dir():
         return embedded_dsn(settings)
     return ""
 
@@ -44,7 +50,17 @@ def translate(exc: psycopg.Error) -> DatabaseError:
     """Psycopg's error as ours: one line, the hint or detail of Postgres, its SQLSTATE."""
     message = exc.diag.message_primary or " ".join(str(exc).split()) or type(exc).__name__
     hint = exc.diag.message_hint or exc.diag.message_detail
-    return DatabaseError(message, hint=hint, code=exc.sqlstate)
+    return _class_of(exc)(message, hint=hint, code=exc.sqlstate)
+
+
+def _class_of(exc: psycopg.Error) -> type[DatabaseError]:
+    if exc.sqlstate in _CONFLICTS:
+        return DatabaseConflict
+    if exc.sqlstate is not None:
+        return DatabaseUnavailable if exc.sqlstate.startswith(_UNAVAILABLE) else DatabaseError
+    # libpq gives no SQLSTATE where the line broke or nobody answered.
+    lost = isinstance(exc, psycopg.OperationalError)
+    return DatabaseUnavailable if lost else DatabaseError
 
 
 def connect(dsn: str, *, application_name: str = "rowvec") -> psycopg.Connection:

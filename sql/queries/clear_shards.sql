@@ -1,0 +1,2 @@
+-- The pass is over.
+DELETE FROM rowvec.shard WHERE embedding_id = %(id)s;

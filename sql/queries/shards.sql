@@ -1,0 +1,8 @@
+-- The shards of the running pass that are not done, and where the cutting of the last one ended.
+SELECT number, lower, upper, done_at IS NOT NULL AS done
+FROM rowvec.shard
+WHERE embedding_id = %(id)s
+  AND (done_at IS NULL OR number = (
+      SELECT max(number) FROM rowvec.shard WHERE embedding_id = %(id)s
+  ))
+ORDER BY number;

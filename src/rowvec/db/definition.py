@@ -1,0 +1,58 @@
+"""The definition of an embedding column as a job reads it, with its source's names and key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from rowvec.db.queries import query
+from rowvec.db.session import Session
+
+
+@dataclass(frozen=True)
+class KeyColumn:
+    """One column of the source's primary key; `type` is SQL, as Postgres prints it."""
+
+    name: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Definition:
+    """One row of rowvec.embedding and what belongs to it in Postgres's catalog.
+
+    `input`, `filter` and `pending` are SQL over the columns of the source.
+    """
+
+    id: int
+    schema: str
+    table: str
+    is_partitioned: bool
+    name: str
+    model: str
+    input: str
+    filter: str | None
+    dimensions: int
+    kwargs: dict[str, Any]
+    on_truncate: str
+    metric: str
+    version: int
+    pending: str
+    key: tuple[KeyColumn, ...]
+
+    @property
+    def label(self) -> str:
+        """How messages call the column: source and name."""
+        return f"{self.table}.{self.name}"
+
+    @classmethod
+    async def read(cls, session: Session, source: str, embedding: str | None) -> Self:
+        """The definition of `source`, a table's name as written in SQL.
+
+        Raises DatabaseError: no such table, no embedding or several of them, no primary key.
+        """
+        (found,) = await session.dicts(
+            query("definition"), {"source": source, "embedding": embedding}
+        )
+        key = await session.dicts(query("key_columns"), {"source": source})
+        return cls(**found, key=tuple(KeyColumn(**column) for column in key))

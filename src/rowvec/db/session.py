@@ -1,0 +1,119 @@
+"""One autocommit connection of a job: its settings, its vectors, its errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, LiteralString
+
+import psycopg
+from pgvector.psycopg.vector import register_vector_info
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types import TypeInfo
+
+from rowvec.db.connection import database_errors
+from rowvec.db.queries import query
+from rowvec.errors import SchemaError
+
+Statement = LiteralString | sql.SQL | sql.Composed
+
+# Keys travel as text, in shards even from one process to another: each must print them alike.
+_SETTINGS = (
+    "SET datestyle = 'ISO, YMD'; SET timezone = 'UTC'; SET intervalstyle = 'postgres';"
+    "SET extra_float_digits = 1; SET bytea_output = 'hex';"
+    # The guard re-checks a row that changed while we waited for it; a snapshot would refuse it.
+    "SET default_transaction_isolation = 'read committed'"
+)
+
+
+class Session:
+    """Statements on one connection; every error of psycopg leaves as a DatabaseError."""
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self.connection = connection
+
+    async def run(self, statement: Statement, parameters: Any = ()) -> int:
+        """Executes and gives the number of rows it touched."""
+        with database_errors():
+            return (await self.connection.execute(statement, parameters)).rowcount
+
+    async def run_many(self, statement: Statement, parameters: Sequence[Any]) -> int:
+        """Executes once for each, pipelined, and gives the number of rows they touched."""
+        if not parameters:
+            return 0
+        with database_errors():
+            async with self.connection.cursor() as cursor:
+                await cursor.executemany(statement, parameters)
+                return cursor.rowcount
+
+    async def all(self, statement: Statement, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        """All rows."""
+        with database_errors():
+            return await (await self.connection.execute(statement, parameters)).fetchall()
+
+    async def dicts(self, statement: Statement, parameters: Any = ()) -> list[dict[str, Any]]:
+        """All rows, by the names of their columns."""
+        with database_errors():
+            async with self.connection.cursor(row_factory=dict_row) as cursor:
+                await cursor.execute(statement, parameters)
+                return await cursor.fetchall()
+
+    async def first(self, statement: Statement, parameters: Any = ()) -> tuple[Any, ...] | None:
+        """The first row, or None."""
+        found = await self.all(statement, parameters)
+        return found[0] if found else None
+
+    async def value(self, statement: Statement, parameters: Any = ()) -> Any:
+        """The first column of the only row."""
+        return (await self.all(statement, parameters))[0][0]
+
+    @contextmanager
+    def notices(self) -> Iterator[list[str]]:
+        """Collects what Postgres says beside its answers while the block runs."""
+        said: list[str] = []
+
+        def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
+            said.append(diagnostic.message_primary or "")
+
+        self.connection.add_notice_handler(hear)
+        try:
+            yield said
+        finally:
+            self.connection.remove_notice_handler(hear)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """A transaction around the block; errors at COMMIT are ours too."""
+        with database_errors():
+            async with self.connection.transaction():
+                yield
+
+
+@asynccontextmanager
+async def open_session(dsn: str, application_name: str) -> AsyncIterator[Session]:
+    """A session that is closed with the block.
+
+    Raises DatabaseError where Postgres cannot be reached, SchemaError where pgvector is missing.
+    """
+    with database_errors():
+        connection = await psycopg.AsyncConnection.connect(
+            dsn, autocommit=True, application_name=application_name
+        )
+    async with connection:
+        session = Session(connection)
+        await session.run(_SETTINGS, None)
+        await _know_vectors(session)
+        yield session
+
+
+async def _know_vectors(session: Session) -> None:
+    extensions = await session.dicts(query("extension_schemas"), None)
+    schema = next((e["schema"] for e in extensions if e["extname"] == "vector"), None)
+    if schema is None:
+        raise SchemaError(
+            "the extension vector is not in this database", hint="run `rowvec migrate`"
+        )
+    with database_errors():
+        info = await TypeInfo.fetch(session.connection, f"{schema}.vector")
+        register_vector_info(session.connection, info)

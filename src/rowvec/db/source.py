@@ -1,0 +1,179 @@
+"""The statements of a backfill over one source: names and key types vary, hence composed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from numpy import float32
+from numpy.typing import NDArray
+from psycopg import sql
+from psycopg.types.numeric import Int8
+
+from rowvec.db.compose import comma, expression, identifier
+from rowvec.db.definition import Definition
+from rowvec.db.session import Session
+
+# A key as text, one element a column, in key order.
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A pending row as it was read. `failed` says that this very input was set aside before."""
+
+    key: Key
+    json_key: str
+    input: str | None
+    input_hash: int | None
+    failed: bool
+
+
+@dataclass(frozen=True)
+class Range:
+    """Keys beyond `lower` up to and with `upper`; None is open."""
+
+    lower: Key | None = None
+    upper: Key | None = None
+
+
+class Source:
+    """Reads and writes the rows of one definition."""
+
+    def __init__(self, definition: Definition) -> None:
+        self.definition = definition
+        self._table = identifier(definition.schema, definition.table)
+        self._columns = [identifier(column.name) for column in definition.key]
+        self._pending = expression(definition.pending)
+        self._hash = sql.SQL("hashtextextended(({}), 0)").format(expression(definition.input))
+
+    async def read(self, session: Session, within: Range, limit: int) -> list[Row]:
+        """The next pending rows in key order, those that failed before among them."""
+        where, parameters = self._within(within)
+        statement = sql.SQL(
+            "SELECT r.k, r.j::text, r.i, r.h, EXISTS ("
+            " SELECT FROM rowvec.failure AS f"
+            " WHERE f.embedding_id = %s AND f.key = r.j AND f.input_hash = r.h)"
+            " FROM (SELECT ARRAY[{as_text}] AS k, {json_key} AS j, ({input})::text AS i,"
+            " {hash} AS h FROM {table} WHERE ({pending}) {where} ORDER BY {key} LIMIT %s) AS r"
+        ).format(
+            as_text=self._key_as_text,
+            json_key=self._json_key,
+            input=expression(self.definition.input),
+            hash=self._hash,
+            table=self._table,
+            pending=self._pending,
+            where=where,
+            key=comma([*self._columns]),
+        )
+        found = await session.all(statement, (self.definition.id, *parameters, limit))
+        return [Row(tuple(k), j, i, h, failed) for k, j, i, h, failed in found]
+
+    async def key_after(self, session: Session, lower: Key | None, rows: int) -> Key | None:
+        """The key of the pending row that is `rows` rows beyond `lower`; None where fewer are."""
+        where, parameters = self._within(Range(lower))
+        statement = sql.SQL(
+            "SELECT ARRAY[{as_text}] FROM {table} WHERE ({pending}) {where}"
+            " ORDER BY {key} OFFSET %s LIMIT 1"
+        ).format(
+            as_text=self._key_as_text,
+            table=self._table,
+            pending=self._pending,
+            where=where,
+            key=comma([*self._columns]),
+        )
+        found = await session.first(statement, (*parameters, rows - 1))
+        return None if found is None else tuple(found[0])
+
+    async def count_pending(self, session: Session, limit: int | None = None) -> int:
+        """How many rows are pending and were not set aside; at most `limit`."""
+        statement = sql.SQL(
+            "SELECT count(*) FROM (SELECT FROM ("
+            " SELECT {json_key} AS j, {hash} AS h FROM {table} WHERE ({pending})) AS r"
+            " WHERE NOT EXISTS (SELECT FROM rowvec.failure AS f"
+            " WHERE f.embedding_id = %s AND f.key = r.j AND f.input_hash = r.h) LIMIT %s) AS n"
+        ).format(json_key=self._json_key, hash=self._hash, table=self._table, pending=self._pending)
+        counted: int = await session.value(statement, (self.definition.id, limit))
+        return counted
+
+    async def fill(self, session: Session, filled: Sequence[tuple[Row, NDArray[float32]]]) -> int:
+        """Writes vectors where the input is still the one that was read, and tells how many."""
+        return await session.run_many(
+            self._fill,
+            [(vector, Int8(row.input_hash or 0), *row.key, Int8(row.input_hash or 0))
+             for row, vector in filled],
+        )  # fmt: skip
+
+    async def clear(self, session: Session, rows: Sequence[Row]) -> int:
+        """Takes the vector from rows whose input has become NULL, and tells how many."""
+        return await session.run_many(self._clear, [row.key for row in rows])
+
+    async def vacuum(self, session: Session) -> list[str]:
+        """Removes dead rows and refreshes statistics; gives what Postgres had to warn of."""
+        with session.notices() as warnings:
+            await session.run(sql.SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(self._table))
+        return warnings
+
+    @cached_property
+    def _fill(self) -> sql.Composed:
+        return sql.SQL(
+            "UPDATE {table} SET {vector} = %s, {of} = %s"
+            " WHERE {match} AND ({pending}) AND {hash} = %s"
+        ).format(hash=self._hash, **self._written)
+
+    @cached_property
+    def _clear(self) -> sql.Composed:
+        return sql.SQL(
+            "UPDATE {table} SET {vector} = NULL, {of} = NULL"
+            " WHERE {match} AND ({pending}) AND {hash} IS NULL"
+        ).format(hash=self._hash, **self._written)
+
+    @cached_property
+    def _written(self) -> dict[str, sql.Composable]:
+        name = self.definition.name
+        return {
+            "table": self._table,
+            "vector": identifier(name),
+            "of": identifier(f"{name}_of"),
+            "match": sql.SQL("({}) = ({})").format(comma([*self._columns]), self._key_parameters),
+            "pending": self._pending,
+        }
+
+    def _within(self, within: Range) -> tuple[sql.Composable, list[Any]]:
+        """The condition on the key with its parameters; rows compare as the index sorts them."""
+        parts: list[sql.Composable] = []
+        parameters: list[Any] = []
+        for operator, bound in ((">", within.lower), ("<=", within.upper)):
+            if bound is not None:
+                parts.append(
+                    sql.SQL(f"AND ({{}}) {operator} ({{}})").format(  # one of two literals
+                        comma([*self._columns]), self._key_parameters
+                    )
+                )
+                parameters += bound
+        return sql.SQL(" ").join(parts), parameters
+
+    @property
+    def _key_parameters(self) -> sql.Composed:
+        return comma(
+            [sql.SQL("%s::{}").format(expression(column.type)) for column in self.definition.key]
+        )
+
+    @property
+    def _key_as_text(self) -> sql.Composed:
+        return comma([sql.SQL("{}::text").format(column) for column in self._columns])
+
+    @property
+    def _json_key(self) -> sql.Composed:
+        """The key as it stands everywhere in rowvec: bare for one column, else an object."""
+        if len(self._columns) == 1:
+            return sql.SQL("to_jsonb({})").format(self._columns[0])
+        pairs = [
+            sql.SQL("{}, {}").format(
+                sql.Literal(column.name.replace("%", "%%")), identifier(column.name)
+            )
+            for column in self.definition.key
+        ]
+        return sql.SQL("jsonb_build_object({})").format(comma([*pairs]))

@@ -1,0 +1,47 @@
+"""Where the jobs find the worker: the setting, else the server entry of the database."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
+
+from rowvec.config import Settings
+from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.queries import query
+from rowvec.errors import ConfigError
+
+_HINT = "say where the worker is with --worker or ROWVEC_WORKER"
+
+
+def worker_conninfo(settings: Settings) -> str:
+    """The conninfo of the worker, its password included.
+
+    Raises ConfigError where neither the setting nor the database tells it to this user,
+    DatabaseError where the database cannot be asked.
+    """
+    if settings.worker:
+        return settings.worker
+    with connect(resolve_dsn(settings)) as connection:
+        server, mapping = _read(connection)
+    if server is None:
+        raise ConfigError("the database has no server entry for the worker", hint=_HINT)
+    if mapping is None:
+        raise ConfigError(
+            "the database does not tell this user the worker's password",
+            hint=f"{_HINT}, or connect as the owner of the schema rowvec",
+        )
+    return make_conninfo(**(server | mapping))
+
+
+def _read(connection: psycopg.Connection) -> tuple[dict[str, str] | None, dict[str, str] | None]:
+    """Options of the server and of the mapping; None where there is none to see."""
+    with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
+        may = cursor.execute(query("may_be_caller"), None).fetchone()
+        if may is not None and may["may"]:
+            # The mapping's options show to the role that it is for, and to superusers.
+            cursor.execute("SET LOCAL ROLE rowvec_caller")
+        found = cursor.execute(query("worker_entry"), None).fetchone()
+    if found is None:
+        return None, None
+    return found["server"], found["mapping"]

@@ -1,0 +1,1 @@
+"""Fills embedding columns: read pending rows, embed them, write their vectors."""

@@ -1,0 +1,174 @@
+"""Backfill: every pending row of a source gets its vector, however often the job is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from rowvec.config import Settings
+from rowvec.db import pending_index
+from rowvec.db.connection import resolve_dsn
+from rowvec.db.definition import Definition
+from rowvec.db.session import Session, open_session
+from rowvec.db.source import Source
+from rowvec.errors import DatabaseConflict, DatabaseUnavailable
+from rowvec.pipeline.arguments import document_kwargs
+from rowvec.pipeline.fill import Filling, Limits
+from rowvec.pipeline.isolation import Isolation
+from rowvec.pipeline.patience import Patience, Stopped, sleep_unless
+from rowvec.pipeline.report import Reporter, Summary
+from rowvec.pipeline.worker_embedder import WorkerEmbedder
+
+_APPLICATION = "rowvec backfill"
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to fill: a table's name as written in SQL, the embedding where it has several."""
+
+    source: str
+    embedding: str | None = None
+    limit: int | None = None
+
+
+async def backfill(
+    settings: Settings,
+    request: Request,
+    *,
+    worker: str,
+    reporter: Reporter,
+    stop: asyncio.Event,
+) -> Summary:
+    """Fills the column and says what was done; `stop` ends it after the batch in hand.
+
+    `worker` is its conninfo. Everything committed stays; another run goes on from
+    there. Raises RowvecError where the definition is not fit, the model does not match the column
+    (before any write), or the worker or the database stayed away for `worker_wait_seconds`.
+    """
+    dsn = resolve_dsn(settings)
+    async with open_session(dsn, _APPLICATION) as session:
+        definition = await Definition.read(session, request.source, request.embedding)
+    embedder = WorkerEmbedder(worker, definition.model, document_kwargs(definition))
+    for_worker, for_database = (
+        Patience(settings.worker_wait_seconds, reporter.say, stop) for _ in range(2)
+    )
+    summary = Summary(definition.table, definition.name, definition.model)
+    run = _Run(
+        dsn=dsn,
+        source=Source(definition),
+        embedder=embedder,
+        isolation=Isolation(embedder, definition.dimensions, for_worker),
+        patience=for_database,
+        limits=Limits(settings.commit_rows, request.limit),
+        summary=summary,
+        reporter=reporter,
+        stop=stop,
+    )
+    try:
+        await run.until_done()
+    except Stopped:
+        summary.stopped = True
+    finally:
+        await embedder.close()
+    return summary
+
+
+@dataclass
+class _Run:
+    """One run from the check of the model to the closing VACUUM, over as many sessions as needed.
+
+    The numbers of a pass decide whether another one follows: it does while rows are pending and
+    each pass writes fewer than the one before, so that a trigger which undoes our work, or a stream
+    of changes, cannot keep the job for ever. A pass that others began says nothing about itself.
+    """
+
+    dsn: str
+    source: Source
+    embedder: WorkerEmbedder
+    isolation: Isolation
+    patience: Patience
+    limits: Limits
+    summary: Summary
+    reporter: Reporter
+    stop: asyncio.Event
+    _written_by_last_pass: int | None = None
+    _is_ready: bool = False
+
+    async def until_done(self) -> None:
+        """Runs on one session after another until nothing is left to do."""
+        while True:
+            try:
+                async with open_session(self.dsn, _APPLICATION) as session:
+                    await self._on(session)
+            except (DatabaseUnavailable, DatabaseConflict) as exc:
+                await self.patience.wait(exc)
+            else:
+                return
+
+    async def _on(self, session: Session) -> None:
+        if not self._is_ready:
+            await self.isolation.check()
+            await self.embedder.look_up()
+            await self._build_index(session)
+            self.reporter.begin(await self.source.count_pending(session, self.limits.rows))
+            self._is_ready = True
+        await self._fill(session)
+        self.summary.pending = await self.source.count_pending(session)
+        if self.summary.written and not self.summary.stopped:
+            await self._vacuum(session)
+
+    async def _fill(self, session: Session) -> None:
+        began = time.monotonic()
+        filling = Filling(
+            session,
+            self.source,
+            isolation=self.isolation,
+            limits=self.limits,
+            summary=self.summary,
+            committed=self._committed,
+            stop=self.stop,
+        )
+        try:
+            while await self._needs_another(session, filling):
+                pass
+        finally:
+            self.summary.seconds += time.monotonic() - began
+        self.summary.stopped = self.stop.is_set()
+
+    def _committed(self) -> None:
+        # Not when a connection succeeds: a full disk lets us connect and refuses every write.
+        self.patience.succeeded()
+        self.reporter.advance(self.summary)
+
+    async def _needs_another(self, session: Session, filling: Filling) -> bool:
+        """Runs a pass; whether one more is needed."""
+        joined = await filling.pass_is_running()
+        before = self.summary.handled
+        closed = await filling.run_pass()
+        self.summary.passes += 1
+        if not closed or not await self.source.count_pending(session, 1):
+            return False
+        written = self.summary.handled - before
+        last = self._written_by_last_pass
+        if not joined:
+            self._written_by_last_pass = written
+        return joined or (written > 0 and (last is None or written < last))
+
+    async def _build_index(self, session: Session) -> None:
+        definition = self.source.definition
+        if not await pending_index.missing(session, definition):
+            return
+        while not await pending_index.try_lock(session, definition):
+            await sleep_unless(self.stop, _POLL_SECONDS)
+            if self.stop.is_set():
+                raise Stopped
+        for schema, table, leftover in await pending_index.missing(session, definition):
+            self.reporter.say(f"indexing the pending rows of {table}")
+            await pending_index.build(session, definition, schema, table, leftover=leftover)
+        await pending_index.unlock(session, definition)
+
+    async def _vacuum(self, session: Session) -> None:
+        for warning in await self.source.vacuum(session):
+            self.reporter.say(f"not vacuumed: {warning}")

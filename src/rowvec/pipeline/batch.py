@@ -1,0 +1,122 @@
+"""One batch of rows on its way from the source through the model and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rowvec.db.queries import query
+from rowvec.db.session import Session
+from rowvec.db.source import Row, Source
+from rowvec.errors import DatabaseConflict, DefinitionChanged, RowvecError
+from rowvec.pipeline.isolation import Vector
+from rowvec.pipeline.report import FailedRow
+
+_SHOWN_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row and what became of it: a vector, a reason for none, or None where the input is NULL."""
+
+    row: Row
+    outcome: Vector | RowvecError | None
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one transaction did, in rows. `busy` ones were locked by others and stay pending."""
+
+    filled: int = 0
+    cleared: int = 0
+    changed: int = 0
+    busy: int = 0
+    truncated: int = 0
+    failures: tuple[FailedRow, ...] = ()
+
+    def __add__(self, other: Written) -> Written:
+        return Written(
+            self.filled + other.filled,
+            self.cleared + other.cleared,
+            self.changed + other.changed,
+            self.busy + other.busy,
+            self.truncated + other.truncated,
+            self.failures + other.failures,
+        )
+
+
+class Writer:
+    """Writes results under the guard, in key order, one transaction a batch."""
+
+    def __init__(self, session: Session, source: Source) -> None:
+        self._session = session
+        self._source = source
+        self._definition = source.definition
+
+    async def write(self, results: Sequence[Result]) -> Written:
+        """Commits the batch; where it collides with other writers, in ever smaller parts.
+
+        Raises DefinitionChanged where what was embedded is no longer what is wanted.
+        """
+        try:
+            return await self._commit(results)
+        except DatabaseConflict:
+            if len(results) == 1:
+                return Written(busy=1)
+        middle = len(results) // 2
+        return await self.write(results[:middle]) + await self.write(results[middle:])
+
+    async def _commit(self, results: Sequence[Result]) -> Written:
+        filled: list[tuple[Row, NDArray[np.float32]]] = []
+        cleared: list[Row] = []
+        failed: list[tuple[Row, RowvecError]] = []
+        truncated = 0
+        for result in results:
+            match result.outcome:
+                case None:
+                    cleared.append(result.row)
+                case Vector(values, is_truncated):
+                    filled.append((result.row, values))
+                    truncated += is_truncated
+                case RowvecError() as error:
+                    failed.append((result.row, error))
+        async with self._session.transaction():
+            await self._hold_definition()
+            # Under a short timeout: rows of ours that are locked already must not wait for long.
+            await self._session.run("SET LOCAL lock_timeout = '2s'")
+            done_filled = await self._source.fill(self._session, filled)
+            done_cleared = await self._source.clear(self._session, cleared)
+            await self._forget([row for row, _ in filled] + cleared)
+            failures = await self._record(failed)
+        changed = len(filled) - done_filled + len(cleared) - done_cleared
+        return Written(done_filled, done_cleared, changed, 0, truncated, failures)
+
+    async def _hold_definition(self) -> None:
+        definition = self._definition
+        held = await self._session.first(
+            query("hold_definition"), {"id": definition.id, "version": definition.version}
+        )
+        if held is None:
+            raise DefinitionChanged(
+                f"the embedding {definition.label} was changed or dropped while it was filled",
+                hint="what was committed stays; run `rowvec backfill` again for the rest",
+            )
+
+    async def _forget(self, rows: Sequence[Row]) -> None:
+        keys = [row.json_key for row in rows]
+        await self._session.run(query("forget_failures"), {"id": self._definition.id, "keys": keys})
+
+    async def _record(self, failed: Sequence[tuple[Row, RowvecError]]) -> tuple[FailedRow, ...]:
+        recorded = []
+        for row, error in failed:
+            failure = FailedRow(row.json_key, error.sqlstate, str(error)[:_SHOWN_CHARACTERS])
+            named = {"sqlstate": failure.sqlstate, "message": failure.message, "key": row.json_key}
+            await self._session.run(
+                query("record_failure"),
+                {"id": self._definition.id, "input_hash": row.input_hash, **named},
+            )
+            recorded.append(failure)
+        return tuple(recorded)

@@ -1,0 +1,33 @@
+"""How the pipeline reaches a model, whoever computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors of texts, one a row, and how many tokens each text had before truncation."""
+
+    vectors: NDArray[np.float32]
+    tokens: NDArray[np.int64]
+
+
+class Embedder(Protocol):
+    """One model with the arguments of one definition.
+
+    `embed` raises InvalidRequest where a text will never do, and an error that is `retryable` where
+    the fault lies elsewhere; it may be called again while earlier calls are still under way.
+    """
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Tokens that the model reads of a text; None where that is not known."""
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Vectors in the order of the texts."""

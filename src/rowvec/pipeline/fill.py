@@ -1,0 +1,163 @@
+"""The loop of a backfill on one session: take a shard, read, embed, write, finish it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from rowvec.db.session import Session
+from rowvec.db.source import Range, Row, Source
+from rowvec.errors import RowvecError
+from rowvec.pipeline.batch import Result, Writer, Written
+from rowvec.pipeline.isolation import Isolation, Vector
+from rowvec.pipeline.patience import sleep_unless
+from rowvec.pipeline.report import Summary
+from rowvec.pipeline.shards import NoShard, Shard, Shards
+
+# Batches read and not yet written. The worker sorts what it holds by length, so that more make
+# fuller forward passes; a job that is killed computes so many again.
+_BATCHES_IN_FLIGHT = 3
+
+_SHARD_BATCHES = 16
+_POLL_SECONDS = 0.5
+_LISTED_FAILURES = 100
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Sizes of a run: rows a transaction, and rows in all (None is no limit)."""
+
+    commit_rows: int
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class _Batch:
+    rows: list[Row]
+    vectors: asyncio.Task[list[Vector | RowvecError]]
+
+
+class Filling:
+    """Runs passes over the pending rows. The summary lives on when the session dies."""
+
+    def __init__(
+        self,
+        session: Session,
+        source: Source,
+        *,
+        isolation: Isolation,
+        limits: Limits,
+        summary: Summary,
+        committed: Callable[[], None],
+        stop: asyncio.Event,
+    ) -> None:
+        self._session = session
+        self._source = source
+        self._isolation = isolation
+        self._writer = Writer(session, source)
+        self._limits = limits
+        self._summary = summary
+        self._committed = committed
+        self._stop = stop
+        self._shards = Shards(session, source, limits.commit_rows * _SHARD_BATCHES)
+        self._in_flight: deque[_Batch | Shard] = deque()
+
+    async def run_pass(self) -> bool:
+        """Works until the pass is closed, here or by another; False where it had to end before."""
+        try:
+            async with aclosing(self._read()) as steps:
+                async for step in steps:
+                    self._in_flight.append(step)
+                    while self._batches_in_flight() >= _BATCHES_IN_FLIGHT:
+                        await self._retire()
+            while self._in_flight and not self._stop.is_set():
+                await self._retire()
+            return not self._stop.is_set() and self._rows_left() != 0
+        finally:
+            await self._abandon()
+
+    async def pass_is_running(self) -> bool:
+        """Whether somebody began a pass that is not closed."""
+        return await self._shards.pass_is_running()
+
+    async def _read(self) -> AsyncGenerator[_Batch | Shard, None]:
+        """Batches whose texts are on their way to the model; a shard after the last of its own."""
+        while not self._stop.is_set() and self._rows_left() != 0:
+            taken = await self._shards.take()
+            if taken is NoShard.NOTHING_LEFT:
+                return
+            if isinstance(taken, NoShard):
+                if self._in_flight:
+                    await self._retire()
+                else:
+                    await sleep_unless(self._stop, _POLL_SECONDS)
+                continue
+            after = taken.keys.lower
+            while rows := await self._read_rows(Range(after, taken.keys.upper)):
+                after = rows[-1].key
+                todo = [row for row in rows if not row.failed]
+                if todo:
+                    yield self._embed(todo)
+            if self._stop.is_set() or self._rows_left() == 0:
+                return
+            yield taken
+
+    async def _read_rows(self, keys: Range) -> list[Row]:
+        left = self._rows_left()
+        size = self._limits.commit_rows if left is None else min(self._limits.commit_rows, left)
+        if not size or self._stop.is_set():
+            return []
+        return await self._source.read(self._session, keys, size)
+
+    def _rows_left(self) -> int | None:
+        """Rows that the limit still lets us read."""
+        if self._limits.rows is None:
+            return None
+        reading = sum(len(step.rows) for step in self._in_flight if isinstance(step, _Batch))
+        return max(self._limits.rows - self._summary.handled - reading, 0)
+
+    def _embed(self, rows: list[Row]) -> _Batch:
+        texts = [row.input for row in rows if row.input is not None]
+        return _Batch(rows, asyncio.create_task(self._isolation.embed(texts) if texts else _none()))
+
+    def _batches_in_flight(self) -> int:
+        return sum(isinstance(step, _Batch) for step in self._in_flight)
+
+    async def _retire(self) -> None:
+        """Writes the oldest batch, or finishes the shard whose batches have all been written."""
+        step = self._in_flight[0]
+        if isinstance(step, Shard):
+            await self._shards.finish(step)
+        else:
+            outcomes = iter(await step.vectors)
+            results = [
+                Result(row, None if row.input is None else next(outcomes)) for row in step.rows
+            ]
+            self._count(await self._writer.write(results))
+            self._committed()
+        self._in_flight.popleft()
+
+    def _count(self, written: Written) -> None:
+        summary = self._summary
+        summary.written += written.filled
+        summary.cleared += written.cleared
+        summary.changed += written.changed + written.busy
+        summary.truncated += written.truncated
+        summary.failed += len(written.failures)
+        room = _LISTED_FAILURES - len(summary.failures)
+        summary.failures.extend(written.failures[:room])
+
+    async def _abandon(self) -> None:
+        """Ends what is still being embedded; its rows stay pending."""
+        tasks = [step.vectors for step in self._in_flight if isinstance(step, _Batch)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._in_flight.clear()
+
+
+async def _none() -> list[Vector | RowvecError]:
+    return []

@@ -1,0 +1,58 @@
+"""The embedder whose model a worker holds, reached over its own protocol at bulk priority."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from rowvec.client import WorkerClient
+from rowvec.pipeline.embedder import Embedded
+
+# A batch waits behind those of every other job at the worker; its line breaks when the worker dies.
+_DEADLINE_MS = 600_000
+
+
+class WorkerEmbedder:
+    """Embeds through a worker, each call in flight on a connection of its own."""
+
+    def __init__(self, conninfo: str, model: str, kwargs: Mapping[str, Any]) -> None:
+        self._conninfo = conninfo
+        self._model = model
+        self._kwargs = kwargs
+        self._idle: list[WorkerClient] = []
+        self._max_tokens: int | None = None
+
+    @property
+    def max_tokens(self) -> int | None:
+        """As the worker's list says; known after `look_up`."""
+        return self._max_tokens
+
+    async def look_up(self) -> None:
+        """Reads the model's limits from the worker's list."""
+        async with self._client() as client:
+            for listed in await client.models():
+                if self._model in (listed["name"], *listed.get("aliases", ())):
+                    self._max_tokens = listed["max_tokens"]
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        """Vectors in the order of the texts."""
+        async with self._client() as client:
+            answer = await client.embed(
+                self._model, texts, self._kwargs, priority="bulk", deadline_ms=_DEADLINE_MS
+            )
+        return Embedded(answer.vectors, answer.tokens)
+
+    async def close(self) -> None:
+        """Closes the idle connections; those in use end with their calls."""
+        await asyncio.gather(*(client.close() for client in self._idle))
+        self._idle.clear()
+
+    @asynccontextmanager
+    async def _client(self) -> AsyncIterator[WorkerClient]:
+        client = self._idle.pop() if self._idle else await WorkerClient.connect(self._conninfo)
+        try:
+            yield client
+        finally:
+            self._idle.append(client)

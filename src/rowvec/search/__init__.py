@@ -1,0 +1,1 @@
+"""Indexes over embedding columns, their recall, and searches from the command line."""
