@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rowvec.errors import ConfigError
@@ -79,6 +79,12 @@ class Settings(BaseSettings):
     worker_wait_seconds: float = Field(
         60, ge=0, description="how long a job waits for a worker that is down"
     )
+
+    @field_validator("data")
+    @classmethod
+    def _data_is_absolute(cls, value: Path) -> Path:
+        # It ends up in DSNs and in processes whose working directory is another.
+        return Path(os.path.abspath(value.expanduser()))  # noqa: PTH100 - resolve() follows links
 
     @model_validator(mode="after")
     def _tls_files_come_in_pairs(self) -> Self:

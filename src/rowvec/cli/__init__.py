@@ -8,51 +8,70 @@ import sys
 from typing import Any
 
 import click
+from typing_extensions import override
 
 import rowvec
 from rowvec.cli.output import fail
 from rowvec.errors import RowvecError
 
-# Command -> module of rowvec.cli that defines it under that name. In the order of a day's work.
+# Command -> module of rowvec.cli that defines it under that name, and its line in the overview:
+# neither the list nor `rowvec --help` imports a module. In the order of a day's work.
 COMMANDS = {
-    "demo": "demo",
-    "up": "service",
-    "down": "service",
-    "status": "status",
-    "psql": "service",
-    "config": "config",
-    "migrate": "migrate",
-    "uninstall": "migrate",
-    "server": "server",
-    "worker": "worker",
-    "models": "models",
-    "embed": "embed",
-    "backfill": "jobs",
-    "index": "jobs",
-    "search": "search",
-    "similar": "search",
+    "demo": ("demo", "Start everything, embed Python's standard library, search it."),
+    "up": ("service", "Start an embedded Postgres and a worker, and print the database's DSN."),
+    "down": ("service", "Stop the Postgres and the worker of `rowvec up`; the data stays."),
+    "status": ("status", "Show what runs, what is embedded, and what is pending."),
+    "psql": ("service", "Open psql on the database."),
+    "config": ("config", "Show every setting, its value, and where it came from."),
+    "migrate": ("migrate", "Bring a database to what this release needs."),
+    "uninstall": ("migrate", "Remove rowvec from a database."),
+    "server": ("server", "Tell the database where its worker is."),
+    "worker": ("worker", "Run the process that computes vectors."),
+    "models": ("models", "Show the models that the worker lists."),
+    "embed": ("embed", "Embed texts and print the vectors."),
+    "backfill": ("jobs", "Fill an embedding column."),
+    "index": ("jobs", "Build and measure the index of an embedding column."),
+    "search": ("search", "Search an embedded table."),
+    "similar": ("search", "Find the rows that are most like a row."),
 }
 
 
 class _LazyGroup(click.Group):
     """Imports a command's module when the command is called: `rowvec --help` stays fast."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        module_name = COMMANDS.get(cmd_name)
-        if module_name is None:
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
             return None
+        module_name = COMMANDS[cmd_name][0]
         command = getattr(importlib.import_module(f"rowvec.cli.{module_name}"), cmd_name)
         assert isinstance(command, click.Command)
+        _keep_lines(command)
         return command
 
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    @override
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except RowvecError as exc:
             ctx.exit(fail(exc))
+
+
+def _keep_lines(command: click.Command) -> None:
+    r"""Makes the \b of raw docstrings what click looks for before lines it shall not wrap."""
+    command.help = command.help and command.help.replace("\\b\n", "\b\n")
+    if isinstance(command, click.Group) and not isinstance(command, _LazyGroup):
+        for below in command.commands.values():
+            _keep_lines(below)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -70,3 +89,6 @@ def main(*, verbose: bool) -> None:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+
+
+_keep_lines(main)

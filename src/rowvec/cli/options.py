@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from rowvec.config import PREFIX, Settings
+from rowvec.db.connection import embedded_dsn, resolve_dsn
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +39,14 @@ def setting(name: str, *flags: str) -> Callable[[F], F]:
     if field.annotation is bool:
         return click.option(names[0], name, is_flag=True, default=None, help=text)
     return click.option(*names, name, type=option_type, default=None, help=text)
+
+
+def database_dsn(settings: Settings, *, dsn: str | None, data: Path | None) -> str:
+    """The database of the flags --dsn and --data; without either, what `resolve_dsn` finds.
+
+    A flag outdoes the environment: with --data alone, the database of `rowvec up` there is meant.
+    """
+    return embedded_dsn(settings) if data is not None and dsn is None else resolve_dsn(settings)
 
 
 def json_flag(function: F) -> F:

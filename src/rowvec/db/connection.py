@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from rowvec.config import Settings, libpq_environment_is_set
 from rowvec.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
@@ -35,6 +36,16 @@ def resolve_dsn(settings: Settings) -> str:
     if not libpq_environment_is_set() and (settings.data / "postgres").is_dir():
         return embedded_dsn(settings)
     return ""
+
+
+def without_password(dsn: str) -> str:
+    """The DSN as it may be shown."""
+    try:
+        parts = conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError:
+        return "(no DSN that libpq can read)"
+    parts.pop("password", None)
+    return make_conninfo(**parts)
 
 
 @contextmanager

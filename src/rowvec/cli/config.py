@@ -1,0 +1,49 @@
+"""`rowvec config`: every setting, its value, and where the value came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from rowvec.cli.options import json_flag
+from rowvec.cli.output import print_json, print_table
+from rowvec.config import PREFIX, Settings
+from rowvec.db.connection import without_password
+
+
+@click.command()
+@json_flag
+def config(*, as_json: bool) -> None:
+    r"""Show every setting, its value, where it came from, and the variable that sets it.
+
+    Passwords are never shown: they come from files, and one within a DSN is left out.
+
+    \b
+    Example:
+      rowvec config
+      ROWVEC_COMMIT_ROWS=100 rowvec config --json
+    """
+    settings = Settings.build()
+    found = [_describe(settings, name) for name in Settings.model_fields]
+    if as_json:
+        print_json(found)
+        return
+    columns = ["setting", "value", "from", "variable", "meaning"]
+    print_table(
+        columns,
+        [[f["name"], f["value"], f["source"], f["variable"], f["description"]] for f in found],
+    )
+
+
+def _describe(settings: Settings, name: str) -> dict[str, Any]:
+    value = getattr(settings, name)
+    if name in {"dsn", "worker"} and value is not None:
+        value = without_password(value)
+    return {
+        "name": name,
+        "value": value,
+        "source": "environment" if name in settings.model_fields_set else "default",
+        "variable": f"{PREFIX}{name.upper()}",
+        "description": Settings.model_fields[name].description,
+    }

@@ -1,0 +1,89 @@
+"""`rowvec up`, `rowvec down`, `rowvec psql`: a Postgres and a worker on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import click
+
+from rowvec.cli.options import database_dsn, setting
+from rowvec.cli.output import stderr
+from rowvec.config import Settings
+from rowvec.embedded.instance import Instance
+from rowvec.embedded.postgres import Cluster
+from rowvec.errors import ConfigError
+
+
+@click.command()
+@setting("data")
+def up(data: Path | None) -> None:
+    r"""Start an embedded Postgres and a worker, and print the database's DSN.
+
+    Creates what is missing below --data, starts what does not run, migrates. The DSN alone is the
+    last line on stdout; everything else goes to stderr. Run again, it changes nothing. A worker
+    whose models.toml has changed is restarted.
+
+    \b
+    Example:
+      rowvec up
+      psql "$(rowvec up)"
+      rowvec up --data ./here
+    """
+    instance = Instance.of(Settings.build(data=data))
+    instance.up(_say)
+    click.echo(instance.dsn)
+
+
+@click.command()
+@setting("data")
+def down(data: Path | None) -> None:
+    r"""Stop the Postgres and the worker of `rowvec up`; the data stays.
+
+    \b
+    Example:
+      rowvec down
+      rowvec down --data ./here
+    """
+    instance = Instance.of(Settings.build(data=data))
+    if not instance.down(_say):
+        _say(f"Nothing runs in {instance.root}")
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@setting("dsn")
+@setting("data")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(dsn: str | None, data: Path | None, arguments: tuple[str, ...]) -> None:
+    r"""Open psql on the database: that of --dsn, else of PG* variables, else of `rowvec up`.
+
+    Arguments after -- are psql's own. With --data the database of `rowvec up` there is meant,
+    whatever the environment says.
+
+    \b
+    Example:
+      rowvec psql
+      rowvec psql -- -c 'SELECT * FROM rowvec.status'
+    """
+    settings = Settings.build(dsn=dsn, data=data)
+    target = database_dsn(settings, dsn=dsn, data=data)
+    program = _psql(settings)
+    os.execv(program, [program, *([target] if target else []), *arguments])  # noqa: S606
+
+
+def _psql(settings: Settings) -> str:
+    """The psql of PATH, which edits lines and remembers them, else the embedded one."""
+    found = shutil.which("psql")
+    if found is not None:
+        return found
+    try:
+        return str(Cluster(settings.data).binary("psql"))
+    except ConfigError as exc:
+        raise ConfigError(
+            "psql is not installed", hint="apt install postgresql-client, or any other psql"
+        ) from exc
+
+
+def _say(message: str) -> None:
+    stderr().print(message, markup=False)

@@ -1,0 +1,162 @@
+"""One Postgres and its worker below a folder: what `rowvec up` starts and `rowvec down` stops."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg import sql
+
+from rowvec.config import Settings, read_secret
+from rowvec.db.connection import EMBEDDED_DATABASE, connect, database_errors
+from rowvec.db.schema import migrate
+from rowvec.db.server import set_worker
+from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.worker import PORT, Worker
+from rowvec.errors import ConfigError
+
+Say = Callable[[str], None]
+
+# A failing statement would stand in the server's log, and with it the text that was to be embedded.
+_PARAMETERS = {"log_min_error_statement": "panic"}
+
+_LOCK = "rowvec.lock"
+_OURS = {_LOCK, "postgres", "postgres.partial", "run", "log", "models.toml", "worker.password",
+         "worker.pid"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class State:
+    """What runs, for people and programs."""
+
+    data: str
+    dsn: str
+    postgres_pid: int | None
+    worker_pid: int | None
+    worker_answers: bool
+    models: list[dict[str, Any]]
+
+
+class Instance:
+    """A cluster, its database `rowvec` and its worker; everything below `root` is theirs."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.cluster = Cluster(root, _PARAMETERS)
+        self.worker = Worker(root)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Instance:
+        """The instance of `settings.data`."""
+        return cls(settings.data)
+
+    @property
+    def dsn(self) -> str:
+        """The URI of its database."""
+        return self.cluster.dsn(EMBEDDED_DATABASE)
+
+    def up(self, say: Say) -> None:
+        """Creates what is missing and starts what does not run; `say` hears what is done.
+
+        Safe to call at any time, any number of times, also at once. Raises ConfigError where the
+        folder cannot be used.
+        """
+        self.cluster.check()
+        self._check_not_taken()
+        with self._lock(say):
+            if not self.cluster.exists():
+                say(f"Creating a Postgres cluster in {self.root}")
+            self.cluster.create()
+            self.worker.create()
+            if not self.cluster.is_running():
+                say("Starting Postgres")
+                self.cluster.start()
+            self._ensure_database()
+            done = migrate(self.dsn, search_path=True)
+            if done.applied or done.before != done.after:
+                say(f"Migrated the database {EMBEDDED_DATABASE} to revision {done.after}")
+            with connect(self.dsn) as conn:
+                where = {"host": str(self.worker.folder), "port": str(PORT)}
+                set_worker(conn, where, read_secret(self.worker.password_file))
+            if not self.worker.is_current():
+                say("Restarting the worker" if self.worker.stop() else "Starting the worker")
+                self.worker.start()
+
+    def down(self, say: Say) -> bool:
+        """Stops the worker, then Postgres; True if anything ran. The data stays."""
+        if not self.cluster.exists():
+            return False
+        with self._lock(say):
+            if worker_ran := self.worker.running() is not None:
+                say("Stopping the worker")
+            self.worker.stop()
+            if postgres_ran := self.cluster.is_running():
+                say("Stopping Postgres")
+                self.cluster.stop()
+        return worker_ran or postgres_ran
+
+    def state(self) -> State:
+        """What runs now."""
+        worker = self.worker.running()
+        answers = worker is not None and self.worker.answers()
+        return State(
+            data=str(self.root),
+            dsn=self.dsn,
+            postgres_pid=self.cluster.pid() if self.cluster.is_running() else None,
+            worker_pid=None if worker is None else worker.pid,
+            worker_answers=answers,
+            models=self.worker.models() if answers else [],
+        )
+
+    def _ensure_database(self) -> None:
+        with connect(self.cluster.dsn()) as conn, database_errors():
+            known = conn.execute(
+                "SELECT FROM pg_database WHERE datname = %s", (EMBEDDED_DATABASE,)
+            ).fetchone()
+            if known is None:
+                name = sql.Identifier(EMBEDDED_DATABASE)
+                conn.execute(sql.SQL("CREATE DATABASE {}").format(name))
+
+    def _check_not_taken(self) -> None:
+        """Raises ConfigError where the folder is somebody else's."""
+        try:
+            if self.cluster.exists() or not self.root.exists():
+                return
+            strange = sorted(
+                entry.name
+                for entry in self.root.iterdir()
+                if entry.name not in _OURS and not entry.name.startswith("binaries-")
+            )
+        except (NotADirectoryError, PermissionError) as exc:
+            raise ConfigError(
+                f"{self.root} cannot be used for data: {exc.strerror}",
+                hint="choose another folder with --data",
+            ) from exc
+        if strange:
+            raise ConfigError(
+                f"{self.root} is taken: it holds {', '.join(strange[:3])}",
+                hint="choose an empty folder, or one that is not there yet, with --data",
+            )
+
+    @contextmanager
+    def _lock(self, say: Say) -> Iterator[None]:
+        """One `up` or `down` at a time; the lock ends with the process that holds it."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = (self.root / _LOCK).open("w")
+        except OSError as exc:
+            raise ConfigError(
+                f"cannot write to {self.root}: {exc.strerror}",
+                hint="choose another folder with --data",
+            ) from exc
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("Another rowvec is at work here, waiting for it")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,206 @@
+"""The worker of an instance: its list of models, its password, its process."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
+
+from rowvec.config import read_secret
+from rowvec.embedded import process
+from rowvec.errors import BackendFailed, ConfigError
+from rowvec.models.listing import MINILM, MINILM_PACKAGE, MINILM_SHA256
+
+PORT = 5466
+_START_SECONDS = 60
+_STOP_SECONDS = 20
+_POLL_SECONDS = 0.02
+
+_MODELS_HEAD = """\
+# The models that may be loaded; no other name reaches the disk. After a change: rowvec up
+#
+# [[model]]
+# name = "intfloat/e5-small-v2"          # what SQL calls it: embed('intfloat/e5-small-v2', ...)
+# aliases = ["e5"]                       # other names for it
+# kind = "sentence-transformers"
+# path = "/srv/models/e5-small-v2"       # a folder; or: package = "...", folder = "..." of an
+#                                        # installed Python package
+# sha256 = "..."                         # of its model.safetensors, checked when it is loaded
+# query_prompt = "query: "               # what a question is prefixed with; by default the
+# document_prompt = "passage: "          # model's own prompts, where it has them
+# warm = true                            # loaded at start, not at the first request
+"""
+
+_MODELS_MINILM = f"""
+[[model]]
+name = "{MINILM}"
+aliases = ["all-MiniLM-L6-v2"]
+kind = "sentence-transformers"
+package = "{MINILM_PACKAGE}"
+folder = "model"
+sha256 = "{MINILM_SHA256}"
+warm = true
+"""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One `rowvec worker` below `root`, on a unix socket in run/."""
+
+    root: Path
+
+    @property
+    def models_file(self) -> Path:
+        """Which models it may load; the user's to edit."""
+        return self.root / "models.toml"
+
+    @property
+    def password_file(self) -> Path:
+        """The password that Postgres and the jobs show it."""
+        return self.root / "worker.password"
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its socket, `host` to libpq."""
+        return self.root / "run"
+
+    @property
+    def socket(self) -> Path:
+        """Its socket."""
+        return self.folder / f".s.PGSQL.{PORT}"
+
+    @property
+    def log(self) -> Path:
+        """Its log file."""
+        return self.root / "log" / "worker.log"
+
+    @property
+    def pid_file(self) -> Path:
+        """Number, birth and fingerprint of the process."""
+        return self.root / "worker.pid"
+
+    def conninfo(self) -> str:
+        """How libpq reaches it."""
+        return make_conninfo(
+            host=str(self.folder), port=PORT, user="rowvec", dbname="rowvec", connect_timeout=2,
+            password=read_secret(self.password_file).get_secret_value(),
+        )  # fmt: skip
+
+    def create(self) -> None:
+        """Makes the password and the list of models where they are missing."""
+        if not self.password_file.exists():
+            _write_private(self.password_file, secrets.token_urlsafe(32) + "\n")
+        if not self.models_file.exists():
+            installed = importlib.util.find_spec(MINILM_PACKAGE) is not None
+            text = _MODELS_HEAD + (_MODELS_MINILM if installed else "")
+            self.models_file.write_text(text, encoding="utf-8")
+
+    def running(self) -> process.Remembered | None:
+        """The process, if it lives; also one whose pid file was lost."""
+        found = process.recall(self.pid_file)
+        if found is None and (pid := process.listener(self.socket)) is not None:
+            return process.Remembered(pid)
+        return found
+
+    def is_current(self) -> bool:
+        """Whether it runs with this release and the list of models as it is now, and answers."""
+        found = self.running()
+        return found is not None and found.fingerprint == self._fingerprint() and self.answers()
+
+    def answers(self) -> bool:
+        """Whether it answers a ping."""
+        return self._ask("ping") is not None
+
+    def models(self) -> list[dict[str, Any]]:
+        """The models it lists, none where it does not answer."""
+        return [json.loads(row) for row in self._ask("models") or ()]
+
+    def _ask(self, operation: str) -> list[str] | None:
+        """The only column of the answer, None where there is none."""
+        try:
+            connection = pq.PGconn.connect(self.conninfo().encode())
+        except ConfigError:
+            return None  # no password yet, so no worker either
+        try:
+            if connection.status != pq.ConnStatus.OK:
+                return None
+            answer = connection.exec_(json.dumps({"v": 1, "op": operation}).encode())
+            if answer.status != pq.ExecStatus.TUPLES_OK:
+                return None
+            return [(answer.get_value(n, 0) or b"").decode() for n in range(answer.ntuples)]
+        finally:
+            connection.finish()
+
+    def start(self) -> None:
+        """Starts it and waits until it answers; raises BackendFailed with what it said."""
+        if importlib.util.find_spec("sentence_transformers") is None:
+            raise ConfigError(
+                "what the worker needs is not installed", hint="pip install 'rowvec[worker]'"
+            )
+        with self.log.open("ab") as output:
+            written = output.tell()
+            # A session of its own: Ctrl-C in the terminal, or its end, does not reach it.
+            child = subprocess.Popen(
+                self._arguments(), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True, cwd="/",
+            )  # fmt: skip
+        process.remember(self.pid_file, child.pid, self._fingerprint())
+        limit = time.monotonic() + _START_SECONDS
+        while not self.answers():
+            if child.poll() is not None:
+                self.pid_file.unlink(missing_ok=True)
+                raise BackendFailed(
+                    f"the worker does not start: {self._last_words(written)}",
+                    hint=f"see {self.log} and {self.models_file}",
+                )
+            if time.monotonic() > limit:
+                self.stop()
+                raise BackendFailed(
+                    f"the worker did not answer within {_START_SECONDS} s", hint=f"see {self.log}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> bool:
+        """Stops it if it runs, letting accepted requests finish; True if it ran."""
+        found = self.running()
+        if found is not None:
+            process.end(found.pid, _STOP_SECONDS)
+        self.pid_file.unlink(missing_ok=True)
+        return found is not None
+
+    def _arguments(self) -> list[str]:
+        # -P: a folder named rowvec in the working directory is not imported.
+        return [
+            sys.executable, "-P", "-m", "rowvec", "worker", "--listen", str(self.folder),
+            "--models", str(self.models_file), "--password-file", str(self.password_file),
+        ]  # fmt: skip
+
+    def _fingerprint(self) -> str:
+        """Changes with whatever a running process would have to be restarted for."""
+        parts = (version("rowvec").encode(), self.models_file.read_bytes(),
+                 self.password_file.read_bytes(), *map(os.fsencode, self._arguments()))  # fmt: skip
+        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+    def _last_words(self, position: int) -> str:
+        with self.log.open("rb") as log:
+            log.seek(position)
+            lines = log.read().decode(errors="replace").strip().splitlines()
+        return " ".join(lines[-3:])[-600:]
+
+
+def _write_private(path: Path, text: str) -> None:
+    """A new file that only its owner ever could read."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)

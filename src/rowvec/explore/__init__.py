@@ -1,0 +1,1 @@
+"""Looking into data: texts to try rowvec on."""
