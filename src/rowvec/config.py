@@ -71,6 +71,12 @@ class Settings(BaseSettings):
     idle_timeout_seconds: float = Field(
         900, gt=0, description="the worker closes a connection that is idle for so long"
     )
+    engine_stall_seconds: float = Field(
+        10,
+        gt=0,
+        description="after a request's deadline, the engine is restarted when it gets nothing done"
+        " for so long",
+    )
     shutdown_grace_seconds: float = Field(
         10, ge=0, description="time for accepted requests to finish after SIGTERM"
     )

@@ -1,0 +1,66 @@
+"""`rowvec worker`: serves models, or asks a running worker whether it is there."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import click
+from psycopg.conninfo import make_conninfo
+
+from rowvec.cli.options import setting
+from rowvec.client import WorkerClient
+from rowvec.config import Settings
+
+
+@click.command()
+@setting("listen")
+@setting("models")
+@setting("password_file")
+@setting("tls_cert_file")
+@setting("tls_key_file")
+@setting("tls_required")
+@setting("max_connections")
+@setting("max_requests")
+@setting("max_queue_bytes")
+@setting("max_request_bytes")
+@setting("max_input_bytes")
+@setting("max_batch_tokens")
+@setting("cache_bytes")
+@setting("threads")
+@setting("idle_timeout_seconds")
+@setting("engine_stall_seconds")
+@setting("shutdown_grace_seconds")
+@click.option(
+    "--ping", is_flag=True, help="Ask a running worker at --listen; exit 0 if it answers."
+)
+def worker(*, ping: bool, **given: Any) -> None:
+    """Serve embedding models to Postgres.
+
+    Without --models, serves all-MiniLM-L6-v2 where its package is installed. SIGTERM finishes what
+    was accepted and exits 0.
+    """
+    settings = Settings.build(**given)
+    if ping:
+        asyncio.run(_ping(settings))
+        return
+    # A client's installation has the command, and not what it needs.
+    from rowvec.worker.server import run  # noqa: PLC0415
+
+    run(settings)
+
+
+async def _ping(settings: Settings) -> None:
+    async with await WorkerClient.connect(listen_conninfo(settings)) as client:
+        await client.ping()
+
+
+def listen_conninfo(settings: Settings) -> str:
+    """How to reach the worker that these settings would start, from the same machine."""
+    password = settings.password().get_secret_value()
+    if settings.listen.startswith("/"):
+        host, port = settings.listen, "5466"
+    else:
+        host, _, port = settings.listen.rpartition(":")
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104
+    return make_conninfo(host=host, port=port, user="rowvec", password=password, dbname="rowvec")

@@ -1,0 +1,46 @@
+"""What the engine asks of a model, whatever it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """A text as the model reads it.
+
+    `count` is its tokens before truncation, prompt and special tokens included, `length` those
+    that the model reads; `features` is the embedder's own.
+    """
+
+    count: int
+    length: int
+    features: Any
+
+
+class Embedder(Protocol):
+    """A loaded model. `tokenize` may run beside `forward`, in another thread."""
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of a text that are read; what lies beyond is cut off."""
+
+    def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
+        """Every text with the prompt before it, cut to `max_tokens`.
+
+        A string is always text, never a path or a URL to open.
+        """
+
+    def forward(self, batch: Sequence[Tokenized]) -> Matrix:
+        """One vector a text. Raises an InvalidRequest for the batch if it refuses one of them."""

@@ -1,0 +1,126 @@
+"""`kwargs` of a request, checked against a model and resolved to what changes its vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from rowvec.errors import InvalidRequest, NotSupported
+from rowvec.models.description import Description
+
+OnTruncate = Literal["truncate", "error"]
+
+KNOWN = (
+    "prompt", "prompt_name", "input_type", "instruction", "device", "revision", "truncate_dim",
+    "normalize", "batch_size", "timeout_ms", "on_truncate",
+)  # fmt: skip
+
+# sentence-transformers' own order for documents (encode_document).
+_PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Everything of a request, its texts aside, that a vector depends on.
+
+    Two kwargs that mean the same give equal encodings. `on_truncate` changes no vector, only
+    whether there is one.
+    """
+
+    prompt: str = ""
+    truncate_dim: int | None = None
+    normalize: bool = False
+    on_truncate: OnTruncate = "truncate"
+
+
+def resolve(kwargs: Mapping[str, Any], model: Description) -> Encoding:
+    """The encoding that kwargs ask of a model; JSON null counts as not given.
+
+    Raises InvalidRequest for an unknown key (listing the known ones) or a value that does not fit,
+    NotSupported for what this release does not do. Messages never show a prompt.
+    """
+    given = {key: value for key, value in kwargs.items() if value is not None}
+    unknown = sorted(set(given) - set(KNOWN))
+    if unknown:
+        raise InvalidRequest(
+            f"unknown kwargs: {', '.join(map(repr, unknown))}", hint=f"known: {', '.join(KNOWN)}"
+        )
+    for key in ("batch_size", "timeout_ms"):
+        # Vectors do not depend on them: batches are cut by tokens, and the deadline came apart.
+        _positive(given, key)
+    if "instruction" in given:
+        raise NotSupported(
+            "instruction is not supported by this kind of model", hint="use prompt instead"
+        )
+    if (device := given.get("device")) is not None and device != "cpu":
+        raise NotSupported("the engine computes on the device cpu; no other can be asked for")
+    if given.get("revision") not in (None, model.revision):
+        raise InvalidRequest(
+            f"the list of models pins revision {model.revision or '(none)'} of {model.name}"
+        )
+    truncate_dim = _positive(given, "truncate_dim")
+    if truncate_dim is not None and truncate_dim > model.dimensions:
+        raise InvalidRequest(
+            f"truncate_dim {truncate_dim} is more than the {model.dimensions} dimensions"
+            f" of {model.name}"
+        )
+    if truncate_dim == model.dimensions:
+        truncate_dim = None
+    normalize = given.get("normalize", False)
+    if not isinstance(normalize, bool):
+        raise InvalidRequest("normalize must be true or false")
+    shortens_unit_vectors = model.normalizes and truncate_dim is not None
+    return Encoding(
+        prompt=_prompt(given, model),
+        truncate_dim=truncate_dim,
+        normalize=shortens_unit_vectors or (normalize and not model.normalizes),
+        on_truncate=_on_truncate(given),
+    )
+
+
+def _prompt(given: Mapping[str, Any], model: Description) -> str:
+    ways = [key for key in ("prompt", "prompt_name", "input_type") if key in given]
+    if len(ways) > 1:
+        raise InvalidRequest(f"{' and '.join(ways)} exclude each other")
+    if not ways:
+        return model.default_prompt
+    value = given[ways[0]]
+    if not isinstance(value, str):
+        raise InvalidRequest(f"{ways[0]} must be a text")
+    match ways[0]:
+        case "prompt":
+            return value
+        case "prompt_name":
+            if value not in model.prompts:
+                raise InvalidRequest(
+                    f"{model.name} has no prompt of that name",
+                    hint=f"its prompts: {', '.join(sorted(model.prompts)) or 'none'}",
+                )
+            return model.prompts[value]
+        case _:
+            if value not in _PROMPT_NAMES:
+                raise InvalidRequest("input_type must be query or document")
+            return prompt_for(model.prompts, value)
+
+
+def prompt_for(prompts: Mapping[str, str], input_type: str) -> str:
+    """The model's own prefix for queries or documents, empty where it has none."""
+    return next((prompts[n] for n in _PROMPT_NAMES[input_type] if n in prompts), "")
+
+
+def _positive(given: Mapping[str, Any], key: str) -> int | None:
+    value = given.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidRequest(f"{key} must be a whole number, at least 1")
+    return value
+
+
+def _on_truncate(given: Mapping[str, Any]) -> OnTruncate:
+    value = given.get("on_truncate", "truncate")
+    if value not in get_args(OnTruncate):
+        raise InvalidRequest("on_truncate must be truncate or error")
+    found: OnTruncate = value
+    return found

@@ -1,0 +1,83 @@
+"""Answers as the bytes of result sets: first an empty `ready` one, then the rows.
+
+The first lets a client that polls wait for little; the rows then come without a pause.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from rowvec.protocol import wire
+from rowvec.protocol.request import Format
+
+READY = wire.row_description("ready") + wire.command_complete("SELECT 0")
+
+# Rows a piece: a few dozen vectors take a millisecond to write as text.
+ROWS_A_PIECE = 32
+
+Vectors = Sequence[npt.NDArray[np.float32] | None]
+
+
+def vector_text(vector: npt.NDArray[np.float32]) -> bytes:
+    """The vector as pgvector reads it, with the shortest digits that give the same float32."""
+    return orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def vector_base64(vector: npt.NDArray[np.float32]) -> bytes:
+    """The vector's little-endian float32 bytes in base64."""
+    return base64.b64encode(vector.astype("<f4", copy=False).tobytes())
+
+
+def embeddings(
+    vectors: Vectors, tokens: Sequence[int | None], encoding_format: Format
+) -> Iterator[bytes]:
+    """The answer to embed in pieces, one row an input."""
+    if encoding_format == "text":
+        rows = ([None if v is None else vector_text(v)] for v in vectors)
+        return _pieces(("embedding",), rows, len(vectors))
+    pairs = (
+        [None, None] if v is None else [vector_base64(v), b"%d" % (t or 0)]
+        for v, t in zip(vectors, tokens, strict=True)
+    )
+    return _pieces(("embedding", "tokens"), pairs, len(vectors))
+
+
+def token_counts(tokens: Sequence[int | None]) -> Iterator[bytes]:
+    """The answer to count_tokens, one row an input."""
+    rows = ([None if t is None else b"%d" % t] for t in tokens)
+    return _pieces(("tokens",), rows, len(tokens))
+
+
+def models(listed: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+    """The answer to models, one JSON object a row."""
+    rows = ([_ascii_json(model)] for model in listed)
+    return _pieces(("model",), rows, len(listed))
+
+
+def pong() -> Iterator[bytes]:
+    """The answer to ping."""
+    return _pieces(("ping",), iter([[b"pong"]]), 1)
+
+
+def _ascii_json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=True).encode()
+
+
+def _pieces(
+    columns: Sequence[str], rows: Iterator[Sequence[bytes | None]], count: int
+) -> Iterator[bytes]:
+    piece = [READY, wire.row_description(*columns)]
+    for number, row in enumerate(rows, start=1):
+        piece.append(wire.data_row(row))
+        if number % ROWS_A_PIECE == 0 and number < count:
+            yield b"".join(piece)
+            piece = []
+    piece += (wire.command_complete(f"SELECT {count}"), wire.READY_FOR_QUERY)
+    yield b"".join(piece)

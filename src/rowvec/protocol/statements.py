@@ -1,0 +1,68 @@
+"""The little SQL that the worker understands: nothing at all, and SET.
+
+libpq sends `set client_encoding` by itself on a database that is not UTF-8; other settings are
+taken and have no effect.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+from rowvec.errors import InvalidRequest, NotARequest
+
+# PostgreSQL's names, without what separates words, where Python calls the codec something else.
+_CODECS = {
+    "unicode": "utf-8", "sqlascii": "utf-8", "euccn": "gb2312", "eucjis2004": "euc_jis_2004",
+    "latin1": "iso8859-1", "latin2": "iso8859-2", "latin3": "iso8859-3", "latin4": "iso8859-4",
+    "latin5": "iso8859-9", "latin6": "iso8859-10", "latin7": "iso8859-13", "latin8": "iso8859-14",
+    "latin9": "iso8859-15", "latin10": "iso8859-16", "win": "cp1251", "windows": "cp1251",
+    "koi8": "koi8-r", "alt": "cp866", "uhc": "cp949", "mskanji": "shift_jis",
+    "shiftjis": "shift_jis", "shiftjis2004": "shift_jis_2004", "tcvn": "cp1258",
+}  # fmt: skip
+
+_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+_SET = re.compile(
+    r"set\s+(?:session\s+|local\s+)?(\w[\w.]*)\s*(?:=|\bto\b|\s)\s*(.*)", re.DOTALL | re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a statement did: its command tag (None for an empty query), and a new encoding."""
+
+    tag: str | None
+    encoding: str = ""
+    codec: str | None = None
+
+
+def run(text: str) -> Result:
+    """Runs an empty query or SET; raises NotARequest for everything else, and never shows it."""
+    statement = _COMMENT.sub(" ", text).strip().rstrip(";").strip()
+    if not statement:
+        return Result(None)
+    found = _SET.fullmatch(statement)
+    if found is None:
+        raise NotARequest(
+            "the worker answers requests in JSON, not SQL",
+            hint='for example {"v":1,"op":"models"}',
+        )
+    name, value = found[1].lower(), found[2].strip().strip("'\"")
+    if name == "names":
+        name = "client_encoding"
+    if name != "client_encoding":
+        return Result("SET")
+    if value.lower() == "default":
+        value = "UTF8"
+    return Result("SET", value.upper(), codec(value))
+
+
+def codec(name: str) -> str:
+    """Python's codec for one of PostgreSQL's encodings; raises InvalidRequest."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    python = _CODECS.get(plain) or re.sub(r"^win(?:dows)?(\d+)$", r"cp\1", plain)
+    try:
+        return codecs.lookup(python).name
+    except LookupError as exc:
+        raise InvalidRequest("the worker does not know this client_encoding") from exc

@@ -1,0 +1,1 @@
+"""The worker: a listener that answers at once and an engine that computes, two processes."""

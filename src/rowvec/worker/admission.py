@@ -1,0 +1,55 @@
+"""How much the worker takes at once: beyond it a request is refused, never kept waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rowvec.errors import Overloaded, ShuttingDown
+
+
+class Admission:
+    """Counts requests and their bytes; refuses beyond the bounds, and everything when closed."""
+
+    def __init__(self, *, max_requests: int, max_bytes: int) -> None:
+        self._max_requests = max_requests
+        self._max_bytes = max_bytes
+        self._requests = 0
+        self._bytes = 0
+        self._closed = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is admitted any more."""
+        return self._closed
+
+    @contextmanager
+    def admitted(self, size: int) -> Iterator[None]:
+        """Holds a place while a request runs; raises Overloaded or ShuttingDown at once."""
+        if self._closed:
+            raise ShuttingDown("the worker is stopping")
+        # One request is always admitted to an empty worker: its size was checked on arrival.
+        full = self._requests >= self._max_requests or self._bytes + size > self._max_bytes
+        if full and self._requests:
+            raise Overloaded(
+                "the worker's queue is full",
+                hint="try again later, or raise the worker's max_requests or max_queue_bytes",
+            )
+        self._requests += 1
+        self._bytes += size
+        self._empty.clear()
+        try:
+            yield
+        finally:
+            self._requests -= 1
+            self._bytes -= size
+            if not self._requests:
+                self._empty.set()
+
+    async def close(self) -> None:
+        """Admits nothing more and returns when what was admitted has ended."""
+        self._closed = True
+        await self._empty.wait()

@@ -1,0 +1,66 @@
+"""Vectors of texts that were asked for before, in memory, the least recently used forgotten."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from rowvec.models.encoding import Encoding
+
+# What an entry costs beside its vector: key, dictionary, objects.
+_OVERHEAD_BYTES = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A vector as float32 bytes, and the tokens of its text before truncation."""
+
+    vector: bytes
+    tokens: int
+
+
+class VectorCache:
+    """Bounded by bytes. Keeps no text: a key is a hash of all that the vector depends on."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._entries: OrderedDict[bytes, Cached] = OrderedDict()
+
+    def get(self, key: bytes) -> Cached | None:
+        """The entry of a key, now the most recently used."""
+        found = self._entries.get(key)
+        if found is not None:
+            self._entries.move_to_end(key)
+        return found
+
+    def put(self, key: bytes, entry: Cached) -> None:
+        """Remembers an entry, and forgets old ones where there is no room."""
+        old = self._entries.pop(key, None)
+        if old is not None:
+            self._bytes -= _size(old)
+        self._entries[key] = entry
+        self._bytes += _size(entry)
+        while self._bytes > self._max_bytes:
+            _, forgotten = self._entries.popitem(last=False)
+            self._bytes -= _size(forgotten)
+
+
+def _size(entry: Cached) -> int:
+    return len(entry.vector) + _OVERHEAD_BYTES
+
+
+class KeyMaker:
+    """Keys of texts under one model and encoding; the part that all share is hashed once."""
+
+    def __init__(self, model: str, revision: str | None, encoding: Encoding) -> None:
+        self._hash = hashlib.blake2b(digest_size=16)
+        shared = (encoding.prompt, encoding.truncate_dim, encoding.normalize)
+        self._hash.update(repr((model, revision, *shared)).encode(errors="surrogatepass") + b"\0")
+
+    def key(self, text: str) -> bytes:
+        """The key of a text."""
+        mine = self._hash.copy()
+        mine.update(text.encode())
+        return mine.digest()

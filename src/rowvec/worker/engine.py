@@ -1,0 +1,263 @@
+"""The process that computes: `python -m rowvec.worker.engine FD`, started by the listener only.
+
+Its event loop talks, one thread tokenises, one thread computes. It ends when the listener does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rowvec.batching import Batch, Batcher, Item, ItemFailed
+from rowvec.errors import BackendFailed, InputTooLong, NonFiniteEmbedding, RowvecError
+from rowvec.models.embedder import Embedder, Matrix, Tokenized
+from rowvec.models.loading import load
+from rowvec.worker.frames import FrameReader, Header, encode, spec_from_json
+
+logger = logging.getLogger(__name__)
+
+# Fewer characters are tokenised in less time than it takes to hand them to another thread.
+_INLINE_CHARACTERS = 2000
+
+# What admission lets through is bounded by bytes; this bounds the sorted list of the batcher.
+_MAX_WAITING = 1_000_000
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What may share a batch: one model, and one prompt, which some models leave out of pooling."""
+
+    model: str
+    prompt: str
+
+
+class Engine:
+    """Answers frames until the connection to the listener ends."""
+
+    def __init__(self, configuration: Header, send: asyncio.Transport) -> None:
+        self._specs = {s["description"]["name"]: spec_from_json(s) for s in configuration["models"]}
+        self._send = send
+        self._loaded: dict[str, asyncio.Task[Embedder]] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
+        self._texts: dict[str, int] = {}
+        # Always the same thread computes: torch keeps a team of helpers for each that ever did.
+        self._compute_thread = ThreadPoolExecutor(
+            1, "compute", initializer=_use_threads, initargs=(configuration["threads"],)
+        )
+        self._tokenize_thread = ThreadPoolExecutor(1, "tokenize")
+        self._batcher: Batcher[Tokenized, np.ndarray[Any, np.dtype[np.float32]]] = Batcher(
+            self._compute,
+            max_batch_tokens=configuration["max_batch_tokens"],
+            max_waiting=_MAX_WAITING,
+        )
+
+    def start(self) -> None:
+        """Greets the listener and loads what the list wants warm."""
+        self._batcher.start()
+        self._send.write(encode({"op": "hello"}))
+        for spec in self._specs.values():
+            if spec.warm:
+                self._loading(spec.name).add_done_callback(_note_failure)
+
+    def on_frame(self, header: Header, _blob: bytes) -> None:
+        """Takes a frame of the listener."""
+        match header["op"]:
+            case "cancel":
+                if task := self._running.get(header["id"]):
+                    task.cancel()
+            case _:
+                task = asyncio.get_running_loop().create_task(self._answer(header))
+                self._running[header["id"]] = task
+                task.add_done_callback(functools.partial(self._ended, header["id"]))
+
+    def _ended(self, number: int, _task: asyncio.Task[None]) -> None:
+        del self._running[number]
+
+    async def _answer(self, header: Header) -> None:
+        number = header["id"]
+        try:
+            answer, blob = await self._result(header)
+        except ItemFailed as exc:
+            self._send.write(encode(_failure(number, exc.__cause__ or exc, exc.position)))
+        except Exception as exc:  # noqa: BLE001  # around one request: it alone fails
+            self._send.write(encode(_failure(number, exc, None)))
+        else:
+            self._send.write(encode({"op": "answer", "id": number, **answer}, blob))
+
+    async def _result(self, header: Header) -> tuple[Header, bytes]:
+        if header["op"] == "probe":
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._tokenize_thread, _nothing)
+            await loop.run_in_executor(self._compute_thread, _nothing)
+            return {}, b""
+        model = await asyncio.shield(self._loading(header["model"]))
+        encoding = header["encoding"]
+        tokenized = await self._tokenized(model, header["inputs"], encoding["prompt"])
+        counts = [text.count for text in tokenized]
+        if header["op"] == "count_tokens":
+            return {"tokens": counts}, b""
+        if encoding["on_truncate"] == "error":
+            _refuse_truncated(counts, model.max_tokens)
+        items = [
+            Item(work, work.length, text)
+            for work, text in zip(tokenized, header["inputs"], strict=True)
+        ]
+        group = _Group(header["model"], encoding["prompt"])
+        rows = await self._batcher.submit(group, items, interactive=header["interactive"])
+        vectors = shaped(np.stack(rows), encoding["truncate_dim"], normalize=encoding["normalize"])
+        return {"tokens": counts, "dimensions": vectors.shape[1]}, vectors.tobytes()
+
+    async def _tokenized(
+        self, model: Embedder, texts: Sequence[str], prompt: str
+    ) -> list[Tokenized]:
+        if sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
+            return model.tokenize(texts, prompt)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._tokenize_thread, model.tokenize, texts, prompt)
+
+    def _loading(self, name: str) -> asyncio.Task[Embedder]:
+        """The one load of a model; one that failed is tried again by the next request."""
+        task = self._loaded.get(name)
+        if task is None or (task.done() and task.exception() is not None):
+            task = asyncio.get_running_loop().create_task(self._load(name))
+            self._loaded[name] = task
+        return task
+
+    async def _load(self, name: str) -> Embedder:
+        self._send.write(encode({"op": "loading", "model": name}))
+        ok = False
+        try:
+            loop = asyncio.get_running_loop()
+            model = await loop.run_in_executor(self._compute_thread, load, self._specs[name])
+            ok = True
+        finally:
+            self._send.write(encode({"op": "loaded", "model": name, "ok": ok}))
+        return model
+
+    async def _compute(
+        self, batch: Batch[Tokenized]
+    ) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+        group = batch.group
+        assert isinstance(group, _Group)
+        model = self._loaded[group.model].result()
+        loop = asyncio.get_running_loop()
+        vectors = await loop.run_in_executor(self._compute_thread, model.forward, batch.work)
+        if not np.isfinite(vectors).all():
+            raise NonFiniteEmbedding("the model answers NaN or infinity for {input}")
+        total = self._texts[group.model] = self._texts.get(group.model, 0) + len(batch.work)
+        self._send.write(encode({"op": "computed", "model": group.model, "texts": total}))
+        return list(vectors)
+
+
+def shaped(vectors: Matrix, truncate_dim: int | None, *, normalize: bool) -> Matrix:
+    """The vectors cut to their first numbers and brought to length 1, where that is asked."""
+    if truncate_dim is not None:
+        vectors = vectors[:, :truncate_dim]
+    if normalize:
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = vectors / np.maximum(lengths, 1e-12)
+    return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _refuse_truncated(counts: Sequence[int], max_tokens: int) -> None:
+    for position, count in enumerate(counts):
+        if count > max_tokens:
+            raise ItemFailed(position) from InputTooLong(
+                f"{{input}} has {count} tokens, the model reads {max_tokens}",
+                hint="shorten it, or let it be cut off with on_truncate = truncate",
+            )
+
+
+def _failure(number: int, error: BaseException, position: int | None) -> Header:
+    if not isinstance(error, RowvecError):
+        # A library's message may quote the text: the place it failed at is enough.
+        place = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("%s while computing\n%s", type(error).__name__, place)
+        error = BackendFailed(f"the model failed on {{input}} ({type(error).__name__})")
+    return {
+        "op": "failed",
+        "id": number,
+        "position": position,
+        "sqlstate": error.sqlstate,
+        "message": str(error),
+        "hint": error.hint,
+    }
+
+
+def _note_failure(task: asyncio.Task[Embedder]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("a model was not loaded: %s", error)
+
+
+def _nothing() -> None:
+    """What a probe runs in each thread, to see that it gets there."""
+
+
+def _use_threads(threads: int | None) -> None:
+    if threads is not None and "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)
+
+
+class _Line(asyncio.Protocol):
+    """The connection to the listener; its end is the end of the process."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._reader = FrameReader(self._on_frame)
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+
+    def _on_frame(self, header: Header, blob: bytes) -> None:
+        if self._engine is None:
+            assert self._transport is not None
+            self._engine = Engine(header, self._transport)
+            self._engine.start()
+        else:
+            self._engine.on_frame(header, blob)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        # Not sys.exit: a thread that computes, or hangs, would be waited for.
+        os._exit(0)
+
+
+async def _serve(connection: socket.socket) -> None:
+    await asyncio.get_running_loop().connect_accepted_socket(_Line, connection)
+    await asyncio.Event().wait()
+
+
+def main() -> None:
+    """Serves the listener at the inherited socket; never returns."""
+    # A terminal's Ctrl-C and an init system's SIGTERM reach every process: the listener drains,
+    # and this one ends with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logging.basicConfig(
+        level=logging.INFO,
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for noisy in ("sentence_transformers", "transformers", "huggingface_hub"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""The listener's end of the engine: starts it, asks it, restarts it when it dies or hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rowvec.config import engine_environment
+from rowvec.errors import BackendFailed, RowvecError, ShuttingDown, from_sqlstate
+from rowvec.models.listing import Listing
+from rowvec.worker.frames import FrameReader, Header, encode
+
+logger = logging.getLogger(__name__)
+
+_BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
+
+# An engine that lived so long had started well: its death is a new story.
+_GOOD_START_SECONDS = 30.0
+
+
+class InputFailed(Exception):  # it names the input; `error` is the error
+    """An input failed in the engine; `error` says why, `position` which of those sent."""
+
+    def __init__(self, position: int, error: RowvecError) -> None:
+        super().__init__(str(error))
+        self.position = position
+        self.error = error
+
+
+@dataclass(eq=False)
+class _InFlight:
+    """A request that the engine has or will have."""
+
+    frame: bytes
+    future: asyncio.Future[tuple[Header, bytes]]
+    sent: int = 0
+
+
+@dataclass
+class Report:
+    """What is known of one model in the engine."""
+
+    loaded: bool = False
+    texts: int = 0
+    requests: int = 0
+    texts_before: int = 0
+
+
+class EngineClient:
+    """Owns the engine process.
+
+    A request that was in flight when the engine died is sent once more to the next one; when that
+    dies too, the request fails with BackendFailed.
+    """
+
+    def __init__(
+        self,
+        listing: Listing,
+        *,
+        max_batch_tokens: int,
+        threads: int | None,
+        stall_seconds: float,
+    ) -> None:
+        self.reports = {spec.name: Report() for spec in listing.specs}
+        self._configuration = {
+            "op": "configure",
+            "models": listing.specs,
+            "max_batch_tokens": max_batch_tokens,
+            "threads": threads,
+        }
+        self._threads = threads
+        self._stall_seconds = stall_seconds
+        self._numbers = itertools.count(1)
+        self._in_flight: dict[int, _InFlight] = {}
+        self._line: _Line | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._supervisor: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._loading: set[str] = set()
+        self._stopping = False
+
+    def start(self) -> None:
+        """Starts the engine, and another whenever it dies, until `stop`."""
+        self._supervisor = asyncio.create_task(self._supervise(), name="engine supervisor")
+
+    async def stop(self) -> None:
+        """Ends the engine; what is in flight fails with ShuttingDown."""
+        self._stopping = True
+        for request in self._in_flight.values():
+            if not request.future.done():
+                request.future.set_exception(ShuttingDown("the worker is stopping"))
+        for task in (self._supervisor, self._watch):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+
+    async def ask(self, op: str, fields: Mapping[str, Any]) -> tuple[Header, bytes]:
+        """The engine's answer; cancel the caller to withdraw the request.
+
+        Raises InputFailed, or whatever else the engine refuses with; BackendFailed if it died.
+        """
+        if self._stopping:
+            raise ShuttingDown("the worker is stopping")
+        number = next(self._numbers)
+        future: asyncio.Future[tuple[Header, bytes]] = asyncio.get_running_loop().create_future()
+        request = _InFlight(encode({"op": op, "id": number, **fields}), future)
+        self._in_flight[number] = request
+        self._send(request)
+        try:
+            return await future
+        finally:
+            del self._in_flight[number]
+            if future.cancelled() and self._line is not None:
+                self._line.write(encode({"op": "cancel", "id": number}))
+
+    def suspect(self) -> None:
+        """A request overran: unless the engine's threads still get anywhere, it is killed."""
+        if self._watch is None or self._watch.done():
+            self._watch = asyncio.create_task(self._kill_if_stalled(), name="engine watch")
+
+    async def _kill_if_stalled(self) -> None:
+        process = self._process
+        try:
+            async with asyncio.timeout(self._stall_seconds):
+                await self.ask("probe", {})
+        except TimeoutError:
+            if self._loading or process is not self._process or process is None:
+                return
+            logger.warning(
+                "the engine hangs: killed after %s s without progress", self._stall_seconds
+            )
+            process.kill()
+        except RowvecError:
+            logger.debug("the engine ended while it was probed")
+
+    async def _supervise(self) -> None:
+        loop = asyncio.get_running_loop()
+        deaths = 0
+        while True:
+            started = loop.time()
+            returncode = await self._live_once()
+            logger.error("the engine ended with status %s: starting another", returncode)
+            self._after_death()
+            deaths = 0 if loop.time() - started > _GOOD_START_SECONDS else deaths + 1
+            await asyncio.sleep(_BACKOFF_SECONDS[min(deaths, len(_BACKOFF_SECONDS)) - 1])
+
+    async def _live_once(self) -> int:
+        """Starts an engine and returns when it has ended, with its exit status."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "rowvec.worker.engine", str(theirs.fileno()),
+                pass_fds=(theirs.fileno(),), env=engine_environment(self._threads),
+                stdin=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+        self._process = process
+        try:
+            loop = asyncio.get_running_loop()
+            _, line = await loop.connect_accepted_socket(lambda: _Line(self._on_frame), ours)
+            line.write(encode(self._configuration))
+            self._line = line
+            for request in list(self._in_flight.values()):
+                self._send(request)
+            return await process.wait()
+        finally:
+            self._line = None
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    def _send(self, request: _InFlight) -> None:
+        if self._line is not None and not request.future.done():
+            request.sent += 1
+            self._line.write(request.frame)
+
+    def _after_death(self) -> None:
+        self._loading.clear()
+        for report in self.reports.values():
+            report.loaded = False
+            report.texts_before, report.texts = report.texts_before + report.texts, 0
+        for request in self._in_flight.values():
+            if request.sent > 1 and not request.future.done():
+                request.future.set_exception(
+                    BackendFailed(
+                        "the engine died twice while it computed this request",
+                        hint="the worker's log says why",
+                    )
+                )
+
+    def _on_frame(self, header: Header, blob: bytes) -> None:
+        match header["op"]:
+            case "answer" | "failed":
+                request = self._in_flight.get(header["id"])
+                if request is None or request.future.done():
+                    return
+                if header["op"] == "answer":
+                    request.future.set_result((header, blob))
+                else:
+                    request.future.set_exception(_error(header))
+            case "computed":
+                self.reports[header["model"]].texts = header["texts"]
+            case "loading":
+                self._loading.add(header["model"])
+            case "loaded":
+                self._loading.discard(header["model"])
+                self.reports[header["model"]].loaded = header["ok"]
+                if header["ok"]:
+                    logger.info("loaded %s", header["model"])
+
+
+def _error(header: Header) -> RowvecError | InputFailed:
+    error = from_sqlstate(header["sqlstate"], header["message"], header["hint"])
+    return error if header["position"] is None else InputFailed(header["position"], error)
+
+
+class _Line(asyncio.Protocol):
+    """The connection to one engine. Its loss needs no notice: the process ends with it."""
+
+    def __init__(self, on_frame: Any) -> None:
+        self._reader = FrameReader(on_frame)
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+
+    def write(self, frame: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame)

@@ -1,0 +1,61 @@
+"""Messages between listener and engine: a JSON header and a blob, over a socket pair.
+
+A header's `op` tells what it is. To the engine: `configure` (first), `embed`, `count_tokens`,
+`cancel`, `probe`. From it: `hello`, `loading`, `loaded`, `answer`, `failed`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from rowvec.models.description import Description
+from rowvec.models.listing import ModelSpec
+
+_LENGTHS = struct.Struct("<II")
+
+Header = dict[str, Any]
+
+
+def encode(header: Mapping[str, Any], blob: bytes = b"") -> bytes:
+    """The bytes of one frame."""
+    text = orjson.dumps(header, default=str)
+    return b"".join((_LENGTHS.pack(len(text), len(blob)), text, blob))
+
+
+class FrameReader:
+    """Calls `on_frame` for each whole frame that was fed."""
+
+    def __init__(self, on_frame: Callable[[Header, bytes], None]) -> None:
+        self._on_frame = on_frame
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Takes bytes as they come."""
+        self._buffer += data
+        while len(self._buffer) >= _LENGTHS.size:
+            text_length, blob_length = _LENGTHS.unpack_from(self._buffer)
+            start, end = _LENGTHS.size + text_length, _LENGTHS.size + text_length + blob_length
+            if len(self._buffer) < end:
+                return
+            header = orjson.loads(self._buffer[_LENGTHS.size : start])
+            blob = bytes(self._buffer[start:end])
+            del self._buffer[:end]
+            self._on_frame(header, blob)
+
+
+def spec_from_json(fields: Mapping[str, Any]) -> ModelSpec:
+    """The ModelSpec that `encode` wrote (it knows dataclasses and paths)."""
+    folder = fields["folder"]
+    return ModelSpec(
+        **{
+            **fields,
+            "description": Description(**fields["description"]),
+            "aliases": tuple(fields["aliases"]),
+            "folder": None if folder is None else Path(folder),
+        }
+    )

@@ -1,0 +1,144 @@
+"""Accepts connections, bounds how many there are, and finds the one that a cancel means."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import itertools
+import logging
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from rowvec.errors import ConfigError, RowvecError, TooManyConnections
+from rowvec.protocol import wire
+from rowvec.worker.connection import Connection
+from rowvec.worker.session import MAX_BYTES_BEFORE_LOGIN, Answer, Rules, Session, refusal
+
+logger = logging.getLogger(__name__)
+
+UNIX_PORT = 5466
+
+_BACKLOG = 512
+
+
+class Listener:
+    """One listening socket and the sessions behind it."""
+
+    def __init__(self, rules: Rules, answer: Answer, *, max_connections: int) -> None:
+        self._rules = rules
+        self._answer = answer
+        self._max_connections = max_connections
+        self._processes = itertools.count(1)
+        self._sessions: dict[int, Session] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._socket_path: Path | None = None
+
+    async def open(self, address: str) -> str:
+        """Listens at HOST:PORT, or at a socket in an absolute folder; gives where that is.
+
+        Raises ConfigError where the address cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            if address.startswith("/"):
+                self._socket_path = Path(address) / f".s.PGSQL.{UNIX_PORT}"
+                bound = _bind_unix(self._socket_path)
+                self._server = await loop.create_unix_server(
+                    self._connection, sock=bound, backlog=_BACKLOG
+                )
+                return str(self._socket_path)
+            host, port = split_address(address)
+            self._server = await loop.create_server(self._connection, host, port, backlog=_BACKLOG)
+        except OSError as exc:
+            raise ConfigError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
+        name = self._server.sockets[0].getsockname()
+        return f"{name[0]}:{name[1]}"
+
+    def stop_listening(self) -> None:
+        """Takes no new connection."""
+        if self._server is not None:
+            self._server.close()
+        if self._socket_path is not None:
+            self._socket_path.unlink(missing_ok=True)
+
+    def interrupt_all(self, reason: RowvecError) -> None:
+        """Ends every request that runs with an error."""
+        for session in list(self._sessions.values()):
+            session.interrupt(reason)
+
+    async def close(self) -> None:
+        """Ends every session, and returns when all have."""
+        for session in list(self._sessions.values()):
+            session.stop()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    def _connection(self) -> Connection:
+        return Connection(MAX_BYTES_BEFORE_LOGIN, self._made, _nothing)
+
+    def _made(self, connection: Connection) -> None:
+        if len(self._sessions) >= self._max_connections:
+            connection.write(
+                refusal(TooManyConnections(f"the worker takes {self._max_connections} connections"))
+            )
+            connection.close()
+            return
+        session = Session(
+            connection, self._rules, self._answer, self._cancel, next(self._processes)
+        )
+        self._sessions[session.process] = session
+        connection.on_lost = session.client_left
+        task = asyncio.get_running_loop().create_task(session.run(), name="session")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended(session))
+
+    def _ended(self, session: Session) -> Callable[[asyncio.Task[None]], None]:
+        def forget(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            del self._sessions[session.process]
+            if not task.cancelled() and (error := task.exception()):
+                logger.error("a connection failed", exc_info=error)
+
+        return forget
+
+    def _cancel(self, cancel: wire.Cancel) -> None:
+        session = self._sessions.get(cancel.process)
+        if session is not None and hmac.compare_digest(
+            session.secret.to_bytes(4), cancel.secret.to_bytes(4)
+        ):
+            session.cancel_request()
+
+
+def _nothing() -> None:
+    """Before a session begins there is nothing to drop."""
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT or [V6]:PORT; raises ConfigError."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(
+            f"cannot listen on {address!r}", hint="give HOST:PORT, or an absolute folder"
+        )
+    return host.strip("[]"), int(port)
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    """Binds, after removing a socket that a killed worker left; raises OSError where one lives."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        else:
+            raise OSError(98, "another worker listens there")
+    bound = socket.socket(socket.AF_UNIX)
+    bound.bind(str(path))
+    # The password is what protects it, as over TCP; Postgres runs as another user than the worker.
+    path.chmod(0o777)
+    bound.setblocking(False)  # noqa: FBT003  # its only parameter
+    return bound

@@ -1,0 +1,265 @@
+"""One connection from its first byte to its last: TLS, login, and then request after request."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+
+import rowvec
+from rowvec.errors import (
+    AuthenticationError,
+    Cancelled,
+    NotSupported,
+    ProtocolError,
+    RequestTooLarge,
+    RowvecError,
+    ShuttingDown,
+)
+from rowvec.protocol import request, scram, statements, wire
+from rowvec.worker.connection import Connection, ConnectionClosed
+
+logger = logging.getLogger(__name__)
+
+USER = "rowvec"
+
+LOGIN_TIMEOUT_SECONDS = 10
+
+# A startup packet and the messages of SCRAM are small; nobody unknown may send more.
+MAX_BYTES_BEFORE_LOGIN = 10_000
+
+_EXTENDED = b"PBEDCH"
+_SYNC, _FLUSH, _FUNCTION_CALL, _QUERY, _TERMINATE, _PASSWORD = b"S", b"H", b"F", b"Q", b"X", b"p"
+
+_PARAMETERS = {
+    # Clients adapt to Postgres by its version; the worker's own stands beside it.
+    "server_version": f"18.0 (rowvec {rowvec.__version__})",
+    "server_encoding": "UTF8",
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO, MDY",
+    "TimeZone": "Etc/UTC",
+    "integer_datetimes": "on",
+    "standard_conforming_strings": "on",
+}
+
+Answer = Callable[[request.Request, int], Awaitable[Iterator[bytes]]]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What holds for all sessions of a worker."""
+
+    verifier: scram.Verifier
+    tls: ssl.SSLContext | None
+    tls_required: bool
+    max_request_bytes: int
+    max_input_bytes: int
+    idle_timeout_seconds: float
+
+
+@dataclass(eq=False)
+class Session:
+    """Runs one connection. `run` returns when it ended; `interrupt` and `stop` act on it."""
+
+    connection: Connection
+    rules: Rules
+    answer: Answer
+    cancel: Callable[[wire.Cancel], None]
+    process: int
+    secret: int = field(default_factory=lambda: secrets.randbits(32))
+    _encoding: str = "utf-8"
+    _task: asyncio.Task[None] | None = None
+    _answering: bool = False
+    _reason: RowvecError | None = None
+    _skipping: bool = False
+
+    async def run(self) -> None:
+        """Serves the client until it leaves, misbehaves, idles too long or the worker stops."""
+        self._task = asyncio.current_task()
+        try:
+            async with asyncio.timeout(LOGIN_TIMEOUT_SECONDS):
+                accepted = await self._login()
+            if accepted:
+                self.connection.reader.limit = self.rules.max_request_bytes
+                await self._serve()
+        except ConnectionClosed:
+            logger.debug("%s left", self.connection.peer)
+        except TimeoutError:
+            logger.info("%s was too slow: closed", self.connection.peer)
+        except (ProtocolError, AuthenticationError, ShuttingDown) as exc:
+            logger.info("%s: %s", self.connection.peer, exc)
+            self._write_error(exc, severity="FATAL")
+        finally:
+            self.connection.close()
+
+    def interrupt(self, reason: RowvecError) -> None:
+        """Ends the request that runs, if one does, with an error; the connection stays."""
+        if self._answering and self._task is not None and self._reason is None:
+            self._reason = reason
+            self._task.cancel()
+
+    def cancel_request(self) -> None:
+        """Ends the request that runs, as its client asked from another connection."""
+        self.interrupt(Cancelled("the request was cancelled by its client"))
+
+    def stop(self) -> None:
+        """Ends a session that runs no request."""
+        if self._task is not None and not self._answering:
+            self._write_error(ShuttingDown("the worker is stopping"), severity="FATAL")
+            self._task.cancel()
+
+    def client_left(self) -> None:
+        """Drops whatever runs for the client."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _login(self) -> bool:
+        startup = await self._startup()
+        if startup is None:
+            return False
+        if startup.version != wire.PROTOCOL_3_0 or _options(startup):
+            self.connection.write(wire.negotiate_version(_options(startup)))
+        user = startup.parameters.get("user", "")
+        exchange = scram.Exchange(self.rules.verifier, user, known_user=user == USER)
+        self.connection.write(wire.sasl_mechanisms(scram.MECHANISM))
+        mechanism, first = wire.sasl_initial(await self._password_message())
+        if mechanism != scram.MECHANISM:
+            raise ProtocolError(f"only {scram.MECHANISM} is offered")
+        self.connection.write(wire.sasl_continue(exchange.first(first)))
+        last = exchange.final(await self._password_message())
+        self._encoding = statements.codec(startup.parameters.get("client_encoding", "UTF8"))
+        self.connection.write(
+            b"".join(
+                (
+                    wire.sasl_final(last),
+                    wire.AUTHENTICATION_OK,
+                    *(wire.parameter_status(k, v) for k, v in _PARAMETERS.items()),
+                    wire.backend_key_data(self.process, self.secret),
+                    wire.READY_FOR_QUERY,
+                )
+            )
+        )
+        return True
+
+    async def _startup(self) -> wire.Startup | None:
+        """The startup packet, after TLS where that is wanted; None where it was a cancel."""
+        while True:
+            match await self.connection.opening():
+                case wire.Opening.TLS if self.rules.tls is not None and not (
+                    self.connection.encrypted or self.connection.local
+                ):
+                    await self.connection.start_tls(self.rules.tls)
+                case wire.Opening():
+                    self.connection.write(b"N")
+                case wire.Cancel() as cancel:
+                    self.cancel(cancel)
+                    return None
+                case wire.Startup() as startup:
+                    if self.rules.tls_required and not (
+                        self.connection.encrypted or self.connection.local
+                    ):
+                        raise AuthenticationError(
+                            "the worker takes only connections with TLS", hint="use sslmode=require"
+                        )
+                    return startup
+
+    async def _password_message(self) -> bytes:
+        message = await self.connection.message()
+        if not isinstance(message, wire.Message) or message.type != _PASSWORD:
+            raise ProtocolError("a password message was expected")
+        return message.body
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            async with asyncio.timeout_at(loop.time() + self.rules.idle_timeout_seconds):
+                message = await self.connection.message()
+            if message.type == _TERMINATE:
+                return
+            await self._handle(message)
+
+    async def _handle(self, message: wire.Message | wire.TooLarge) -> None:
+        if message.type == _SYNC:
+            self._skipping = False
+            self.connection.write(wire.READY_FOR_QUERY)
+        elif self._skipping or message.type == _FLUSH:
+            return
+        elif message.type in (_QUERY, _FUNCTION_CALL):
+            await self._query(message)
+        elif message.type in _EXTENDED:
+            # As Postgres does: one error, then nothing until the client asks to go on.
+            self._skipping = True
+            self._write_error(
+                NotSupported(
+                    "the worker speaks the simple query protocol only",
+                    hint="send the request as the text of a query without parameters",
+                )
+            )
+
+    async def _query(self, message: wire.Message | wire.TooLarge) -> None:
+        try:
+            if isinstance(message, wire.TooLarge):
+                raise RequestTooLarge(
+                    f"the request has {message.size} bytes,"
+                    f" the worker takes {self.rules.max_request_bytes}",
+                    hint="send fewer or shorter texts, or raise the worker's max_request_bytes",
+                )
+            if message.type == _FUNCTION_CALL:
+                raise NotSupported("the worker has no functions to call")
+            text = wire.query_text(message.body)
+            if not text.lstrip().startswith(b"{"):
+                self._run_statement(text)
+                return
+            wanted = request.parse(
+                text, encoding=self._encoding, max_input_bytes=self.rules.max_input_bytes
+            )
+            for piece in await self._answered(wanted, len(text)):
+                self.connection.write(piece)
+                await self.connection.drain()
+        except (ShuttingDown, ProtocolError):
+            raise
+        except RowvecError as exc:
+            self._write_error(exc)
+            self.connection.write(wire.READY_FOR_QUERY)
+
+    async def _answered(self, wanted: request.Request, size: int) -> Iterator[bytes]:
+        self._answering = True
+        self._reason = None
+        try:
+            return await self.answer(wanted, size)
+        except asyncio.CancelledError:
+            if self._reason is None:
+                raise
+            assert self._task is not None
+            self._task.uncancel()
+            raise self._reason from None
+        finally:
+            self._answering = False
+
+    def _run_statement(self, text: bytes) -> None:
+        """An empty query, or SET; raises NotARequest for any other."""
+        result = statements.run(text.decode("utf-8", "replace"))
+        if result.codec is not None:
+            self._encoding = result.codec
+            self.connection.write(wire.parameter_status("client_encoding", result.encoding))
+        self.connection.write(
+            wire.EMPTY_QUERY if result.tag is None else wire.command_complete(result.tag)
+        )
+        self.connection.write(wire.READY_FOR_QUERY)
+
+    def _write_error(self, error: RowvecError, *, severity: str = "ERROR") -> None:
+        self.connection.write(
+            wire.error_response(error.sqlstate, str(error), error.hint, severity=severity)
+        )
+
+
+def _options(startup: wire.Startup) -> list[str]:
+    return [name for name in startup.parameters if name.startswith("_pq_.")]
+
+
+def refusal(error: RowvecError) -> bytes:
+    """What a client gets that is not let in."""
+    return wire.error_response(error.sqlstate, str(error), error.hint, severity="FATAL")
