@@ -1,5 +1,5 @@
 -- Whether an index of that name on that table is valid; no row where there is none.
-SELECT i.indisvalid AND i.indisready, am.amname, c.reloptions, i.indclass[0]::bigint
+SELECT i.indisvalid AND i.indisready AS is_valid, am.amname AS kind, c.reloptions AS options
 FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_am AS am ON am.oid = c.relam

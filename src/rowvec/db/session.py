@@ -28,10 +28,14 @@ _SETTINGS = (
 
 
 class Session:
-    """Statements on one connection; every error of psycopg leaves as a DatabaseError."""
+    """Statements on one connection; every error of psycopg leaves as a DatabaseError.
 
-    def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
+    `vector_schema` is where pgvector's types, operators and operator classes live.
+    """
+
+    def __init__(self, connection: psycopg.AsyncConnection[Any], vector_schema: str) -> None:
         self.connection = connection
+        self.vector_schema = vector_schema
 
     async def run(self, statement: Statement, parameters: Any = ()) -> int:
         """Executes and gives the number of rows it touched."""
@@ -101,19 +105,19 @@ async def open_session(dsn: str, application_name: str) -> AsyncIterator[Session
             dsn, autocommit=True, application_name=application_name
         )
     async with connection:
-        session = Session(connection)
-        await session.run(_SETTINGS, None)
-        await _know_vectors(session)
-        yield session
+        with database_errors():
+            await connection.execute(_SETTINGS)
+            schema = await _know_vectors(connection)
+        yield Session(connection, schema)
 
 
-async def _know_vectors(session: Session) -> None:
-    extensions = await session.dicts(query("extension_schemas"), None)
-    schema = next((e["schema"] for e in extensions if e["extname"] == "vector"), None)
-    if schema is None:
+async def _know_vectors(connection: psycopg.AsyncConnection[Any]) -> str:
+    found = await (await connection.execute(query("vector_schema"))).fetchone()
+    if found is None:
         raise SchemaError(
             "the extension vector is not in this database", hint="run `rowvec migrate`"
         )
-    with database_errors():
-        info = await TypeInfo.fetch(session.connection, f"{schema}.vector")
-        register_vector_info(session.connection, info)
+    (schema,) = found
+    name = sql.Identifier(schema, "vector").as_string(connection)
+    register_vector_info(connection, await TypeInfo.fetch(connection, name))
+    return str(schema)

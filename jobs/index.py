@@ -1,0 +1,42 @@
+"""Indexes an embedding column: what `rowvec index` runs, and `python -m rowvec.jobs.index`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from dataclasses import asdict
+
+import orjson
+
+from rowvec.config import Settings
+from rowvec.errors import RowvecError
+from rowvec.search.build import IndexReporter, IndexRequest, IndexResult, build_index
+from rowvec.search.report import LogReporter
+
+
+def run(settings: Settings, request: IndexRequest, reporter: IndexReporter) -> IndexResult:
+    """Builds, measures and stores; Ctrl-C leaves an INVALID index that the next run replaces."""
+    return asyncio.run(build_index(settings, request, reporter))
+
+
+def main() -> int:
+    """Settings from the environment, progress to the log, the result as JSON on stdout."""
+    parser = argparse.ArgumentParser(prog="rowvec.jobs.index", description=__doc__)
+    parser.add_argument("source", help="table, as written in SQL")
+    parser.add_argument("--embedding", help="which one, where the table has several")
+    parser.add_argument("--rebuild", action="store_true", help="build anew what stands")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        result = run(Settings.build(), IndexRequest(**vars(arguments)), LogReporter())
+    except RowvecError as exc:
+        logging.getLogger("rowvec.index").error("%s", exc)  # noqa: TRY400 - said in one sentence
+        return 1
+    sys.stdout.buffer.write(orjson.dumps(asdict(result), option=orjson.OPT_APPEND_NEWLINE))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

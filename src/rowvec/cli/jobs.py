@@ -1,0 +1,146 @@
+"""`rowvec backfill` and `rowvec index`: the jobs of rowvec.jobs, with a bar and a summary."""
+
+from __future__ import annotations
+
+import importlib
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from rowvec.cli.options import json_flag, setting
+from rowvec.cli.output import print_json, print_table, stderr
+from rowvec.cli.progress import BackfillBar, IndexBar
+from rowvec.config import Settings
+from rowvec.pipeline.backfill import Request
+from rowvec.pipeline.report import LogReporter, Summary
+from rowvec.search.build import IndexRequest, IndexResult
+from rowvec.search.report import LogReporter as IndexLog
+
+_INTERRUPTED = 130
+
+_embedding = click.option(
+    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
+)
+
+
+def _job(name: str) -> Any:
+    # By name: jobs/ stands beside src/, and nothing in src/ imports it.
+    return importlib.import_module(f"rowvec.jobs.{name}")
+
+
+@click.command()
+@click.argument("source")
+@_embedding
+@setting("commit_rows")
+@click.option("--limit", type=click.IntRange(min=1), metavar="ROWS", help="Embed at most so many.")
+@setting("dsn")
+@setting("worker")
+@setting("worker_wait_seconds")
+@json_flag
+def backfill(
+    *,
+    source: str,
+    embedding: str | None,
+    limit: int | None,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    r"""Embed all pending rows of SOURCE, a table's name as written in SQL.
+
+    Commits as it goes and goes on where it was stopped; several at once share the work. A row that
+    the model refuses is set aside in rowvec.failure until its text changes, and the run goes on.
+
+    Exit codes: 0 all pending rows are done or set aside (--json tells which), 1 it had to stop,
+    2 usage, 3 run `rowvec migrate` first, 130 interrupted after the batch in hand.
+
+    \b
+    Example:
+      rowvec backfill reviews
+      rowvec backfill 'shop."Order"' --embedding by_title --commit-rows 100
+    """
+    settings = Settings.build(**given)
+    request = Request(source, embedding, limit)
+    bar = BackfillBar(source) if stderr().is_terminal else None
+    with bar or nullcontext():
+        summary: Summary = _job("backfill").run(settings, request, bar or LogReporter())
+    if as_json:
+        print_json(asdict(summary) | {"rows_per_second": round(summary.rows_per_second, 1)})
+    else:
+        _tell(summary)
+    if summary.stopped:
+        raise click.exceptions.Exit(_INTERRUPTED)
+
+
+def _tell(summary: Summary) -> None:
+    """What a person wants to know at the end, on stderr: there is nothing to pipe on."""
+    console = stderr()
+    verb = "Interrupted" if summary.stopped else "Done"
+    console.print(
+        f"{verb}: {summary.written:,} rows embedded in {summary.seconds:.1f} s "
+        f"({summary.rows_per_second:,.0f} rows/s), {summary.pending:,} still pending"
+    )
+    for count, sentence in (
+        (summary.cleared, "rows have no text any more and lost their vectors"),
+        (summary.changed, "rows were changed, deleted or locked meanwhile and left as they are"),
+        (summary.truncated, "texts are longer than the model reads; their ends are not embedded"),
+        (summary.failed, "rows were refused and set aside, see rowvec.failure"),
+    ):
+        if count:
+            console.print(f"{count:,} {sentence}")
+    if summary.failures:
+        print_table(
+            ["key", "SQLSTATE", "reason"],
+            [[f.key, f.sqlstate, f.message] for f in summary.failures[:10]],
+        )
+
+
+@click.command()
+@click.argument("source")
+@_embedding
+@click.option("--lists", type=click.IntRange(1, 32768), help="Lists [default: root of the rows].")
+@click.option(
+    "--target-recall",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Recall@10 that the probes must reach [default: rowvec.setting target_recall].",
+)
+@click.option("--rebuild", is_flag=True, help="Build anew even where a valid index stands.")
+@setting("dsn")
+@json_flag
+def index(*, as_json: bool, dsn: str | None, **given: Any) -> None:
+    r"""Build the ivfflat index of SOURCE, measure its recall, and store the probes it needs.
+
+    Built CONCURRENTLY: readers and writers go on. An index that stands is measured again only;
+    `search` uses the stored probes at once.
+
+    \b
+    Example:
+      rowvec index reviews
+      rowvec index reviews --rebuild --target-recall 0.99
+    """
+    settings = Settings.build(dsn=dsn)
+    request = IndexRequest(**given)
+    bar = IndexBar() if stderr().is_terminal else None
+    with bar or nullcontext():
+        result: IndexResult = _job("index").run(settings, request, bar or IndexLog())
+    if as_json:
+        print_json(asdict(result))
+    else:
+        _tell_index(result)
+
+
+def _tell_index(result: IndexResult) -> None:
+    print_table(
+        ["probes", "recall@10", "p50 ms"],
+        [
+            ["exact" if m.probes is None else m.probes, f"{m.recall:.3f}", f"{m.p50_ms:.2f}"]
+            for m in result.measured
+        ],
+        title=f"{result.index}: {result.rows:,} vectors in {result.lists} lists",
+    )
+    verb = "reaches" if result.recall >= result.target_recall else "does not reach"
+    stderr().print(
+        f"`search` looks into {result.probes} lists, which {verb} a recall of "
+        f"{result.target_recall:g}. The sampled row itself is not counted."
+    )

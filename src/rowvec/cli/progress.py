@@ -1,0 +1,106 @@
+"""Progress of a long job on a terminal: a bar with rows a second and the time that is left."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from rowvec.cli.output import stderr
+from rowvec.pipeline.report import Summary
+from rowvec.search.recall import Measured
+
+
+class _RateColumn(ProgressColumn):
+    """So many of a unit a second, once that can be told."""
+
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        rate = task.finished_speed or task.speed
+        return Text(
+            "" if rate is None else f"{rate:,.0f} {self._unit}/s", style="progress.data.speed"
+        )
+
+
+def progress_bar(unit: str) -> Progress:
+    """A bar on stderr with the count, the rate and the time that is left."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(unit),
+        TimeRemainingColumn(),
+        console=stderr(),
+        # Long enough to smooth batches of uneven length.
+        speed_estimate_period=60,
+    )
+
+
+class BackfillBar:
+    """A backfill's progress as a bar; sentences scroll by above it."""
+
+    def __init__(self, description: str) -> None:
+        self._bar = progress_bar("rows")
+        self._task = self._bar.add_task(description, total=None, start=False)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def begin(self, total: int) -> None:
+        """So many rows are waiting."""
+        self._bar.update(self._task, total=total)
+        self._bar.start_task(self._task)
+
+    def advance(self, summary: Summary) -> None:
+        """A batch has been committed."""
+        self._bar.update(self._task, completed=summary.handled)
+
+    def say(self, message: str) -> None:
+        """A sentence that cannot wait."""
+        self._bar.console.print(message, markup=False)
+
+
+class IndexBar:
+    """The progress of a build: one bar a phase."""
+
+    def __init__(self) -> None:
+        self._bar = progress_bar("tuples")
+        self._task: TaskID | None = None
+        self._name = ""
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def phase(self, name: str, done: int, total: int) -> None:
+        """What Postgres is doing, and how many tuples of how many are done."""
+        if name != self._name or self._task is None:
+            self._task, self._name = self._bar.add_task(name), name
+        self._bar.update(self._task, completed=done, total=total or None)
+
+    def measured(self, one: Measured) -> None:
+        """Nothing: the table at the end shows it."""
+
+    def say(self, message: str) -> None:
+        """A sentence that cannot wait."""
+        self._bar.console.print(message, markup=False)
