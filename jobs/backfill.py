@@ -12,6 +12,8 @@ from dataclasses import asdict
 import orjson
 
 from rowvec.config import Settings
+from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.schema import require_head
 from rowvec.db.worker_address import worker_conninfo
 from rowvec.errors import RowvecError
 from rowvec.pipeline.backfill import Request, backfill
@@ -20,6 +22,8 @@ from rowvec.pipeline.report import LogReporter, Reporter, Summary
 
 def run(settings: Settings, request: Request, reporter: Reporter) -> Summary:
     """Runs to the end, or to the batch in hand at SIGINT or SIGTERM; a second one ends at once."""
+    with connect(resolve_dsn(settings)) as connection:
+        require_head(connection)
     worker = worker_conninfo(settings)
 
     async def until_signal() -> Summary:

@@ -11,6 +11,8 @@ from dataclasses import asdict
 import orjson
 
 from rowvec.config import Settings
+from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.schema import require_head
 from rowvec.errors import RowvecError
 from rowvec.search.build import IndexReporter, IndexRequest, IndexResult, build_index
 from rowvec.search.report import LogReporter
@@ -18,6 +20,8 @@ from rowvec.search.report import LogReporter
 
 def run(settings: Settings, request: IndexRequest, reporter: IndexReporter) -> IndexResult:
     """Builds, measures and stores; Ctrl-C leaves an INVALID index that the next run replaces."""
+    with connect(resolve_dsn(settings)) as connection:
+        require_head(connection)
     return asyncio.run(build_index(settings, request, reporter))
 
 

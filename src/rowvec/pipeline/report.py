@@ -90,4 +90,4 @@ class LogReporter:
 
     def say(self, message: str) -> None:
         """A sentence that cannot wait."""
-        _LOG.warning("%s", message)
+        _LOG.info("%s", message)

@@ -30,8 +30,8 @@ class LogReporter:
     def measured(self, one: Measured) -> None:
         """Another setting has been measured."""
         if one.probes is not None:
-            _LOG.info("%d probes: recall %.3f, %.2f ms", one.probes, one.recall, one.p50_ms)
+            _LOG.debug("%d probes: recall %.3f, %.2f ms", one.probes, one.recall, one.p50_ms)
 
     def say(self, message: str) -> None:
         """A sentence that cannot wait."""
-        _LOG.warning("%s", message)
+        _LOG.info("%s", message)

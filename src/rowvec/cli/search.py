@@ -1,0 +1,110 @@
+"""`rowvec search` and `rowvec similar`: the nearest rows as a table, or one JSON line each."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from rowvec.cli.options import json_flag, setting
+from rowvec.cli.output import print_json, print_table, stderr
+from rowvec.config import Settings
+from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.schema import require_head
+from rowvec.search.ask import Found, Search, Similar, json_key
+
+_SHOWN_CHARACTERS = 160
+
+_k = click.option("-k", type=click.IntRange(min=1), default=10, help="How many rows  [default: 10]")
+_embedding = click.option(
+    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
+)
+_sql = click.option("--sql", "show_sql", is_flag=True, help="Print the SQL as well, to stderr.")
+
+
+@click.command()
+@click.argument("source")
+@click.argument("query")
+@_k
+@click.option("--filter", metavar="SQL", help="Condition over the row; $1, $2 ... are the --arg.")
+@click.option("--arg", "filter_args", multiple=True, metavar="VALUE", help="A value of --filter.")
+@_embedding
+@_sql
+@setting("dsn")
+@json_flag
+def search(*, dsn: str | None, show_sql: bool, as_json: bool, **given: Any) -> None:
+    r"""Find the rows of SOURCE whose texts are nearest in meaning to QUERY.
+
+    \b
+    Example:
+      rowvec search reviews "arrived broken"
+      rowvec search reviews "arrived broken" --filter 'stars <= $1::int' --arg 2
+    """
+    _answer(Search(**given), dsn, show_sql=show_sql, as_json=as_json)
+
+
+@click.command()
+@click.argument("source")
+@click.option("--key", help="Primary key of the row; of several columns as a JSON object.")
+@click.option("--text", help="A text instead of a row's.")
+@_k
+@_embedding
+@_sql
+@setting("dsn")
+@json_flag
+def similar(
+    *,
+    source: str,
+    key: str | None,
+    text: str | None,
+    k: int,
+    embedding: str | None,
+    dsn: str | None,
+    show_sql: bool,
+    as_json: bool,
+) -> None:
+    r"""Find the rows of SOURCE that are nearest in meaning to one of its rows, or to a text.
+
+    The row itself is not among them.
+
+    \b
+    Example:
+      rowvec similar reviews --key 42
+      rowvec similar shop.items --key '{"shop": 1, "item": 7}' --json
+    """
+    if (key is None) == (text is None):
+        raise click.UsageError("give either --key or --text")
+    ask: Search | Similar = (
+        Search(source, text or "", k, embedding=embedding)
+        if key is None
+        else Similar(source, json_key(key), k, embedding=embedding)
+    )
+    _answer(ask, dsn, show_sql=show_sql, as_json=as_json)
+
+
+def _answer(ask: Search | Similar, dsn: str | None, *, show_sql: bool, as_json: bool) -> None:
+    with connect(resolve_dsn(Settings.build(dsn=dsn))) as connection:
+        require_head(connection)
+        found = ask.run(connection)
+    if show_sql:
+        stderr().print(ask.as_sql(), markup=False)
+    if as_json:
+        for one in found:
+            print_json(asdict(one))
+    else:
+        print_table(
+            ["key", "distance", "row"], [[f.key, f"{f.distance:.4f}", short_row(f)] for f in found]
+        )
+
+
+def short_row(found: Found) -> str:
+    """The row on a line or two: its values without the key, without vectors and hashes."""
+    key = found.key if isinstance(found.key, dict) else {}
+    shown = [
+        f"{name}: {' '.join(str(value).split())}"
+        for name, value in found.row.items()
+        if value is not None and name not in key and value != found.key
+    ]
+    line = " · ".join(shown)
+    return line if len(line) <= _SHOWN_CHARACTERS else line[: _SHOWN_CHARACTERS - 1] + "…"
