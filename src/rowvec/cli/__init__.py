@@ -89,6 +89,9 @@ def main(*, verbose: bool) -> None:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    if not verbose:
+        # What a migration did is said by the command itself.
+        logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 _keep_lines(main)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from rich.markup import escape
 
 from rowvec.cli.options import json_flag
-from rowvec.cli.output import print_json, print_table
+from rowvec.cli.output import print_json, stdout
 from rowvec.config import PREFIX, Settings
 from rowvec.db.connection import without_password
 
@@ -29,11 +30,13 @@ def config(*, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    columns = ["setting", "value", "from", "variable", "meaning"]
-    print_table(
-        columns,
-        [[f["name"], f["value"], f["source"], f["variable"], f["description"]] for f in found],
-    )
+    console = stdout()
+    for one in found:
+        value = "" if one["value"] is None else one["value"]
+        console.print(
+            f"[bold]{one['variable']}[/] = {escape(str(value))}  [dim]({one['source']})[/]"
+        )
+        console.print(f"    {escape(one['description'])}", style="dim")
 
 
 def _describe(settings: Settings, name: str) -> dict[str, Any]:

@@ -25,6 +25,8 @@ from importlib.metadata import version
 from pathlib import Path
 from urllib.parse import quote
 
+from psycopg import pq
+
 from rowvec.errors import ConfigError, DatabaseError
 
 SYSTEM_USER = "rowvec_postgres"
@@ -36,7 +38,8 @@ _MAX_SOCKET_PATH = 103
 
 # After a crash the old server's children hold its shared memory until they notice.
 _CRASH_GRACE_SECONDS = 10
-_CRASH_POLL_SECONDS = 0.2
+_START_SECONDS = 60
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -107,11 +110,25 @@ class Cluster:
         self._check_version()
 
     def start(self) -> None:
-        """Starts the server unless it runs; raises DatabaseError with the end of its log."""
-        if self.is_running():
-            return
-        if self._pid_file_is_stale():
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
+        """Starts the server unless it runs, and waits until it takes connections.
+
+        Raises DatabaseError with the end of its log.
+        """
+        if not self.is_running():
+            if self._pid_file_is_stale():
+                (self.data / "postmaster.pid").unlink(missing_ok=True)
+            self._start()
+        # One that ran may still be recovering from a crash of one of its processes.
+        limit = time.monotonic() + _START_SECONDS
+        while pq.PGconn.ping(self.dsn().encode()) != pq.Ping.OK:
+            if time.monotonic() > limit:
+                raise DatabaseError(
+                    f"Postgres (pid {self.pid()}) does not answer on {self.socket}",
+                    hint=f"see {self.log}",
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _start(self) -> None:
         options = {
             "listen_addresses": "",
             # In quotes of its own: this setting is a list.
@@ -119,18 +136,18 @@ class Cluster:
             **self.parameters,
         }
         flags = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in options.items())
-        deadline = time.monotonic() + _CRASH_GRACE_SECONDS
+        limit = time.monotonic() + _CRASH_GRACE_SECONDS
         while True:
             written = self.log.stat().st_size if self.log.exists() else 0
             try:
                 self._command(
-                    "pg_ctl", "-D", str(self.data), "-w", "-t", "60", "-l", str(self.log),
-                    "-o", flags, "start",
+                    "pg_ctl", "-D", str(self.data), "-w", "-t", str(_START_SECONDS),
+                    "-l", str(self.log), "-o", flags, "start",
                 )  # fmt: skip
             except DatabaseError as exc:
                 said = self._log_from(written)
-                if "shared memory block" in said and time.monotonic() < deadline:
-                    time.sleep(_CRASH_POLL_SECONDS)
+                if "shared memory block" in said and time.monotonic() < limit:
+                    time.sleep(_POLL_SECONDS)
                     continue
                 message = f"Postgres does not start: {said or exc}"
                 raise DatabaseError(message, hint=f"see {self.log}") from exc
@@ -171,11 +188,12 @@ class Cluster:
             return True
         except PermissionError:
             return True  # another user's process; ours or root's we may signal
-        link = Path(f"/proc/{pid}/cwd")
         try:
-            return not link.samefile(self.data)
-        except OSError:
-            # No /proc (macOS), or a process that ends just now: Postgres itself has to judge.
+            return not Path(f"/proc/{pid}/cwd").samefile(self.data)
+        except FileNotFoundError:
+            # A zombie has no working directory. Without /proc (macOS) Postgres has to judge.
+            return Path("/proc/self").exists()
+        except PermissionError:
             return False
 
     def _check_path(self) -> None:

@@ -26,6 +26,7 @@ from rowvec.models.listing import MINILM, MINILM_PACKAGE, MINILM_SHA256
 PORT = 5466
 _START_SECONDS = 60
 _STOP_SECONDS = 20
+_HUNG_SECONDS = 2
 _POLL_SECONDS = 0.02
 
 _MODELS_HEAD = """\
@@ -176,7 +177,8 @@ class Worker:
         """Stops it if it runs, letting accepted requests finish; True if it ran."""
         found = self.running()
         if found is not None:
-            process.end(found.pid, _STOP_SECONDS)
+            # One that does not answer a ping will hardly answer a request.
+            process.end(found.pid, _STOP_SECONDS if self.answers() else _HUNG_SECONDS)
         self.pid_file.unlink(missing_ok=True)
         return found is not None
 

@@ -1,0 +1,121 @@
+"""`rowvec demo`: everything at once, on texts that every machine has."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import psycopg
+from rich.markup import escape
+from rich.syntax import Syntax
+
+from rowvec.cli.jobs import backfill, index
+from rowvec.cli.options import setting
+from rowvec.cli.output import print_table, stderr, stdout
+from rowvec.config import Settings
+from rowvec.db.connection import connect
+from rowvec.embedded.instance import Instance
+from rowvec.explore import demo as library
+
+
+@click.command()
+@setting("data")
+@click.option(
+    "--module",
+    "modules",
+    multiple=True,
+    metavar="NAME",
+    help="Only this module of the standard library, for a slow machine; may be repeated.",
+)
+@click.pass_context
+def demo(ctx: click.Context, *, data: Path | None, modules: tuple[str, ...]) -> None:
+    r"""Start everything, embed Python's standard library, search it.
+
+    Starts what `rowvec up` starts, fills the table python_api with the functions and classes of
+    the standard library, embeds them with all-MiniLM-L6-v2 (the backfill job), builds the index
+    (the index job), and answers three searches. Run again, it reuses what is there.
+
+    \b
+    Example:
+      rowvec demo
+      rowvec demo --data ./here --module argparse --module tempfile
+    """
+    began = time.monotonic()
+    instance = Instance.of(Settings.build(data=data))
+    instance.up(_step)
+    with connect(instance.dsn, application_name="rowvec demo") as conn:
+        _prepare(ctx, instance, conn, modules)
+        for statement in library.searches():
+            _search(conn, statement)
+    _farewell(instance, time.monotonic() - began)
+
+
+def _prepare(
+    ctx: click.Context, instance: Instance, conn: psycopg.Connection, modules: tuple[str, ...]
+) -> None:
+    """The table, its vectors, its index: what is there already is left as it is."""
+    _step("Reading Python's standard library")
+    added = library.load(conn, modules)
+    if added:
+        _step(f"Loaded {added:,} functions and classes into the table {library.TABLE}")
+    declaration = library.declare(conn)
+    if declaration is not None:
+        _code(declaration)
+    if library.pending(conn):
+        _step("Embedding them: rowvec backfill python_api")
+        worker = instance.worker.conninfo()
+        ctx.invoke(backfill, source=library.TABLE, dsn=instance.dsn, worker=worker)
+    if not library.is_indexed(conn):
+        _step("Building the index: rowvec index python_api")
+        ctx.invoke(index, source=library.TABLE, dsn=instance.dsn)
+
+
+def _search(conn: psycopg.Connection, statement: str) -> None:
+    _code(statement)
+    began = time.monotonic()
+    columns, rows = library.ask(conn, statement)
+    print_table(columns, [list(row) for row in rows])
+    stdout().print(f"{(time.monotonic() - began) * 1000:.0f} ms", style="dim")
+
+
+def _farewell(instance: Instance, seconds: float) -> None:
+    """How to go on, in lines that can be pasted."""
+    command = _command(instance)
+    console = stdout()
+    console.print(f"\nDone in {seconds:.0f} s. Go on in psql:\n")
+    console.print(f"    {command('psql')}\n", style="bold", markup=False)
+    console.print("and try, for instance:")
+    for statement in library.to_try():
+        _code(statement)
+    console.print("\nTo stop it (the data stays):\n")
+    console.print(f"    {command('down')}", style="bold", markup=False)
+
+
+def _command(instance: Instance) -> Callable[[str], str]:
+    """`rowvec NAME` as it has to be typed here: with its path and its folder where needed."""
+    program = Path(sys.argv[0]).resolve()
+    found = shutil.which("rowvec")
+    is_on_path = found is not None and Path(found).resolve() == program
+    words = ["rowvec" if is_on_path else _relative(program)]
+    data = [] if Settings.build().data == instance.root else ["--data", str(instance.root)]
+    return lambda name: shlex.join([*words, name, *data])
+
+
+def _relative(program: Path) -> str:
+    """A path below the working directory without its beginning."""
+    here = Path.cwd()
+    return str(program.relative_to(here)) if program.is_relative_to(here) else str(program)
+
+
+def _code(statement: str) -> None:
+    stdout().print()
+    stdout().print(Syntax(statement, "sql", theme="ansi_dark", background_color="default"))
+
+
+def _step(message: str) -> None:
+    stderr().print(f"[bold]{escape(message)}[/]")
