@@ -1,2 +1,25 @@
--- Applied by migrate after the functions.
-SELECT 1;
+-- Applied by migrate after the functions: who may do what. What is not granted here is the owner's.
+
+REVOKE ALL ON ALL TABLES IN SCHEMA rowvec FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rowvec FROM PUBLIC;
+REVOKE ALL ON ALL PROCEDURES IN SCHEMA rowvec FROM PUBLIC;
+
+-- The one function that calls the worker runs as the role that alone has its password. To give a
+-- function to a role, that role must be able to create in the schema for a moment.
+GRANT USAGE, CREATE ON SCHEMA rowvec TO rowvec_caller;
+ALTER FUNCTION rowvec._call(text, int) OWNER TO rowvec_caller;
+REVOKE CREATE ON SCHEMA rowvec FROM rowvec_caller;
+REVOKE ALL ON FUNCTION rowvec._call(text, int) FROM PUBLIC;
+GRANT SELECT ON rowvec.secret TO rowvec_caller;
+
+GRANT USAGE ON SCHEMA rowvec TO rowvec_user;
+GRANT SELECT ON rowvec.embedding, rowvec.setting, rowvec.status TO rowvec_user;
+GRANT EXECUTE ON FUNCTION
+    rowvec.embed, rowvec.embed_batch, rowvec.embed_rows, rowvec.embed_query, rowvec.count_tokens,
+    rowvec.models, rowvec.cosine_similarity, rowvec.search, rowvec.similar,
+    -- What these call, as the caller.
+    rowvec._ask, rowvec._call, rowvec._check_expression, rowvec._counts, rowvec._definition,
+    rowvec._execute_statement, rowvec._key_columns, rowvec._key_compare, rowvec._key_json,
+    rowvec._pending, rowvec._search, rowvec._search_options, rowvec._search_statement,
+    rowvec._similar
+TO rowvec_user;

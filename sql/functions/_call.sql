@@ -1,0 +1,123 @@
+-- Called by rowvec._ask alone: sends a request to the worker and gives its rows. The only caller of dblink.
+CREATE OR REPLACE FUNCTION rowvec._call(p_request text, p_deadline_ms int)
+RETURNS text[]
+LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED COST 100000
+-- rowvec_caller owns it, and alone has the worker's password and USAGE on the schema of dblink.
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+-- dblink_send_query reports a dead line by a NOTICE that shows the name of the connection.
+SET client_min_messages = warning
+AS $function$
+DECLARE
+    -- The worker keeps the deadline too; a little later its own words are there, and the line stays.
+    v_stop CONSTANT timestamptz := clock_timestamp() + (p_deadline_ms + 50) * interval '1 ms';
+    v_line text;
+    v_fresh boolean;
+    v_stage text;
+    v_keep boolean;
+    v_turns int := 0;
+    v_reply text[];
+    v_code text;
+    v_message text;
+    v_detail text;
+    v_hint text;
+BEGIN
+    -- Unguessable, so that nobody can open a connection under it; derived, so that none is lost
+    -- with a rollback.
+    SELECT 'rowvec_' || left(encode(sha256(convert_to(value || pg_backend_pid(), 'UTF8')), 'hex'), 32)
+    INTO STRICT v_line
+    FROM rowvec.secret;
+
+    FOR v_attempt IN 1..2 LOOP
+        BEGIN
+            v_stage := 'connect';
+            v_fresh := v_line <> ALL (coalesce(@extschema:dblink@.dblink_get_connections(), '{}'));
+            IF v_fresh THEN
+                PERFORM @extschema:dblink@.dblink_connect(v_line, 'rowvec_worker');
+            END IF;
+
+            -- A line that still carries an answer refuses to send: an old answer is never read.
+            v_stage := 'send';
+            IF @extschema:dblink@.dblink_send_query(v_line, p_request) <> 1 THEN
+                RAISE EXCEPTION USING ERRCODE = '08006', MESSAGE = 'the request could not be sent';
+            END IF;
+
+            -- Waiting in dblink_get_result would know no deadline, and no cancel before 15.13 and
+            -- 16.9. pg_sleep knows no less than 1 ms: short answers come while it still spins.
+            v_stage := 'wait';
+            WHILE @extschema:dblink@.dblink_is_busy(v_line) = 1 LOOP
+                IF clock_timestamp() > v_stop THEN
+                    v_stage := 'timeout';
+                    RAISE EXCEPTION USING ERRCODE = '57000', MESSAGE =
+                        format('the rowvec worker did not answer within %s ms', p_deadline_ms);
+                END IF;
+                v_turns := v_turns + 1;
+                IF v_turns > 200 THEN
+                    PERFORM pg_sleep(0.001);
+                END IF;
+            END LOOP;
+
+            -- The worker's empty "ready" set, its rows, the end. Polling for megabytes would be slow;
+            -- after "ready" they are on their way.
+            v_stage := 'answer';
+            PERFORM FROM @extschema:dblink@.dblink_get_result(v_line) AS r(x text);
+            SELECT array_agg(r.x)
+            INTO v_reply
+            FROM @extschema:dblink@.dblink_get_result(v_line) AS r(x text);
+            PERFORM FROM @extschema:dblink@.dblink_get_result(v_line) AS r(x text);
+            RETURN v_reply;
+        EXCEPTION WHEN query_canceled OR OTHERS THEN  -- OTHERS alone lets a cancel pass
+            GET STACKED DIAGNOSTICS v_code = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT,
+                v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
+        END;
+
+        -- After an error that the worker sent, the line is good once its end is read. After anything
+        -- else it is dropped, which also tells the worker that nobody waits any more.
+        v_keep := v_stage = 'answer' AND v_code !~ '^(08|57014|57P)';
+        IF v_keep THEN
+            BEGIN
+                v_keep := @extschema:dblink@.dblink_is_busy(v_line) = 0;
+                IF v_keep THEN
+                    PERFORM FROM @extschema:dblink@.dblink_get_result(v_line) AS r(x text);
+                    v_keep := NOT FOUND;
+                END IF;
+            EXCEPTION WHEN OTHERS THEN
+                v_keep := false;
+            END;
+        END IF;
+        IF NOT v_keep AND v_line = ANY (@extschema:dblink@.dblink_get_connections()) THEN
+            PERFORM @extschema:dblink@.dblink_disconnect(v_line);
+        END IF;
+
+        -- A line of an earlier call may have died since (idle for long, a worker restarted). To
+        -- embed twice does no harm.
+        EXIT WHEN v_fresh OR v_code !~ '^(08|57P)' OR clock_timestamp() > v_stop;
+    END LOOP;
+
+    -- Raised anew: dblink's own context shows the name of the connection.
+    IF v_stage = 'connect' AND v_code IN ('08001', '2F003', '42704') THEN
+        CASE
+            WHEN v_code = '42704' THEN
+                v_message := 'this database has no password for the rowvec worker';
+            WHEN v_code = '2F003' THEN
+                v_message := 'the rowvec worker must ask for a password and did not';
+            WHEN v_detail LIKE '%password authentication failed%' THEN
+                v_message := 'the rowvec worker refused the password that this database has for it';
+            ELSE
+                v_message := 'cannot reach the rowvec worker';
+        END CASE;
+        RAISE EXCEPTION USING ERRCODE = '08001', MESSAGE = v_message,
+            DETAIL = regexp_replace(v_detail, '\s+', ' ', 'g'),
+            HINT = 'rowvec status shows whether it runs, rowvec server set says where it is';
+    ELSIF v_code LIKE '08%' THEN
+        RAISE EXCEPTION USING ERRCODE = '08006',
+            MESSAGE = 'the connection to the rowvec worker was lost',
+            DETAIL = regexp_replace(v_message, '\s+', ' ', 'g'),
+            HINT = 'try again; rowvec status shows whether the worker runs';
+    ELSIF v_hint <> '' THEN
+        RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message, HINT = v_hint;
+    ELSE
+        RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message;
+    END IF;
+END
+$function$;

@@ -1,0 +1,45 @@
+-- Called by the view rowvec.status: rows that take part in an embedding, and those whose vector is not there yet.
+--
+-- NULL where the caller may not read the table, or where it is large and counting would read all of it.
+CREATE OR REPLACE FUNCTION rowvec._counts(
+    p_definition rowvec.embedding, OUT rows bigint, OUT pending bigint
+)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    c_large CONSTANT bigint := 100000;
+    v_rows bigint;
+    v_has_index boolean;
+BEGIN
+    -- A table that was dropped leaves its definition behind.
+    IF has_table_privilege(p_definition.source, 'SELECT') IS NOT TRUE THEN
+        RETURN;
+    END IF;
+    -- -1 before the first ANALYZE or VACUUM; a partitioned table has the sum of its partitions.
+    SELECT sum(c.reltuples) INTO v_rows
+    FROM pg_partition_tree(p_definition.source) AS t
+    JOIN pg_class AS c ON c.oid = t.relid
+    WHERE t.isleaf;
+    IF v_rows > c_large THEN
+        rows := v_rows;
+    ELSE
+        EXECUTE format('SELECT count(*) FROM %s WHERE %s',
+            p_definition.source, coalesce(p_definition.filter, 'true'))
+        INTO STRICT rows;
+    END IF;
+
+    SELECT EXISTS (
+        SELECT FROM pg_index AS i
+        WHERE i.indrelid = p_definition.source AND i.indisvalid
+            AND pg_get_expr(i.indpred, i.indrelid) LIKE '%hashtextextended(%'
+            AND pg_get_expr(i.indpred, i.indrelid)
+                LIKE '%' || quote_ident(p_definition.name || '_of') || ' IS DISTINCT FROM%'
+    ) INTO STRICT v_has_index;
+    IF v_rows <= c_large OR v_has_index THEN
+        EXECUTE format('SELECT count(*) FROM %s WHERE %s',
+            p_definition.source, rowvec._pending(p_definition.id))
+        INTO STRICT pending;
+    END IF;
+END
+$function$;

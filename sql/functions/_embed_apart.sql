@@ -1,0 +1,24 @@
+-- Called by backfill alone: vectors of texts, and for those that cannot be embedded why not.
+CREATE OR REPLACE FUNCTION rowvec._embed_apart(p_model text, p_inputs text[], p_kwargs jsonb)
+RETURNS TABLE (embedding text, code text, message text)
+LANGUAGE plpgsql STABLE ROWS 256
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    v_half CONSTANT int := cardinality(p_inputs) / 2;
+BEGIN
+    BEGIN
+        RETURN QUERY SELECT answer, NULL, NULL
+        FROM unnest(rowvec._ask('embed', p_model, p_inputs, p_kwargs, 'bulk')) AS answer;
+        RETURN;
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+        -- One text alone is the culprit; else it is in one of the halves.
+        IF v_half = 0 THEN
+            RETURN QUERY SELECT NULL, SQLSTATE, SQLERRM;
+            RETURN;
+        END IF;
+    END;
+    RETURN QUERY SELECT * FROM rowvec._embed_apart(p_model, p_inputs[:v_half], p_kwargs);
+    RETURN QUERY SELECT * FROM rowvec._embed_apart(p_model, p_inputs[v_half + 1:], p_kwargs);
+END
+$function$;

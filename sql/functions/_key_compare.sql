@@ -1,0 +1,39 @@
+-- Called by similar and backfill: the SQL condition that compares a row's key with a jsonb key.
+CREATE OR REPLACE FUNCTION rowvec._key_compare(p_source regclass, p_operator text, p_key jsonb)
+RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    v_names text[];
+    v_types text[];
+    v_values text[];
+BEGIN
+    SELECT array_agg(name), array_agg(type) INTO v_names, v_types
+    FROM rowvec._key_columns(p_source);
+    IF cardinality(v_names) = 1 THEN
+        v_values := ARRAY[p_key #>> '{}'];
+    ELSIF jsonb_typeof(p_key) = 'object' AND p_key ?& v_names
+        AND p_key - v_names = '{}'
+    THEN
+        SELECT array_agg(p_key ->> n ORDER BY position) INTO v_values
+        FROM unnest(v_names) WITH ORDINALITY AS u(n, position);
+    END IF;
+    IF v_values IS NULL OR array_position(v_values, NULL) IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '22023',
+            MESSAGE = format('the key %s does not fit %s', coalesce(p_key::text, 'NULL'), p_source),
+            HINT = CASE
+                WHEN cardinality(v_names) = 1 THEN
+                    format('its key is one value: the %s of type %s', v_names[1], v_types[1])
+                ELSE
+                    format('its key is an object with: %s', array_to_string(v_names, ', '))
+            END;
+    END IF;
+    RETURN (
+        SELECT format('(%s) OPERATOR(pg_catalog.%s) (%s)',
+            string_agg(format('%I', n), ', ' ORDER BY position), p_operator,
+            string_agg(format('%L::%s', v, t), ', ' ORDER BY position))
+        FROM unnest(v_names, v_types, v_values) WITH ORDINALITY AS u(n, t, v, position)
+    );
+END
+$function$;

@@ -1,0 +1,13 @@
+-- Called by search, backfill, status and the jobs: the SQL condition of a row whose vector is not there yet.
+CREATE OR REPLACE FUNCTION rowvec._pending(p_embedding_id bigint)
+RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+    -- The partial index on pending rows has exactly this predicate, else it is not used.
+    SELECT format(
+        '(%s) AND %I IS DISTINCT FROM pg_catalog.hashtextextended((%s), 0)',
+        coalesce(filter, 'true'), name || '_of', input)
+    FROM rowvec.embedding
+    WHERE id = p_embedding_id
+$function$;

@@ -1,0 +1,65 @@
+-- Called by the owner of a table from a psql session: `rowvec backfill` for those who have no shell.
+--
+-- CALL rowvec.backfill('reviews') fills what is pending, some rows a transaction. Stopped anywhere it
+-- loses one batch; run again, or by several at once, it writes nothing twice.
+CREATE OR REPLACE PROCEDURE rowvec.backfill(
+    source regclass, embedding text DEFAULT NULL, commit_rows int DEFAULT 256
+)
+-- A procedure that commits can pin no search_path: its statements are built by functions that do.
+LANGUAGE plpgsql
+AS $procedure$
+DECLARE
+    v_definition rowvec.embedding;
+    v_key jsonb;
+    v_batch record;
+    v_written bigint := 0;
+    v_failed bigint := 0;
+    v_done record;
+    v_pass_changed bigint;
+    v_told timestamptz := pg_catalog.clock_timestamp();
+BEGIN
+    -- In the first statement of a transaction both are the same.
+    IF pg_catalog.now() < pg_catalog.statement_timestamp() THEN
+        RAISE EXCEPTION USING ERRCODE = '25001',
+            MESSAGE = 'rowvec.backfill commits as it goes and cannot run inside a transaction block',
+            HINT = 'CALL it by itself, in a session that commits each statement';
+    END IF;
+    -- The other ways to be in one (a function, several statements in one message) end here, before
+    -- anything is done.
+    COMMIT;
+    IF commit_rows IS NULL OR commit_rows NOT BETWEEN 1 AND 10000 THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = pg_catalog.format(
+            'commit_rows must be from 1 to 10000, not %s', coalesce(commit_rows::text, 'NULL'));
+    END IF;
+    v_definition := rowvec._definition(source, embedding);
+
+    -- One pass goes through the keys once; rows changed behind it are for the next. It ends with a
+    -- pass that changed nothing.
+    LOOP
+        v_key := NULL;
+        v_pass_changed := 0;
+        LOOP
+            SELECT * INTO STRICT v_batch
+            FROM rowvec._backfill_read(v_definition, v_key, commit_rows);
+            EXIT WHEN v_batch.keys IS NULL;
+            SELECT * INTO STRICT v_done
+            FROM rowvec._backfill_write(
+                v_definition, v_batch.keys, v_batch.inputs, v_batch.hashes);
+            COMMIT;
+            v_written := v_written + v_done.written;
+            v_failed := v_failed + v_done.failed;
+            v_pass_changed := v_pass_changed + v_done.written + v_done.failed;
+            v_key := v_batch.keys[pg_catalog.cardinality(v_batch.keys)];
+            IF pg_catalog.clock_timestamp() > v_told + interval '5 seconds' THEN
+                RAISE NOTICE '% rows written, % failed so far', v_written, v_failed;
+                v_told := pg_catalog.clock_timestamp();
+            END IF;
+        END LOOP;
+        EXIT WHEN v_pass_changed = 0;
+    END LOOP;
+    RAISE NOTICE '% rows written, % failed', v_written, v_failed;
+    IF v_failed > 0 THEN
+        RAISE NOTICE USING MESSAGE = 'why, for each row: SELECT * FROM rowvec.failure';
+    END IF;
+END
+$procedure$;

@@ -1,0 +1,59 @@
+-- Called by the owner of a table: defines an embedding of it and adds the two columns that it fills.
+--
+-- The caller owns the table (ALTER TABLE) and may write the catalog: the role that migrated, or one to
+-- which it granted EXECUTE on this and INSERT on rowvec.embedding.
+CREATE OR REPLACE FUNCTION rowvec.create_embedding(
+    source regclass,
+    model text,
+    input text,
+    name text DEFAULT 'embedding',
+    destination text DEFAULT 'column',
+    filter text DEFAULT NULL,
+    kwargs jsonb DEFAULT '{}',
+    on_truncate text DEFAULT 'truncate',
+    chunk jsonb DEFAULT NULL,
+    adopt text DEFAULT 'verify'
+)
+RETURNS bigint
+-- No search_path of its own: input and filter are the caller's, and mean what they mean to the caller.
+LANGUAGE plpgsql VOLATILE
+AS $function$
+DECLARE
+    v_kwargs CONSTANT jsonb := coalesce(kwargs, '{}');
+    v_input text;
+    v_filter text;
+    v_dimensions int;
+    v_id bigint;
+BEGIN
+    PERFORM rowvec._check_definition(
+        source, model, input, name, destination, v_kwargs, on_truncate, chunk, adopt);
+    SELECT c.input, c.filter INTO STRICT v_input, v_filter
+    FROM rowvec._canonical_expressions(source, input, filter) AS c;
+
+    -- The model itself says how long its vectors are, and whether it is listed at all. Before any
+    -- lock: the first call may load it.
+    v_dimensions := @extschema:vector@.vector_dims(rowvec.embed(
+        model, 'rowvec', '{"input_type": "document"}' || v_kwargs));
+
+    PERFORM rowvec._add_columns(source, name, v_dimensions);
+    INSERT INTO rowvec.embedding AS e
+        (source, name, model, input, filter, destination, dimensions, kwargs, on_truncate)
+    VALUES
+        (source, name, model, v_input, v_filter, destination, v_dimensions, v_kwargs, on_truncate)
+    RETURNING e.id INTO STRICT v_id;
+    -- What has a whole-row reference in it, for one, cannot be written without the name of its table.
+    BEGIN
+        EXECUTE pg_catalog.format('SELECT FROM %s WHERE %s LIMIT 0', source, rowvec._pending(v_id));
+    EXCEPTION WHEN undefined_table THEN
+        RAISE EXCEPTION USING ERRCODE = '0A000',
+            MESSAGE = 'input and filter may name columns of the table only',
+            HINT = 'write the columns out instead of the whole row';
+    END;
+
+    RAISE NOTICE USING
+        MESSAGE = pg_catalog.format('embedding "%s" of %s is defined, its rows are pending', name, source),
+        HINT = pg_catalog.format('fill it: rowvec backfill %s, or CALL rowvec.backfill(%L)',
+            source, source);
+    RETURN v_id;
+END
+$function$;

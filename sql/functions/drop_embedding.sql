@@ -1,0 +1,35 @@
+-- Called by the owner of a table: forgets an embedding and drops its columns, with the indexes on them.
+--
+-- keep_columns keeps the vectors and their index; the index on pending rows goes, as nothing fills it.
+CREATE OR REPLACE FUNCTION rowvec.drop_embedding(
+    source regclass, embedding text DEFAULT NULL, keep_columns boolean DEFAULT false
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
+    v_index regclass;
+BEGIN
+    DELETE FROM rowvec.embedding AS e WHERE e.id = v_definition.id;
+    -- By what it is, not by its name: names are cut, and people rename.
+    FOR v_index IN
+        SELECT i.indexrelid
+        FROM pg_index AS i
+        JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attname = v_definition.name || '_of'
+        JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid
+            AND d.refobjsubid = a.attnum
+        WHERE i.indrelid = v_definition.source
+            AND pg_get_expr(i.indpred, i.indrelid) LIKE '%hashtextextended(%'
+        GROUP BY i.indexrelid
+    LOOP
+        EXECUTE format('DROP INDEX %s', v_index);
+    END LOOP;
+    IF NOT keep_columns THEN
+        EXECUTE format('ALTER TABLE %s DROP COLUMN IF EXISTS %I, DROP COLUMN IF EXISTS %I',
+            v_definition.source, v_definition.name, v_definition.name || '_of');
+    END IF;
+END
+$function$;

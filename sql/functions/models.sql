@@ -1,0 +1,26 @@
+-- Called by anybody with the role rowvec_user: what the worker serves, and how much it did so far.
+CREATE OR REPLACE FUNCTION rowvec.models()
+RETURNS TABLE (
+    name text,
+    kind text,
+    dimensions int,
+    max_tokens int,
+    query_prompt text,
+    document_prompt text,
+    revision text,
+    loaded boolean,
+    requests bigint,
+    texts bigint
+)
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    RETURN QUERY
+    SELECT m.*
+    FROM unnest(rowvec._ask('models')) AS answer,
+        jsonb_to_record(answer::jsonb) AS m(
+            name text, kind text, dimensions int, max_tokens int, query_prompt text,
+            document_prompt text, revision text, loaded boolean, requests bigint, texts bigint);
+END
+$function$;

@@ -1,0 +1,24 @@
+-- Read by anybody with the role rowvec_user, and by `rowvec status`: one row an embedding.
+CREATE OR REPLACE VIEW rowvec.status AS
+SELECT
+    e.id,
+    e.source,
+    e.name AS embedding,
+    e.model,
+    e.dimensions,
+    c.rows,
+    c.pending,
+    CASE WHEN has_table_privilege(e.source, 'SELECT') THEN (
+        SELECT count(*) FROM rowvec.failure AS f WHERE f.embedding_id = e.id
+    ) END AS failed,
+    e.index_name AS index,
+    e.index_kind,
+    e.probes,
+    e.recall,
+    e.paused,
+    e.created_at
+FROM rowvec.embedding AS e
+CROSS JOIN LATERAL rowvec._counts(e) AS c;
+
+COMMENT ON VIEW rowvec.status IS
+'One row an embedding. rows is exact for small tables, an estimate for large ones; pending has the failed rows in it; counts are NULL where the caller may not read the table.';
