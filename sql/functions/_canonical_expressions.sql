@@ -7,7 +7,8 @@ LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
     v_message text;
-    v_index regclass;
+    v_name text;
+    v_copy regclass;
     v_problem text;
 BEGIN
     PERFORM rowvec._check_expression(p_source, p_input);
@@ -16,12 +17,16 @@ BEGIN
     END IF;
 
     -- An index on an empty copy makes Postgres check what a pending index needs: immutable, no
-    -- subquery, no aggregate, a collation. Nothing touches the table itself.
+    -- subquery, no aggregate, a collation. Nothing touches the table itself. The copy bears the name
+    -- of the source, which the expressions may have in front of a column.
+    SELECT pg_catalog.quote_ident(relname) INTO STRICT v_name
+    FROM pg_catalog.pg_class WHERE oid = p_source;
     EXECUTE pg_catalog.format(
-        'CREATE TEMPORARY TABLE rowvec_check (LIKE %s) ON COMMIT DROP', p_source);
+        'CREATE TEMPORARY TABLE %s (LIKE %s) ON COMMIT DROP', v_name, p_source);
+    v_copy := ('pg_temp.' || v_name)::pg_catalog.regclass;
     BEGIN
         EXECUTE pg_catalog.concat(
-            'CREATE INDEX rowvec_check_idx ON pg_temp.rowvec_check ((', p_input, E'\n))',
+            'CREATE INDEX ON pg_temp.', v_name, ' ((', p_input, E'\n))',
             ' WHERE (' || p_filter || E'\n)');
     EXCEPTION WHEN invalid_object_definition THEN
         GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
@@ -29,17 +34,14 @@ BEGIN
             MESSAGE = CASE WHEN v_message LIKE '%predicate%' THEN
                 'the filter is not immutable: for the same row it could change its answer'
                 ELSE 'the input is not immutable: for the same row it could give another text' END,
-            HINT = rowvec._immutable_hint(concat(p_input, ' ', p_filter));
+            HINT = rowvec._immutable_hint(pg_catalog.concat(p_input, ' ', p_filter));
     END;
-    v_index := 'pg_temp.rowvec_check_idx'::pg_catalog.regclass;
-    v_problem := rowvec._virtual_column(p_source, v_index);
+    v_problem := rowvec._unfollowable(p_source, v_copy);
     IF v_problem IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = '0A000',
-            MESSAGE = pg_catalog.format(
-                'column %s is a virtual generated column, which no index can follow', v_problem),
-            HINT = 'write its expression out, or make the column STORED';
+        RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = v_problem,
+            HINT = 'write out the columns, or the expression of the generated column';
     END IF;
-    SELECT c.input, c.filter INTO STRICT input, filter FROM rowvec._index_expressions(v_index) AS c;
-    DROP TABLE pg_temp.rowvec_check;
+    SELECT c.input, c.filter INTO STRICT input, filter FROM rowvec._index_expressions(v_copy) AS c;
+    EXECUTE 'DROP TABLE pg_temp.' || v_name;
 END
 $function$;

@@ -16,11 +16,13 @@ BEGIN
     IF has_table_privilege(p_definition.source, 'SELECT') IS NOT TRUE THEN
         RETURN;
     END IF;
-    -- -1 before the first ANALYZE or VACUUM; a partitioned table has the sum of its partitions.
-    SELECT sum(c.reltuples) INTO v_rows
-    FROM pg_partition_tree(p_definition.source) AS t
-    JOIN pg_class AS c ON c.oid = t.relid
-    WHERE t.isleaf;
+    -- Before the first ANALYZE or VACUUM reltuples is -1: then the size speaks.
+    SELECT sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_relation_size(c.oid) / 100 END)
+    INTO v_rows
+    FROM pg_class AS c
+    WHERE c.relkind = 'r' AND (
+        c.oid = p_definition.source
+        OR c.oid IN (SELECT relid FROM pg_partition_tree(p_definition.source) WHERE isleaf));
     IF v_rows > c_large THEN
         rows := v_rows;
     ELSE
@@ -36,7 +38,7 @@ BEGIN
             AND pg_get_expr(i.indpred, i.indrelid)
                 LIKE '%' || quote_ident(p_definition.name || '_of') || ' IS DISTINCT FROM%'
     ) INTO STRICT v_has_index;
-    IF v_rows <= c_large OR v_has_index THEN
+    IF coalesce(v_rows, 0) <= c_large OR v_has_index THEN
         EXECUTE format('SELECT count(*) FROM %s WHERE %s',
             p_definition.source, rowvec._pending(p_definition.id))
         INTO STRICT pending;

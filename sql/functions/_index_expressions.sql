@@ -1,6 +1,6 @@
--- Called by _canonical_expressions alone: what an index is on and its predicate, qualified, the first as text.
+-- Called by _canonical_expressions alone: what the one index of a table is on, as text, and its predicate.
 CREATE OR REPLACE FUNCTION rowvec._index_expressions(
-    p_index regclass, OUT input text, OUT filter text
+    p_table regclass, OUT input text, OUT filter text
 )
 LANGUAGE plpgsql STABLE
 -- With this path every function and type that is not Postgres's own is written with its schema.
@@ -11,14 +11,15 @@ DECLARE
     v_category text;
     v_is_deterministic boolean;
 BEGIN
-    SELECT pg_get_indexdef(p_index, 1, false), pg_get_expr(i.indpred, i.indrelid),
+    SELECT coalesce(pg_get_expr(i.indexprs, i.indrelid), pg_get_indexdef(i.indexrelid, 1, false)),
+        pg_get_expr(i.indpred, i.indrelid),
         a.atttypid, t.typcategory, coalesce(c.collisdeterministic, true)
     INTO STRICT input, filter, v_type, v_category, v_is_deterministic
     FROM pg_index AS i
     JOIN pg_attribute AS a ON a.attrelid = i.indexrelid AND a.attnum = 1
     JOIN pg_type AS t ON t.oid = a.atttypid
     LEFT JOIN pg_collation AS c ON c.oid = i.indcollation[0]
-    WHERE i.indexrelid = p_index;
+    WHERE i.indrelid = p_table;
     IF v_category <> 'S' THEN
         RAISE EXCEPTION USING ERRCODE = '42804',
             MESSAGE = format('the input is of type %s, not text', v_type),

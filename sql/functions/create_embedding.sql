@@ -41,14 +41,6 @@ BEGIN
     VALUES
         (source, name, model, v_input, v_filter, destination, v_dimensions, v_kwargs, on_truncate)
     RETURNING e.id INTO STRICT v_id;
-    -- What has a whole-row reference in it, for one, cannot be written without the name of its table.
-    BEGIN
-        EXECUTE pg_catalog.format('SELECT FROM %s WHERE %s LIMIT 0', source, rowvec._pending(v_id));
-    EXCEPTION WHEN undefined_table THEN
-        RAISE EXCEPTION USING ERRCODE = '0A000',
-            MESSAGE = 'input and filter may name columns of the table only',
-            HINT = 'write the columns out instead of the whole row';
-    END;
 
     RAISE NOTICE USING
         MESSAGE = pg_catalog.format('embedding "%s" of %s is defined, its rows are pending', name, source),

@@ -27,7 +27,8 @@ BEGIN
     LOOP
         EXECUTE format('DROP INDEX %s', v_index);
     END LOOP;
-    IF NOT keep_columns THEN
+    -- Of a table that was dropped the number is left: drop_embedding('16423').
+    IF NOT keep_columns AND EXISTS (SELECT FROM pg_class WHERE oid = v_definition.source) THEN
         EXECUTE format('ALTER TABLE %s DROP COLUMN IF EXISTS %I, DROP COLUMN IF EXISTS %I',
             v_definition.source, v_definition.name, v_definition.name || '_of');
     END IF;
