@@ -9,14 +9,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rowvec.errors import ModelError
+
+# What `max_tokens` says of a model that reads texts of any length: the largest int of Postgres.
+NO_LIMIT = 2**31 - 1
+
+Reads = Literal["text", "image"]
+Gives = Literal["vector", "sparse vector", "score"]
 
 
 @dataclass(frozen=True)
 class Description:
-    """What requests are checked against. `prompts` maps a name to a prefix."""
+    """What requests are checked against. `prompts` maps a name to a prefix.
+
+    A `sparse vector` is `dimensions` long and nearly all zeros; a `score` is of a pair of texts.
+    """
 
     name: str
     dimensions: int
@@ -25,6 +34,9 @@ class Description:
     default_prompt: str = ""
     normalizes: bool = False
     revision: str | None = None
+    reads: tuple[Reads, ...] = ("text",)
+    gives: Gives = "vector"
+    takes_instruction: bool = False
 
 
 def describe_folder(name: str, folder: Path, revision: str | None = None) -> Description:

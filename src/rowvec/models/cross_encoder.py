@@ -1,0 +1,64 @@
+"""Cross-encoders of the sentence-transformers library: a query and a document in, a score out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from sentence_transformers import CrossEncoder
+from sentence_transformers.base.modules import Transformer
+
+from rowvec.errors import ModelError
+from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.folder import check_folder
+from rowvec.models.tokenizing import BatchTokenizer
+
+
+class CrossEncoderScorer:
+    """Scores pairs of texts. For the engine it is an Embedder.
+
+    The query stands where an embedder has its prompt, and the vector has one number, the score.
+    Raises ModelError where the folder cannot be trusted or read.
+    """
+
+    dimensions = 1
+
+    def __init__(self, folder: Path, *, sha256: str | None = None, device: str = "cpu") -> None:
+        check_folder(folder, sha256)
+        try:
+            self._model = CrossEncoder(
+                str(folder), device=device, local_files_only=True, trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )  # fmt: skip
+        except (OSError, ValueError, RuntimeError, ImportError, KeyError) as exc:
+            raise ModelError(f"cannot load the model in {folder}: {exc}") from exc
+        self._model.eval()
+        self._device = device
+        if self._model.num_labels != 1:
+            raise ModelError(
+                f"the model in {folder} gives {self._model.num_labels} labels, not one score"
+            )
+        first = self._model[0]
+        if not isinstance(first, Transformer) or "text" not in first.modality_config:
+            raise ModelError(
+                f"the model in {folder} is not a transformer that reads pairs of texts"
+            )
+        self._tokenizer = BatchTokenizer(first.tokenizer, folder)
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of query and document together that the model reads."""
+        return self._tokenizer.max_tokens
+
+    def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
+        """The query (`prompt`) with every document, the longer of the two cut where it must be."""
+        return self._tokenizer.pairs(prompt, texts)
+
+    def forward(self, batch: Sequence[Tokenized]) -> Matrix:
+        """The scores of one batch, after the model's own activation, one a row."""
+        features = {**self._tokenizer.padded(batch, self._device), "modality": "text"}
+        with torch.inference_mode():
+            scores = self._model.activation_fn(self._model(features)["scores"].float())
+            return np.ascontiguousarray(scores.cpu().numpy().reshape(len(batch), 1))

@@ -1,0 +1,35 @@
+"""INSTRUCTOR models: text and instruction are read as one, the instruction left out of pooling."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rowvec.models.description import Description
+from rowvec.models.embedder import Embedder
+from rowvec.models.families.sentence_transformers import describe_folder
+from rowvec.models.family import Entry, Family
+from rowvec.models.spec import ModelSpec
+
+
+class Instructor(Family):
+    """hkunlp/instructor-* and models trained like them; they take the kwarg `instruction`.
+
+    A kind of its own because the folders do not say it: they are ordinary sentence-transformers
+    folders, whose pooling would count the instruction in.
+    """
+
+    @classmethod
+    def describe(cls, entry: Entry) -> Description:
+        """As of any sentence-transformers folder, and that an instruction may be given."""
+        assert entry.folder is not None
+        return replace(describe_folder(entry, entry.folder), takes_instruction=True)
+
+    @classmethod
+    def load(cls, spec: ModelSpec) -> Embedder:
+        """The model on the CPU."""
+        from rowvec.models.sentence_transformer import (  # noqa: PLC0415  # seconds, needs torch
+            load_sentence_transformer,
+        )
+
+        assert spec.folder is not None
+        return load_sentence_transformer(spec.folder, sha256=spec.sha256, pools_prompt=False)

@@ -1,0 +1,109 @@
+"""Whether a model's folder may be loaded: safetensors, no code of its own, what the list pins."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rowvec.errors import ModelError
+
+_PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack")
+
+
+def check_folder(folder: Path, sha256: str | None) -> None:
+    """Refuses what could run code when loaded, or is not what the list pins; raises ModelError."""
+    if not any(folder.rglob("config.json")) and not (folder / "modules.json").exists():
+        raise ModelError(f"{folder} has neither modules.json nor config.json: it is no model")
+    _refuse_pickles(folder)
+    for file in folder.rglob("*.json"):
+        if file.name.endswith("config.json") and "auto_map" in read_json(file):
+            raise ModelError(f"{file} names code of its own (auto_map), which is never run")
+    for kind, _ in modules(folder):
+        if not kind.startswith("sentence_transformers."):
+            raise ModelError(f"{folder / 'modules.json'} names code of its own, which is never run")
+    if sha256 is not None:
+        files = weights(folder)
+        found = hashlib.sha256()
+        for file in files:
+            with file.open("rb") as opened:
+                while piece := opened.read(1 << 20):
+                    found.update(piece)
+        if found.hexdigest() != sha256:
+            raise ModelError(
+                f"{' and '.join(map(str, files))} has the sha256 {found.hexdigest()},"
+                f" the list of models pins {sha256}"
+            )
+
+
+def weights(folder: Path) -> list[Path]:
+    """The files whose bytes, one after the other, the pinned sha256 is of; raises ModelError.
+
+    These are model.safetensors, or the shards of one that was split, beside the model's config
+    or in the folder of its first module.
+    """
+    listed = modules(folder)
+    for place in (folder, *(path for _, path in listed[:1])):
+        if (place / "model.safetensors").exists():
+            return [place / "model.safetensors"]
+        if shards := sorted(place.glob("model-*-of-*.safetensors")):
+            return shards
+    raise ModelError(f"{folder} has no model.safetensors")
+
+
+def modules(folder: Path) -> list[tuple[str, Path]]:
+    """The class and the folder of every module of modules.json; none where it is absent."""
+    path = folder / "modules.json"
+    if not path.exists():
+        return []
+    found = read_json(path)
+    if not isinstance(found, list) or not found:
+        raise ModelError(f"{path} lists no modules")
+    return [(str(m.get("type", "")), folder / str(m.get("path", ""))) for m in found]
+
+
+def tensor_shapes(file: Path) -> dict[str, list[int]]:
+    """The shape of every tensor of a safetensors file, from its header; raises ModelError."""
+    try:
+        with file.open("rb") as opened:
+            (length,) = struct.unpack("<Q", opened.read(8))
+            header = json.loads(opened.read(length))
+    except (OSError, ValueError, struct.error) as exc:
+        raise ModelError(f"cannot read the header of {file}: {exc}") from exc
+    return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+
+
+def read_json(path: Path, *, missing: Any = None) -> Any:
+    """The content of a JSON file, or `missing` where there is none; raises ModelError."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        if missing is not None:
+            return missing
+        raise ModelError(f"{path} is missing") from exc
+    except (OSError, ValueError) as exc:
+        raise ModelError(f"cannot read {path}: {exc}") from exc
+
+
+def _refuse_pickles(folder: Path) -> None:
+    """Weights that a module would read from a pickle: they lie where no safetensors file does."""
+    places = {folder, *(path for _, path in modules(folder))}
+    for place in sorted(places):
+        if any(place.glob("*.safetensors")):
+            continue
+        pickled = next(_pickled(place), None)
+        if pickled is not None:
+            raise ModelError(
+                f"{folder} has no safetensors file for {pickled.relative_to(folder)}, which could"
+                " run code when loaded",
+                hint="have it saved again with safetensors, by whoever made it",
+            )
+    if not any(folder.rglob("*.safetensors")):
+        raise ModelError(f"{folder} has no safetensors file")
+
+
+def _pickled(place: Path) -> Iterator[Path]:
+    return (file for file in sorted(place.glob("*")) if file.suffix in _PICKLED)

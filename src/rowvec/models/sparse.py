@@ -1,0 +1,63 @@
+"""Sparse encoders (SPLADE and its kin) of the sentence-transformers library.
+
+Where a folder holds just a masked language model, its vector is, for each word of the vocabulary,
+the largest log(1 + relu(logit)) over the tokens; otherwise its modules say what is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from sentence_transformers import SparseEncoder
+from sentence_transformers.base.modules import Transformer
+
+from rowvec.errors import ModelError
+from rowvec.models.embedder import Tokenized
+from rowvec.models.folder import check_folder
+from rowvec.models.sparse_vector import SparseVector
+from rowvec.models.tokenizing import BatchTokenizer
+
+
+class SparseEncoderEmbedder:
+    """A SparseEmbedder over a folder; raises ModelError where it cannot be trusted or read."""
+
+    def __init__(self, folder: Path, *, sha256: str | None = None, device: str = "cpu") -> None:
+        check_folder(folder, sha256)
+        try:
+            self._model = SparseEncoder(
+                str(folder), device=device, local_files_only=True, trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )  # fmt: skip
+        except (OSError, ValueError, RuntimeError, ImportError, KeyError) as exc:
+            raise ModelError(f"cannot load the model in {folder}: {exc}") from exc
+        self._model.eval()
+        self._device = device
+        first = self._model[0]
+        if not isinstance(first, Transformer):
+            raise ModelError(f"the model in {folder} is not a transformer that reads text")
+        self._tokenizer = BatchTokenizer(first.tokenizer, folder)
+        self._dimensions = self.forward(self.tokenize(["x"], ""))[0].dimensions
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector, zeros counted: one for each word of the vocabulary."""
+        return self._dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens that the model reads."""
+        return self._tokenizer.max_tokens
+
+    def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
+        """Every text with the prompt before it, cut to `max_tokens`."""
+        return self._tokenizer.texts(texts, prompt)
+
+    def forward(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
+        """The vectors of one batch, padded to its longest text."""
+        features = {**self._tokenizer.padded(batch, self._device), "modality": "text"}
+        with torch.inference_mode():
+            vectors = self._model(features)["sentence_embedding"].float().cpu().numpy()
+        return [SparseVector.from_dense(np.asarray(vector)) for vector in vectors]

@@ -1,0 +1,36 @@
+"""One entry of the list of models: what its files say of it, and what its kind needs to load it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rowvec.models.description import Description
+from rowvec.models.encoding import prompt_for
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One model of the list. `options` are the keys that only its kind takes.
+
+    It goes to the engine as JSON, so `options` hold what TOML can say, and nothing else.
+    """
+
+    description: Description
+    kind: str
+    aliases: tuple[str, ...] = ()
+    folder: Path | None = None
+    sha256: str | None = None
+    warm: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name that requests and answers bear."""
+        return self.description.name
+
+    def prompt(self, input_type: str) -> str | None:
+        """The prefix for queries or documents, None where there is none."""
+        return prompt_for(self.description.prompts, input_type) or None

@@ -1,0 +1,55 @@
+"""Models of the sentence-transformers library that look tokens up instead of attending to them.
+
+No padding, no limit of tokens: a text's vector is the mean of its tokens' vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+
+from rowvec.models.description import NO_LIMIT
+from rowvec.models.embedder import Matrix, Tokenized
+
+
+class StaticEmbedder:
+    """An Embedder over a loaded model whose first module is a StaticEmbedding."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self._model = model
+        self._tokenizer: Any = model[0].tokenizer
+        # The file may say otherwise; `encode` neither cuts nor pads.
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return int(self._model.get_embedding_dimension())
+
+    @property
+    def max_tokens(self) -> int:
+        """There is no limit."""
+        return NO_LIMIT
+
+    def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
+        """Every text with the prompt before it, whole."""
+        encoded = self._tokenizer.encode_batch(
+            [prompt + text for text in texts], add_special_tokens=False
+        )
+        return [Tokenized(len(e.ids), len(e.ids), np.asarray(e.ids, np.int64)) for e in encoded]
+
+    def forward(self, batch: Sequence[Tokenized]) -> Matrix:
+        """The vectors of one batch; a text without tokens gives zeros, as `encode` does."""
+        lengths = [text.length for text in batch]
+        features = {
+            "input_ids": torch.from_numpy(np.concatenate([text.features for text in batch])),
+            "offsets": torch.from_numpy(np.cumsum([0, *lengths[:-1]])),
+        }
+        with torch.inference_mode():
+            vectors = self._model(features)["sentence_embedding"]
+            return np.ascontiguousarray(vectors.float().numpy())

@@ -1,0 +1,169 @@
+"""Small models with random weights, one of each architecture: the arithmetic is what is tested."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers.processors import TemplateProcessing
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertModel,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5EncoderModel,
+)
+
+from rowvec.models.embedder import Embedder
+
+TEXTS = [
+    "a vector for every row",
+    "",
+    "where is the food stored in a yam plant",
+    "The quick brown fox jumps over the lazy dog, and the dog sleeps on.",
+    "zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich",
+    " ".join(["row"] * 80),
+]
+INSTRUCTION = "Represent the Wikipedia question for retrieving supporting documents: "
+
+_CORPUS = [*TEXTS, INSTRUCTION, "query: passage: ", "abcdefghijklmnopqrstuvwxyzäöüß0123456789"]
+
+
+@pytest.fixture(scope="session")
+def real_models() -> Path:
+    """The folder with real weights; tests that ask for it are marked `models`."""
+    folder = os.environ.get("ROWVEC_TEST_MODELS")
+    if folder is None:
+        pytest.skip("ROWVEC_TEST_MODELS does not say where the real weights are")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    """Texts of every kind: empty, other scripts, longer than the small models read."""
+    return TEXTS
+
+
+@pytest.fixture(scope="session")
+def instruction() -> str:
+    return INSTRUCTION
+
+
+def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
+    """As T5 has it: SentencePiece's pieces, and an end token."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    special = ["<pad>", "</s>", "<unk>"]
+    tokenizer.train_from_iterator(
+        _CORPUS,
+        trainers.UnigramTrainer(
+            vocab_size=200, special_tokens=special, unk_token="<unk>", show_progress=False
+        ),
+    )
+    tokenizer.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
+        model_max_length=32,
+    )  # fmt: skip
+
+
+def wordpiece_tokenizer(**given: object) -> PreTrainedTokenizerFast:
+    """As BERT has it."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(
+        _CORPUS,
+        trainers.WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False),
+    )
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
+        sep_token="[SEP]", mask_token="[MASK]", model_max_length=32, **given,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A T5 encoder and its tokenizer, as transformers saves them."""
+    folder = tmp_path_factory.mktemp("t5")
+    tokenizer = sentencepiece_tokenizer()
+    torch.manual_seed(5)
+    config = T5Config(
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4
+    )
+    T5EncoderModel(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a small BERT: `bert_folder("BertModel")`, or another class of its family."""
+    heads = {c.__name__: c for c in (BertModel, BertForMaskedLM, BertForSequenceClassification)}
+
+    def make(head: str = "BertModel", *, labels: int = 1, **tokenizer_fields: object) -> Path:
+        folder = tmp_path_factory.mktemp(head)
+        tokenizer = wordpiece_tokenizer(**tokenizer_fields)
+        torch.manual_seed(7)
+        config = BertConfig(
+            vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+            intermediate_size=64, max_position_embeddings=32, num_labels=labels,
+            initializer_range=0.5,
+        )  # fmt: skip
+        heads[head](config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
+
+
+Vectors = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="session")
+def embed() -> Callable[..., Vectors]:
+    """What the engine does: tokenise all, compute in batches of different lengths."""
+
+    def run(model: Embedder, texts: Sequence[str], prompt: str = "") -> Vectors:
+        tokenized = model.tokenize(texts, prompt)
+        order = sorted(range(len(texts)), key=lambda i: tokenized[i].length)
+        rows: dict[int, Vectors] = {}
+        for start in range(0, len(order), 4):
+            batch = order[start : start + 4]
+            rows.update(zip(batch, model.forward([tokenized[i] for i in batch]), strict=True))
+        return np.stack([rows[i] for i in range(len(texts))])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def assert_same() -> Callable[[Vectors, Vectors], None]:
+    """Cosine at least 0.99999 of every row, and lengths that agree; zero vectors stay zero."""
+
+    def check(ours: Vectors, theirs: Vectors) -> None:
+        assert ours.shape == theirs.shape
+        ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
+        lengths = np.linalg.norm(ours, axis=1)
+        np.testing.assert_allclose(lengths, np.linalg.norm(theirs, axis=1), rtol=1e-5, atol=1e-7)
+        cosines = (ours * theirs).sum(axis=1)[lengths > 0] / (lengths**2)[lengths > 0]
+        assert cosines.min(initial=1) >= 0.99999
+
+    return check
