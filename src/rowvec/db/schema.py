@@ -25,6 +25,9 @@ from rowvec.db.connection import connect, database_errors
 from rowvec.db.queries import query, sql_file, sql_files
 from rowvec.errors import DatabaseError, SchemaError
 
+# What `migrate` makes of a database's search_path where it is asked to: rowvec last.
+SEARCH_PATH = '"$user", public, rowvec'
+
 _LOCK = "rowvec.migrate"
 _LOCK_POLL_SECONDS = 0.1
 
@@ -236,5 +239,5 @@ def _set_search_path(conn: psycopg.Connection) -> None:
     """Puts rowvec last on the database's search_path; sessions from now on see it."""
     name = sql.Identifier(conn.info.dbname)
     conn.execute(
-        sql.SQL('ALTER DATABASE {} SET search_path = "$user", public, rowvec').format(name)
+        sql.SQL("ALTER DATABASE {} SET search_path = {}").format(name, sql.SQL(SEARCH_PATH))
     )

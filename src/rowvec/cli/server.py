@@ -1,0 +1,132 @@
+"""`rowvec server`: where the database finds its worker."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+import psycopg
+
+from rowvec.cli.options import database_dsn, json_flag, setting
+from rowvec.cli.output import print_json, print_table, stdout
+from rowvec.config import Settings, read_secret
+from rowvec.db.connection import connect, database_errors
+from rowvec.db.schema import require_head
+from rowvec.db.server import set_worker, worker_options
+from rowvec.errors import ConfigError
+
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+@click.group()
+def server() -> None:
+    r"""Tell the database where its worker is.
+
+    The database connects to the worker, so the address is as seen from the database's machine.
+
+    \b
+    Example:
+      rowvec server set --host worker.example.com --port 5466 --password-file worker.password
+      rowvec server ping
+    """
+
+
+@server.command(name="set")
+@setting("dsn")
+@setting("data")
+@click.option("--host", help="Host name, several with commas, or the folder of a unix socket.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port; 5466 for a unix socket.")
+@setting("password_file")
+@click.option("--dbname", help="A name that the worker ignores and its log does not.")
+@click.option("--sslmode", type=click.Choice(_SSL_MODES), help="How TLS is used.")
+@click.option("--sslrootcert", help="Certificate authority, a path on the database's machine.")
+@json_flag
+def set_(
+    *,
+    dsn: str | None,
+    data: Path | None,
+    password_file: Path | None,
+    as_json: bool,
+    **options: str | int | None,
+) -> None:
+    r"""Change where the worker is, or its password.
+
+    What is not given stays as it is. Sessions that are connected to a worker notice when they next
+    have to connect. The password stands in the server's log where log_statement is set.
+
+    \b
+    Example:
+      rowvec server set --host 10.0.0.7 --password-file worker.password --sslmode verify-full
+    """
+    settings = Settings.build(dsn=dsn, data=data, password_file=password_file)
+    given = {name: str(value) for name, value in options.items() if value is not None}
+    password = read_secret(settings.password_file) if settings.password_file else None
+    if not given and password is None:
+        raise ConfigError(
+            "nothing to set", hint="give --host, --port, --password-file or another option"
+        )
+    with _connect(dsn, data) as conn:
+        changed = set_worker(conn, given, password)
+        now = worker_options(conn)
+    if as_json:
+        print_json({"changed": changed, "options": now})
+    else:
+        stdout().print("Changed." if changed else "Nothing to change.", _sentence(now))
+
+
+@server.command()
+@setting("dsn")
+@setting("data")
+@json_flag
+def show(*, dsn: str | None, data: Path | None, as_json: bool) -> None:
+    r"""Show where the database looks for its worker; the password is not shown.
+
+    \b
+    Example:
+      rowvec server show --json
+    """
+    with _connect(dsn, data) as conn:
+        options = worker_options(conn)
+    if as_json:
+        print_json(options)
+    else:
+        print_table(["option", "value"], [[name, options[name]] for name in sorted(options)])
+
+
+@server.command()
+@setting("dsn")
+@setting("data")
+@json_flag
+def ping(*, dsn: str | None, data: Path | None, as_json: bool) -> None:
+    r"""Let the database call its worker, and say how long that takes.
+
+    The way of every embed() in SQL: from the database, with its password. Exits with 1 and says why
+    where it does not get through.
+
+    \b
+    Example:
+      rowvec server ping
+    """
+    with _connect(dsn, data) as conn, database_errors():
+        conn.execute("SELECT rowvec._ask('ping')")
+        # The first call connects, and every later one of a session finds the line there.
+        start = time.perf_counter()
+        conn.execute("SELECT rowvec._ask('ping')")
+        milliseconds = (time.perf_counter() - start) * 1000
+        options = worker_options(conn)
+    if as_json:
+        print_json({"milliseconds": round(milliseconds, 3), "options": options})
+    else:
+        stdout().print(f"The worker answers in {milliseconds:.1f} ms.", _sentence(options))
+
+
+def _connect(dsn: str | None, data: Path | None) -> psycopg.Connection:
+    settings = Settings.build(dsn=dsn, data=data)
+    conn = connect(database_dsn(settings, dsn=dsn, data=data), application_name="rowvec server")
+    require_head(conn)
+    return conn
+
+
+def _sentence(options: dict[str, str]) -> str:
+    return f"The database looks for it at {options.get('host')}, port {options.get('port')}."
