@@ -22,11 +22,15 @@ ROWVEC = Path(sys.executable).parent / "rowvec"
 
 
 @contextmanager
-def instance() -> Iterator[str]:
-    """A fresh Postgres with its worker, as `rowvec up` starts them; gives the DSN."""
+def instance(**settings: str) -> Iterator[str]:
+    """A fresh Postgres with its worker, as `rowvec up` starts them; gives the DSN.
+
+    `settings` are variables of both, such as ROWVEC_CACHE_BYTES="0".
+    """
     folder = Path(tempfile.mkdtemp(prefix="rowvec-bench-"))
     folder.chmod(0o711)  # Postgres's own user passes through when this runs as root
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
+    environment.update(settings)
     command = [str(ROWVEC), "up", "--data", str(folder / "data")]
     try:
         done = subprocess.run(
