@@ -10,12 +10,14 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from rowvec.db.schema import migrate
 from rowvec.embedded.postgres import Cluster
@@ -122,7 +124,9 @@ class Worker:
 
     @property
     def conninfo(self) -> str:
-        return f"host={self.folder} port=5466 user=rowvec dbname=rowvec password={self.password}"
+        return make_conninfo(
+            host=str(self.folder), port=5466, user="rowvec", dbname="rowvec", password=self.password
+        )
 
     def is_listening(self) -> bool:
         if self.process.poll() is not None:
@@ -243,6 +247,16 @@ def database(create_database: Callable[..., Database], _template: str, worker: W
     return database
 
 
+@dataclass
+class Refusal:
+    """What an error said, once its block has ended."""
+
+    message: str = ""
+    detail: str = ""
+    hint: str = ""
+    everything: str = ""
+
+
 def point_at(database: Database, worker: Worker) -> None:
     """Makes `worker` the worker of the database."""
     with database.connect() as connection:
@@ -277,3 +291,24 @@ def rowvec() -> Callable[..., subprocess.CompletedProcess[str]]:
         )  # fmt: skip
 
     return run
+
+
+@pytest.fixture(scope="session")
+def refused() -> Callable[..., AbstractContextManager[Refusal]]:
+    """Asserts that Postgres refuses what runs in the block, with this SQLSTATE and sentence."""
+
+    @contextmanager
+    def expect(sqlstate: str, message: str = "", hint: str = "") -> Iterator[Refusal]:
+        refusal = Refusal()
+        with pytest.raises(psycopg.Error) as caught:
+            yield refusal
+        diagnostics = caught.value.diag
+        refusal.message = diagnostics.message_primary or ""
+        refusal.detail = diagnostics.message_detail or ""
+        refusal.hint = diagnostics.message_hint or ""
+        refusal.everything = str(caught.value)
+        assert (caught.value.sqlstate, refusal.message) == (sqlstate, refusal.message)
+        assert message in refusal.message
+        assert hint in refusal.hint
+
+    return expect
