@@ -173,10 +173,14 @@ class Batcher(Generic[W, R]):
         self._idle = asyncio.Event()
         self._idle.set()
 
-    def start(self) -> None:
-        """Begins to compute; call inside a running event loop, once."""
+    def start(self) -> asyncio.Task[None]:
+        """Begins to compute; call inside a running event loop, once.
+
+        Gives the task that runs until `close`: its owner learns from it if it ends by itself.
+        """
         assert self._runner is None
         self._runner = asyncio.create_task(self._run(), name="batcher")
+        return self._runner
 
     @property
     def waiting(self) -> int:
@@ -201,6 +205,7 @@ class Batcher(Generic[W, R]):
         lane = self._lane(group, interactive=interactive)
         for position, item in enumerate(items):
             self._claim(submission, position, item, lane)
+        self._forget_if_empty(lane)
         submission.entries.sort(key=lambda entry: entry.key)
         self._queues[interactive].turns.append(submission)
         self._work_waits.set()
@@ -247,7 +252,7 @@ class Batcher(Generic[W, R]):
             self._entries[lane.group, item.identity] = entry
             lane.add(entry)
         elif lane.interactive and not entry.lane.interactive and not entry.taken:
-            entry.lane.remove(entry)
+            self._leave_lane(entry)
             lane.add(entry)
         entry.claims.append((submission, position))
         submission.claimed.append(entry)
@@ -263,7 +268,7 @@ class Batcher(Generic[W, R]):
                     continue
                 entry.claims = [claim for claim in entry.claims if claim[0] is not submission]
                 if not entry.claims and not entry.taken:
-                    entry.lane.remove(entry)
+                    self._leave_lane(entry)
                     del self._entries[entry.lane.group, entry.item.identity]
         self._note_idle()
 
@@ -311,7 +316,17 @@ class Batcher(Generic[W, R]):
         del waiting[start:stop]
         for entry in batch:
             entry.taken = True
+        self._forget_if_empty(anchor.lane)
         return batch
+
+    def _leave_lane(self, entry: _Entry[W, R]) -> None:
+        entry.lane.remove(entry)
+        self._forget_if_empty(entry.lane)
+
+    def _forget_if_empty(self, lane: _Lane[W, R]) -> None:
+        # A group may hold a prompt of some client: there is no end to them.
+        if not lane.waiting:
+            self._lanes.pop((lane.group, lane.interactive), None)
 
     def _forget_unclaimed(self, entry: _Entry[W, R]) -> bool:
         if entry.claims:

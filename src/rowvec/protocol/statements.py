@@ -6,20 +6,26 @@ taken and have no effect.
 
 from __future__ import annotations
 
-import codecs
 import re
 from dataclasses import dataclass
 
 from rowvec.errors import InvalidRequest, NotARequest
 
-# PostgreSQL's names, without what separates words, where Python calls the codec something else.
+# PostgreSQL's client encodings, without what separates words, as Python calls them. EUC_TW and
+# MULE_INTERNAL have no codec.
 _CODECS = {
-    "unicode": "utf-8", "sqlascii": "utf-8", "euccn": "gb2312", "eucjis2004": "euc_jis_2004",
+    "utf8": "utf-8", "unicode": "utf-8", "sqlascii": "utf-8",
     "latin1": "iso8859-1", "latin2": "iso8859-2", "latin3": "iso8859-3", "latin4": "iso8859-4",
     "latin5": "iso8859-9", "latin6": "iso8859-10", "latin7": "iso8859-13", "latin8": "iso8859-14",
-    "latin9": "iso8859-15", "latin10": "iso8859-16", "win": "cp1251", "windows": "cp1251",
-    "koi8": "koi8-r", "alt": "cp866", "uhc": "cp949", "mskanji": "shift_jis",
-    "shiftjis": "shift_jis", "shiftjis2004": "shift_jis_2004", "tcvn": "cp1258",
+    "latin9": "iso8859-15", "latin10": "iso8859-16",
+    "iso88591": "iso8859-1", "iso88595": "iso8859-5", "iso88596": "iso8859-6",
+    "iso88597": "iso8859-7", "iso88598": "iso8859-8",
+    **{f"win{page}": f"cp{page}" for page in (866, 874, *range(1250, 1259))},
+    **{f"windows{page}": f"cp{page}" for page in (866, 874, *range(1250, 1259))},
+    "koi8": "koi8-r", "koi8r": "koi8-r", "koi8u": "koi8-u",
+    "euccn": "gb2312", "eucjp": "euc_jp", "eucjis2004": "euc_jis_2004", "euckr": "euc_kr",
+    "gbk": "gbk", "gb18030": "gb18030", "big5": "big5", "johab": "johab", "uhc": "cp949",
+    "sjis": "shift_jis", "shiftjis": "shift_jis", "shiftjis2004": "shift_jis_2004",
 }  # fmt: skip
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -60,9 +66,7 @@ def run(text: str) -> Result:
 
 def codec(name: str) -> str:
     """Python's codec for one of PostgreSQL's encodings; raises InvalidRequest."""
-    plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    python = _CODECS.get(plain) or re.sub(r"^win(?:dows)?(\d+)$", r"cp\1", plain)
-    try:
-        return codecs.lookup(python).name
-    except LookupError as exc:
-        raise InvalidRequest("the worker does not know this client_encoding") from exc
+    found = _CODECS.get(re.sub(r"[^a-z0-9]", "", name.lower()))
+    if found is None:
+        raise InvalidRequest("the worker does not know this client_encoding")
+    return found

@@ -134,7 +134,8 @@ class Reader:
             return self.message()
         if len(self._buffer) < end:
             return None
-        body = bytes(self._buffer[5:end])
+        with memoryview(self._buffer) as view:
+            body = bytes(view[5:end])
         del self._buffer[:end]
         return Message(kind, body)
 
