@@ -89,10 +89,9 @@ class Endpoint:
                 return self._post_once(data)
             except urllib.error.HTTPError as exc:
                 with exc:
-                    failure = _failure(exc)
-                asked = _retry_after(exc)
-                if failure is None:
-                    raise _refusal(exc) from None
+                    failure, asked = _failure(exc), _retry_after(exc)
+                    if failure is None:
+                        raise _refusal(exc) from None
             except (OSError, http.client.HTTPException) as exc:
                 reason = getattr(exc, "reason", exc)
                 failure, asked = BackendFailed(f"the endpoint does not answer: {reason}"), None

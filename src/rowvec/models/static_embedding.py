@@ -51,5 +51,5 @@ class StaticEmbedder:
             "offsets": torch.from_numpy(np.cumsum([0, *lengths[:-1]])),
         }
         with torch.inference_mode():
-            vectors = self._model(features)["sentence_embedding"]
+            vectors = self._model(features)["sentence_embedding"][:, : self.dimensions]
             return np.ascontiguousarray(vectors.float().numpy())

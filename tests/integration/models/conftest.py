@@ -18,6 +18,8 @@ from transformers import (
     BertForSequenceClassification,
     BertModel,
     PreTrainedTokenizerFast,
+    Qwen3Config,
+    Qwen3Model,
     T5Config,
     T5EncoderModel,
 )
@@ -129,6 +131,25 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
             initializer_range=0.5,
         )  # fmt: skip
         heads[head](config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a small decoder as embedding models have them, its positions relative."""
+
+    def make(**tokenizer_fields: object) -> Path:
+        folder = tmp_path_factory.mktemp("decoder")
+        tokenizer = wordpiece_tokenizer(**tokenizer_fields)
+        torch.manual_seed(8)
+        config = Qwen3Config(
+            vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, head_dim=8, intermediate_size=64, max_position_embeddings=32,
+        )  # fmt: skip
+        Qwen3Model(config).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         return folder
 

@@ -42,12 +42,10 @@ class SentenceTransformers(Family):
     @classmethod
     def load(cls, spec: ModelSpec) -> Embedder:
         """The model on the CPU."""
-        from rowvec.models.sentence_transformer import (  # noqa: PLC0415  # seconds, needs torch
-            load_sentence_transformer,
-        )
+        from rowvec.models.dense import load_dense  # noqa: PLC0415  # seconds, and needs torch
 
         assert spec.folder is not None
-        return load_sentence_transformer(spec.folder, sha256=spec.sha256)
+        return load_dense(spec.folder, sha256=spec.sha256)
 
 
 def describe_folder(entry: Entry, folder: Path) -> Description:

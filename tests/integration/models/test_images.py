@@ -1,0 +1,138 @@
+"""CLIP: images and texts in one space, equal to `SentenceTransformer.encode` of both."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sentence_transformers import SentenceTransformer
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessorPil,
+    CLIPModel,
+    CLIPProcessor,
+    CLIPTextConfig,
+    CLIPTokenizerFast,
+    CLIPVisionConfig,
+    ViTConfig,
+    ViTImageProcessorPil,
+    ViTModel,
+)
+
+from rowvec.errors import NotSupported
+from rowvec.models.dense import load_dense
+from rowvec.models.families.sentence_transformers import SentenceTransformers
+from rowvec.models.family import Entry
+from rowvec.models.transformer import TransformerEmbedder
+
+TEXTS = ["a red square", "a blue one", "", "row " * 40]
+
+
+@pytest.fixture(scope="module")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small CLIP as transformers saves it, without modules.json."""
+    folder = tmp_path_factory.mktemp("clip")
+    vocabulary = {"<|startoftext|>": 0, "<|endoftext|>": 1}
+    for letter in string.ascii_lowercase + string.digits + string.punctuation:
+        for token in (letter, letter + "</w>"):
+            vocabulary.setdefault(token, len(vocabulary))
+    tokenizer = CLIPTokenizerFast(vocab=vocabulary, merges=[], model_max_length=16)
+    text = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=16, bos_token_id=0, eos_token_id=1,
+        pad_token_id=1, projection_dim=24,
+    )  # fmt: skip
+    vision = CLIPVisionConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        image_size=32, patch_size=8, projection_dim=24,
+    )  # fmt: skip
+    torch.manual_seed(4)
+    config = CLIPConfig(
+        text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=24
+    )
+    CLIPModel(config).save_pretrained(folder)
+    images = CLIPImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    )
+    CLIPProcessor(images, tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image.Image]:
+    """Of one colour, of noise, wider and higher than the model reads."""
+    noise = np.random.default_rng(1).integers(0, 256, (40, 90, 3), dtype=np.uint8)
+    return [
+        Image.new("RGB", (32, 32), (200, 10, 10)),
+        Image.new("RGB", (64, 200), (10, 10, 200)),
+        Image.fromarray(noise),
+    ]
+
+
+@pytest.fixture(params=["transformers", "sentence-transformers"])
+def folder(request: pytest.FixtureRequest, clip_folder: Path, tmp_path: Path) -> Path:
+    """CLIP as either library saves it."""
+    if request.param == "transformers":
+        return clip_folder
+    SentenceTransformer(str(clip_folder), device="cpu").save(str(tmp_path))
+    return tmp_path
+
+
+def test_texts_and_images_are_those_of_the_library(
+    folder: Path,
+    pictures: list[Image.Image],
+    embed: Callable[..., np.ndarray],
+    assert_same: Callable[..., None],
+) -> None:
+    ours = load_dense(folder)
+    assert isinstance(ours, TransformerEmbedder)
+    theirs = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    assert_same(embed(ours, TEXTS), theirs.encode(TEXTS))
+    prepared = ours.prepare(pictures)
+    vectors = ours.forward(prepared)
+    assert_same(vectors, theirs.encode(pictures))
+    assert {image.length for image in prepared} == {17}, "four by four patches, and one for all"
+    assert not np.allclose(vectors[0], vectors[1], atol=1e-3)
+
+
+def test_the_folder_says_what_the_model_reads(folder: Path) -> None:
+    description = SentenceTransformers.describe(Entry("clip", ("clip",), folder))
+    assert description.reads == ("text", "image")
+    assert (description.dimensions, description.max_tokens) == (24, 16)
+
+
+def test_a_text_model_takes_no_image(
+    bert_folder: Callable[..., Path], tmp_path: Path, pictures: list[Image.Image]
+) -> None:
+    SentenceTransformer(str(bert_folder()), device="cpu").save(str(tmp_path))
+    assert SentenceTransformers.describe(Entry("m", ("m",), tmp_path)).reads == ("text",)
+    ours = load_dense(tmp_path)
+    assert isinstance(ours, TransformerEmbedder)
+    with pytest.raises(NotSupported, match=r"^the model reads texts, not images$"):
+        ours.prepare(pictures)
+
+
+def test_an_image_model_takes_no_text(
+    tmp_path: Path, pictures: list[Image.Image], assert_same: Callable[..., None]
+) -> None:
+    torch.manual_seed(6)
+    config = ViTConfig(
+        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        image_size=32, patch_size=8,
+    )  # fmt: skip
+    ViTModel(config).save_pretrained(tmp_path / "vit")
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")
+    theirs = SentenceTransformer(str(tmp_path / "vit"), device="cpu")
+    theirs.save(str(tmp_path / "saved"))
+    ours = load_dense(tmp_path / "saved")
+    assert isinstance(ours, TransformerEmbedder)
+    assert_same(ours.forward(ours.prepare(pictures)), theirs.encode(pictures))
+    description = SentenceTransformers.describe(Entry("m", ("m",), tmp_path / "saved"))
+    assert (description.reads, description.dimensions) == (("image",), 32)
+    with pytest.raises(NotSupported, match=r"^the model reads images, not texts$"):
+        ours.tokenize(["x"], "")
