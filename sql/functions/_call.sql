@@ -52,7 +52,7 @@ BEGIN
                         format('the rowvec worker did not answer within %s ms', p_deadline_ms);
                 END IF;
                 v_turns := v_turns + 1;
-                IF v_turns > 200 THEN
+                IF v_turns > 500 THEN
                     PERFORM pg_sleep(0.001);
                 END IF;
             END LOOP;

@@ -6,10 +6,11 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v_half CONSTANT int := cardinality(p_inputs) / 2;
+    v_answers text[];
 BEGIN
     BEGIN
-        RETURN QUERY SELECT answer, NULL, NULL
-        FROM unnest(rowvec._ask('embed', p_model, p_inputs, p_kwargs, 'bulk')) AS answer;
+        v_answers := rowvec._ask('embed', p_model, p_inputs, p_kwargs, 'bulk');
+        RETURN QUERY SELECT answer, NULL, NULL FROM unnest(v_answers) AS answer;
         RETURN;
     EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
         -- One text alone is the culprit; else it is in one of the halves.

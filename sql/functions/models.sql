@@ -15,10 +15,12 @@ RETURNS TABLE (
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+    v_answers CONSTANT text[] := rowvec._ask('models');
 BEGIN
     RETURN QUERY
     SELECT m.*
-    FROM unnest(rowvec._ask('models')) AS answer,
+    FROM unnest(v_answers) AS answer,
         jsonb_to_record(answer::jsonb) AS m(
             name text, kind text, dimensions int, max_tokens int, query_prompt text,
             document_prompt text, revision text, loaded boolean, requests bigint, texts bigint);

@@ -1,0 +1,13 @@
+-- Called by anybody with the role rowvec_user: the vector of an image (JPEG, PNG, WebP, GIF); NULL for NULL.
+CREATE OR REPLACE FUNCTION rowvec.embed_image(model text, image bytea, kwargs jsonb DEFAULT '{}')
+RETURNS @extschema:vector@.vector
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000
+AS $function$
+BEGIN
+    IF image IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN (rowvec._ask(
+        'embed_image', model, ARRAY[pg_catalog.encode(image, 'base64')], kwargs))[1];
+END
+$function$;

@@ -1,0 +1,7 @@
+-- Our functions in the schema pgml, by signature: those that rowvec_user may call.
+SELECT p.oid::regprocedure::text
+FROM pg_proc AS p
+WHERE p.pronamespace = to_regnamespace('pgml')
+    AND p.proname IN ('embed', 'rank', 'chunk')
+    AND has_function_privilege('rowvec_user', p.oid, 'EXECUTE')
+ORDER BY 1;

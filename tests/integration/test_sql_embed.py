@@ -1,0 +1,257 @@
+"""embed and its family in SQL: values, NULLs, kwargs, and one clear sentence for every mistake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from rowvec.db.schema import migrate
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+SEED = [-0.03447725, 0.03102325, 0.00673496, 0.02610892, -0.03936201]
+
+
+@pytest.fixture
+def conn(database: Any) -> Iterator[psycopg.Connection]:
+    with database.connect() as connection:
+        yield connection
+
+
+def one(conn: psycopg.Connection, statement: str, *parameters: object) -> Any:
+    row = conn.execute(statement, parameters).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def test_seed_value(conn: psycopg.Connection) -> None:
+    vector = json.loads(one(conn, "SELECT rowvec.embed(%s, 'Hello world')", MINILM))
+    assert vector[:5] == pytest.approx(SEED, abs=1e-5)
+    assert len(vector) == 384
+
+
+def test_alias_is_the_same_model(conn: psycopg.Connection) -> None:
+    assert one(
+        conn,
+        "SELECT rowvec.embed('all-MiniLM-L6-v2', 'one text') = rowvec.embed(%s, 'one text')",
+        MINILM,
+    )
+
+
+def test_null_needs_no_worker(migrated_database: Any) -> None:
+    with migrated_database.connect() as conn:
+        assert one(conn, "SELECT rowvec.embed('stand-in', NULL)") is None
+        assert one(conn, "SELECT rowvec.count_tokens('stand-in', NULL)") is None
+        assert one(conn, "SELECT count(*) FROM rowvec.embed_batch('stand-in', '{}')") == 0
+        assert one(conn, "SELECT count(*) FROM rowvec.embed_batch('stand-in', NULL)") == 0
+
+
+@pytest.mark.parametrize("kwargs", ["NULL", "'{}'", """'{"timeout_ms": 20000}'"""])
+def test_kwargs_that_change_no_vector(conn: psycopg.Connection, kwargs: str) -> None:
+    assert one(
+        conn,
+        f"SELECT rowvec.embed('stand-in', 'x', {kwargs}) = rowvec.embed('stand-in', 'x')",
+    )
+
+
+TEXTS = {
+    "empty": "",
+    "blank": " \t\n ",
+    "100 kB": "a long text " * 8500,
+    "emoji": "🐘🧮 ❤️‍🔥",
+    "right to left": "مرحبا بالعالم שלום",
+    "control characters": "".join(map(chr, range(1, 32))) + "\x7f\x85\u2028",
+    "quotes": """'; DROP TABLE x; -- "\\' $1 %s {"v":1}""",
+    "like a path": "../../etc/passwd",
+    "like a URL": "https://example.com/a.png",
+    "noncharacters": "\ufffe\U0010ffff\ufeff",
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_any_text_is_a_text(conn: psycopg.Connection, text: str) -> None:
+    """One vector, the same alone and in a batch, another than its neighbour's."""
+    alone = one(conn, "SELECT rowvec.embed('stand-in', %s)::text", text)
+    batch = conn.execute(
+        "SELECT v::text FROM rowvec.embed_batch('stand-in', %s) AS v", ([text, "!" + text, text],)
+    ).fetchall()
+    assert [row[0] for row in batch] == [alone, batch[1][0], alone]
+    assert batch[1][0] != alone
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_any_text_is_a_text_to_a_real_model(conn: psycopg.Connection, text: str) -> None:
+    length = one(conn, "SELECT vector_norm(rowvec.embed(%s, %s))", MINILM, text)
+    assert length == pytest.approx(1, abs=1e-5)
+
+
+def test_batch_keeps_order_and_nulls(conn: psycopg.Connection) -> None:
+    rows = conn.execute(
+        "SELECT v::text, v = rowvec.embed('stand-in', t) "
+        "FROM ROWS FROM (unnest(%(t)s::text[]), rowvec.embed_batch('stand-in', %(t)s)) AS r(t, v)",
+        {"t": ["b", None, "a", "b", None]},
+    ).fetchall()
+    assert [row[1] for row in rows] == [True, None, True, True, None]
+    assert rows[0] == rows[3]
+
+
+def test_batch_is_one_request(conn: psycopg.Connection) -> None:
+    count = "SELECT requests FROM rowvec.models() WHERE name = 'stand-in'"
+    before = one(conn, count)
+    conn.execute(
+        "SELECT * FROM rowvec.embed_batch('stand-in', "
+        "ARRAY(SELECT 'text ' || g FROM generate_series(1, 50) AS g))"
+    )
+    assert one(conn, count) == before + 1
+
+
+def test_models(conn: psycopg.Connection) -> None:
+    listed = conn.execute("SELECT name, kind, dimensions, max_tokens FROM rowvec.models()")
+    assert ("stand-in-small", "stand-in", 8, 16) in listed.fetchall()
+
+
+def test_count_tokens(conn: psycopg.Connection) -> None:
+    assert one(conn, "SELECT rowvec.count_tokens(%s, 'Hello world')", MINILM) == 4
+
+
+def test_cosine_similarity(conn: psycopg.Connection) -> None:
+    assert one(conn, "SELECT rowvec.cosine_similarity('[1,0]', '[0,2]')") == 0
+    assert one(conn, "SELECT rowvec.cosine_similarity('[1,1]', '[-2,-2]')") == pytest.approx(-1)
+    assert one(conn, "SELECT rowvec.cosine_similarity(NULL, '[1,0]')") is None
+
+
+def test_embed_rows(conn: psycopg.Connection) -> None:
+    """In order, over more rows than one request has, NULL texts NULL, keys as text."""
+    rows = conn.execute(
+        "SELECT key, embedding = rowvec.embed('stand-in-small', 'text ' || key) "
+        "FROM rowvec.embed_rows('stand-in-small', "
+        "'SELECT g, CASE WHEN g <> 300 THEN ''text '' || g END FROM generate_series(1, 600) AS g "
+        "-- the end;')"
+    ).fetchall()
+    assert [key for key, _ in rows] == [str(g) for g in range(1, 601)]
+    assert [same for _, same in rows] == [True if g != 300 else None for g in range(1, 601)]
+
+
+def test_embed_rows_of_no_rows(conn: psycopg.Connection) -> None:
+    statement = "SELECT count(*) FROM rowvec.embed_rows('stand-in', 'SELECT 1, ''x'' WHERE false')"
+    assert one(conn, statement) == 0
+
+
+def test_embed_rows_means_what_the_caller_means(conn: psycopg.Connection) -> None:
+    conn.execute("CREATE SCHEMA mine")
+    conn.execute("CREATE TABLE mine.notes AS SELECT 7 AS id, 'a note' AS embedding")
+    conn.execute("SET search_path = mine, public")
+    statement = "SELECT key FROM rowvec.embed_rows('stand-in', 'SELECT id, embedding FROM notes')"
+    assert one(conn, statement) == "7"
+
+
+def test_embed_rows_refuses_other_than_two_columns(conn: psycopg.Connection, refused: Any) -> None:
+    for query in ("SELECT 1", "SELECT 1, 2, 3", "SELECT"):
+        with refused("42601", "must have two columns"):
+            conn.execute("SELECT * FROM rowvec.embed_rows('stand-in', %s)", (query,))
+
+
+@pytest.mark.parametrize(
+    ("query", "sqlstate"),
+    [
+        ("SELECT 1, 'x'; DROP TABLE kept", "42P11"),
+        ("SELECT 1, 'x') AS q(k, t); DROP TABLE kept; SELECT (1", "42601"),
+        ("DROP TABLE kept", "42P11"),
+        ("DELETE FROM kept RETURNING 1, 'x'", "0A000"),
+        ("SELECT 1, 'x", "42601"),
+        ("SELECT id, nothing FROM kept", "42703"),
+    ],
+)
+def test_embed_rows_takes_one_query(
+    conn: psycopg.Connection, refused: Any, query: str, sqlstate: str
+) -> None:
+    conn.execute("CREATE TABLE kept (id int)")
+    with refused(sqlstate):
+        conn.execute("SELECT * FROM rowvec.embed_rows('stand-in', %s)", (query,))
+    assert one(conn, "SELECT count(*) FROM kept") == 0
+
+
+MISTAKES = {
+    "unknown model": ("embed('nope', 'x')", "42501", "'nope'", "stand-in"),
+    "a path as model": ("embed('../../etc', 'x')", "42501", "", "stand-in"),
+    "unknown kwargs": ("""embed('stand-in', 'x', '{"bad": 1}')""", "22023", "'bad'", "normalize"),
+    "kwargs no object": ("embed('stand-in', 'x', '[1]')", "22023", "not array", ""),
+    "no number": (
+        """embed('stand-in', 'x', '{"timeout_ms": "soon"}')""", "22023", "timeout_ms", "",
+    ),
+    "zero": ("""embed('stand-in', 'x', '{"timeout_ms": 0}')""", "22023", "timeout_ms", ""),
+    "no model": ("embed(NULL, 'x')", "22004", "model must not be NULL", "models()"),
+    "two dimensions": (
+        "embed_batch('stand-in', '{{a,b},{c,d}}')", "22023", "one-dimensional", "",
+    ),
+    "text too large": ("embed('stand-in', repeat('x', 9000000))", "54000", "", ""),
+    "request too large": (
+        "embed_batch('stand-in', array_fill(repeat('x', 8000000), ARRAY[9]))", "54000", "", "",
+    ),
+    "longer than the model": (
+        """embed('stand-in-small', repeat('x ', 99), '{"on_truncate": "error"}')""", "22001",
+        "input 1", "",
+    ),
+    "refused text": (
+        "embed_batch('refusing', ARRAY['fine', 'refuse me'])", "22023", "input 2", "",
+    ),
+    "deadline": ("""embed('slow', 'new', '{"timeout_ms": 1}')""", "57000", "", "timeout_ms"),
+    "tokens of an unknown model": ("count_tokens('nope', 'x')", "42501", "'nope'", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_sentence(
+    conn: psycopg.Connection, refused: Any, mistake: tuple[str, str, str, str]
+) -> None:
+    """The right SQLSTATE and words, no name of a connection, and the next call is right."""
+    call, sqlstate, message, hint = mistake
+    expected = one(conn, "SELECT rowvec.embed('stand-in', 'before')::text")
+    with refused(sqlstate, message, hint) as refusal:
+        conn.execute(f"SELECT rowvec.{call}")
+    assert "rowvec_" not in refusal.everything
+    assert "\n" not in refusal.message
+    assert one(conn, "SELECT rowvec.embed('stand-in', 'before')::text") == expected
+
+
+def test_an_error_never_shows_the_text(conn: psycopg.Connection, refused: Any) -> None:
+    with refused("22023") as refusal:
+        conn.execute("SELECT rowvec.embed('refusing', %s)", ("a secret: refuse me",))
+    assert "secret" not in refusal.everything
+
+
+def test_works_in_a_read_only_transaction(conn: psycopg.Connection) -> None:
+    conn.execute("BEGIN READ ONLY")
+    assert one(conn, "SELECT rowvec.embed('stand-in', 'x') IS NOT NULL")
+    conn.execute("COMMIT")
+
+
+def test_works_in_a_database_of_another_encoding(cluster: Any, worker: Any, point_at: Any) -> None:
+    """Texts travel in the database's encoding, vectors and messages come back as ASCII."""
+    name = "latin"
+    with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
+        admin.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING LATIN1 "
+            "LOCALE_PROVIDER libc LOCALE 'C'"
+        )
+    try:
+        migrate(cluster.dsn(name))
+
+        class Latin:
+            @staticmethod
+            def connect() -> psycopg.Connection:
+                return psycopg.connect(cluster.dsn(name), autocommit=True)
+
+        point_at(Latin, worker)
+        with Latin.connect() as conn:
+            vector = one(conn, "SELECT rowvec.embed('stand-in', 'déjà vu')::text")
+        with psycopg.connect(worker.conninfo, autocommit=True) as direct:
+            request = {"v": 1, "op": "embed", "model": "stand-in", "inputs": ["déjà vu"]}
+            answer = direct.pgconn.exec_(json.dumps(request).encode())
+            assert answer.get_value(0, 0) == vector.encode()
+    finally:
+        with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
+            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
