@@ -91,9 +91,9 @@ class TransformerEmbedder:
 
     def _patches(self, pixels: np.ndarray[Any, Any]) -> int:
         config = self._model[0].config
-        patch: int = getattr(getattr(config, "vision_config", config), "patch_size", None) or 16
-        height, width = pixels.shape[-2:]
-        return 1 + math.ceil(height / patch) * math.ceil(width / patch)
+        patch = getattr(getattr(config, "vision_config", config), "patch_size", None) or 16
+        height, width = (math.ceil(side / patch) for side in pixels.shape[-2:])
+        return 1 + int(height) * int(width)
 
 
 def _are_images(batch: Sequence[Tokenized]) -> bool:
