@@ -8,7 +8,7 @@ from typing import Any
 import langchain_text_splitters
 import pytest
 
-from rowvec.errors import InvalidRequest, NotSupported
+from rowvec.errors import InvalidRequest, NotSupported, RequestTooLarge
 from rowvec.models.splitters import NAMES, split
 
 TEXT = "# Title\n\nIt was the best of times, it was the worst of times.\n\n" * 3
@@ -73,6 +73,13 @@ def test_what_is_wrong_is_said(splitter: str, kwargs: dict[str, Any], message: s
     with pytest.raises(InvalidRequest, match=message) as caught:
         split(splitter, TEXT, kwargs)
     assert caught.value.sqlstate == "22023"
+
+
+def test_chunks_that_repeat_a_long_text_over_and_over() -> None:
+    kwargs = {"chunk_size": 100_000, "chunk_overlap": 99_999, "separators": [""]}
+    with pytest.raises(RequestTooLarge, match="would repeat the text 100000 times"):
+        split("recursive_character", "a" * 200_000, kwargs)
+    assert split("recursive_character", "ab cd", {"chunk_size": 2, "chunk_overlap": 2})
 
 
 def test_a_pattern_of_a_user_is_never_run() -> None:

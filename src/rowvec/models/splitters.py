@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from rowvec.errors import InvalidRequest, NotSupported
+from rowvec.errors import InvalidRequest, NotSupported, RequestTooLarge
 
 _CLASSES = {
     "character": "CharacterTextSplitter",
@@ -35,6 +35,9 @@ _OWN = {
 # The library tries one after the other, each within the last.
 _MAX_SEPARATORS = 100
 
+# Chunks that overlap nearly whole repeat the text once for each of its characters.
+_MAX_CHARACTERS_GIVEN = 64 << 20
+
 # The names of an NLTK language and of an installed spaCy pipeline: never a path.
 _NAME = re.compile(r"[a-z0-9_]+")
 
@@ -42,15 +45,16 @@ _NAME = re.compile(r"[a-z0-9_]+")
 def split(splitter: str, text: str, kwargs: Mapping[str, Any]) -> list[str]:
     """The chunks of a text, as `pgml.chunk` gave them; JSON null counts as not given.
 
-    Raises InvalidRequest for an unknown splitter or argument, listing the known ones, NotSupported
-    where the worker lacks what the splitter needs.
+    Raises InvalidRequest for an unknown splitter or argument, listing the known ones,
+    RequestTooLarge for chunks that repeat a long text over and over, NotSupported where the worker
+    lacks what the splitter needs.
     """
     if splitter not in _CLASSES:
         raise InvalidRequest(
             f"there is no splitter {splitter[:200]!r}", hint=f"splitters: {', '.join(NAMES)}"
         )
     given = {key: value for key, value in kwargs.items() if value is not None}
-    _check(splitter, given)
+    _check(splitter, text, given)
     try:
         library = importlib.import_module("langchain_text_splitters")
         cutter = getattr(library, _CLASSES[splitter])(**given)
@@ -71,7 +75,7 @@ def split(splitter: str, text: str, kwargs: Mapping[str, Any]) -> list[str]:
         ) from exc
 
 
-def _check(splitter: str, given: Mapping[str, Any]) -> None:
+def _check(splitter: str, text: str, given: Mapping[str, Any]) -> None:
     known = (*_COMMON, *_OWN.get(splitter, ()))
     unknown = sorted(set(given) - set(known))
     if unknown:
@@ -85,6 +89,12 @@ def _check(splitter: str, given: Mapping[str, Any]) -> None:
         raise InvalidRequest(
             f"chunk_overlap {overlap} is more than chunk_size {size}",
             hint="chunk_size is 4000 and chunk_overlap 200 where they are not given",
+        )
+    if len(text) // max(1, size - overlap) * size > _MAX_CHARACTERS_GIVEN:
+        raise RequestTooLarge(
+            f"chunks of {size} characters that overlap by {overlap} would repeat the text"
+            f" {size // max(1, size - overlap)} times",
+            hint="let them overlap less",
         )
     _whole(given, "max_length", 1, at_least=1)
     for key in ("add_start_index", "strip_whitespace", "is_separator_regex"):
