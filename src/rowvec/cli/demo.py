@@ -11,12 +11,14 @@ from pathlib import Path
 
 import click
 import psycopg
+from rich import box
 from rich.markup import escape
 from rich.syntax import Syntax
+from rich.table import Table
 
 from rowvec.cli.jobs import backfill, index
 from rowvec.cli.options import setting
-from rowvec.cli.output import print_table, stderr, stdout
+from rowvec.cli.output import stderr, stdout
 from rowvec.config import Settings
 from rowvec.db.connection import connect
 from rowvec.embedded.instance import Instance
@@ -79,8 +81,18 @@ def _search(conn: psycopg.Connection, statement: str) -> None:
     _code(statement)
     began = time.monotonic()
     columns, rows = library.ask(conn, statement)
-    print_table(columns, [list(row) for row in rows])
-    stdout().print(f"{(time.monotonic() - began) * 1000:.0f} ms", style="dim")
+    milliseconds = (time.monotonic() - began) * 1000
+    # A row a line: only the last column gives way.
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    cells = [[escape(str(value)) for value in row] for row in rows]
+    for number, column in enumerate(columns, start=1):
+        widest = max((len(row[number - 1]) for row in cells), default=0)
+        kept = None if number == len(columns) else widest
+        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=kept)
+    for row in cells:
+        table.add_row(*row)
+    stdout().print(table)
+    stdout().print(f"  {milliseconds:.0f} ms", style="dim")
 
 
 def _farewell(instance: Instance, seconds: float) -> None:

@@ -116,7 +116,9 @@ class Cluster:
         """
         if not self.is_running():
             if self._pid_file_is_stale():
+                # Postgres trusts a number that is taken, be it by a zombie.
                 (self.data / "postmaster.pid").unlink(missing_ok=True)
+                self.socket.with_name(f"{self.socket.name}.lock").unlink(missing_ok=True)
             self._start()
         # One that ran may still be recovering from a crash of one of its processes.
         limit = time.monotonic() + _START_SECONDS

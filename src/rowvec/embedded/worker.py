@@ -21,7 +21,7 @@ from psycopg.conninfo import make_conninfo
 from rowvec.config import read_secret
 from rowvec.embedded import process
 from rowvec.errors import BackendFailed, ConfigError
-from rowvec.models.listing import MINILM, MINILM_PACKAGE, MINILM_SHA256
+from rowvec.models.listing import MINILM, MINILM_PACKAGE, MINILM_SHA256, read_listing
 
 PORT = 5466
 _START_SECONDS = 60
@@ -100,13 +100,17 @@ class Worker:
         )  # fmt: skip
 
     def create(self) -> None:
-        """Makes the password and the list of models where they are missing."""
+        """Makes the password and the list of models where they are missing.
+
+        Raises ConfigError where the list that is there cannot be read.
+        """
         if not self.password_file.exists():
             _write_private(self.password_file, secrets.token_urlsafe(32) + "\n")
         if not self.models_file.exists():
             installed = importlib.util.find_spec(MINILM_PACKAGE) is not None
             text = _MODELS_HEAD + (_MODELS_MINILM if installed else "")
             self.models_file.write_text(text, encoding="utf-8")
+        read_listing(self.models_file)
 
     def running(self) -> process.Remembered | None:
         """The process, if it lives; also one whose pid file was lost."""
@@ -145,7 +149,10 @@ class Worker:
             connection.finish()
 
     def start(self) -> None:
-        """Starts it and waits until it answers; raises BackendFailed with what it said."""
+        """Starts it and waits until it answers.
+
+        Raises ConfigError where it lacks something, BackendFailed with its last words.
+        """
         if importlib.util.find_spec("sentence_transformers") is None:
             raise ConfigError(
                 "what the worker needs is not installed", hint="pip install 'rowvec[worker]'"

