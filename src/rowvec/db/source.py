@@ -57,7 +57,7 @@ class Source:
             " SELECT FROM rowvec.failure AS f"
             " WHERE f.embedding_id = %s AND f.key = r.j AND f.input_hash = r.h)"
             " FROM (SELECT ARRAY[{as_text}] AS k, {json_key} AS j, ({input})::text AS i,"
-            " {hash} AS h FROM {table} WHERE ({pending}) {where} ORDER BY {key} LIMIT %s) AS r"
+            " {hash} AS h FROM {table} WHERE ({pending}) {where} ORDER BY {order} LIMIT %s) AS r"
         ).format(
             as_text=self._key_as_text,
             json_key=self._json_key,
@@ -66,7 +66,7 @@ class Source:
             table=self._table,
             pending=self._pending,
             where=where,
-            key=comma([*self._columns]),
+            order=self._order,
         )
         found = await session.all(statement, (self.definition.id, *parameters, limit))
         return [Row(tuple(k), j, i, h, failed) for k, j, i, h, failed in found]
@@ -76,13 +76,13 @@ class Source:
         where, parameters = self._within(Range(lower))
         statement = sql.SQL(
             "SELECT ARRAY[{as_text}] FROM {table} WHERE ({pending}) {where}"
-            " ORDER BY {key} OFFSET %s LIMIT 1"
+            " ORDER BY {order} OFFSET %s LIMIT 1"
         ).format(
             as_text=self._key_as_text,
             table=self._table,
             pending=self._pending,
             where=where,
-            key=comma([*self._columns]),
+            order=self._order,
         )
         found = await session.first(statement, (*parameters, rows - 1))
         return None if found is None else tuple(found[0])
@@ -154,6 +154,12 @@ class Source:
                 )
                 parameters += bound
         return sql.SQL(" ").join(parts), parameters
+
+    @property
+    def _order(self) -> sql.Composed:
+        """The key in full: a bare name in ORDER BY would mean an output column first."""
+        table = (self.definition.schema, self.definition.table)
+        return comma([identifier(*table, column.name) for column in self.definition.key])
 
     @property
     def _key_parameters(self) -> sql.Composed:

@@ -145,12 +145,12 @@ class _Run:
     async def _needs_another(self, session: Session, filling: Filling) -> bool:
         """Runs a pass; whether one more is needed."""
         joined = await filling.pass_is_running()
-        before = self.summary.handled
+        before = self.summary.settled
         closed = await filling.run_pass()
         self.summary.passes += 1
         if not closed or not await self.source.count_pending(session, 1):
             return False
-        written = self.summary.handled - before
+        written = self.summary.settled - before
         last = self._written_by_last_pass
         if not joined:
             self._written_by_last_pass = written

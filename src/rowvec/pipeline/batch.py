@@ -28,12 +28,11 @@ class Result:
 
 @dataclass(frozen=True)
 class Written:
-    """What one transaction did, in rows. `busy` ones were locked by others and stay pending."""
+    """What one transaction did, in rows."""
 
     filled: int = 0
     cleared: int = 0
     changed: int = 0
-    busy: int = 0
     truncated: int = 0
     failures: tuple[FailedRow, ...] = ()
 
@@ -42,7 +41,6 @@ class Written:
             self.filled + other.filled,
             self.cleared + other.cleared,
             self.changed + other.changed,
-            self.busy + other.busy,
             self.truncated + other.truncated,
             self.failures + other.failures,
         )
@@ -65,7 +63,7 @@ class Writer:
             return await self._commit(results)
         except DatabaseConflict:
             if len(results) == 1:
-                return Written(busy=1)
+                return Written()  # it stays pending, for the next pass
         middle = len(results) // 2
         return await self.write(results[:middle]) + await self.write(results[middle:])
 
@@ -92,7 +90,7 @@ class Writer:
             await self._forget([row for row, _ in filled] + cleared)
             failures = await self._record(failed)
         changed = len(filled) - done_filled + len(cleared) - done_cleared
-        return Written(done_filled, done_cleared, changed, 0, truncated, failures)
+        return Written(done_filled, done_cleared, changed, truncated, failures)
 
     async def _hold_definition(self) -> None:
         definition = self._definition

@@ -144,7 +144,7 @@ class Filling:
         summary = self._summary
         summary.written += written.filled
         summary.cleared += written.cleared
-        summary.changed += written.changed + written.busy
+        summary.changed += written.changed
         summary.truncated += written.truncated
         summary.failed += len(written.failures)
         room = _LISTED_FAILURES - len(summary.failures)

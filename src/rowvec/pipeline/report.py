@@ -40,9 +40,14 @@ class Summary:
     failures: list[FailedRow] = field(default_factory=list)
 
     @property
+    def settled(self) -> int:
+        """Rows that are not pending any more because of this run."""
+        return self.written + self.cleared + self.failed
+
+    @property
     def handled(self) -> int:
-        """Rows that the run is through with."""
-        return self.written + self.cleared + self.changed + self.failed
+        """Rows that this run is through with; those that were changed meanwhile may come again."""
+        return self.settled + self.changed
 
     @property
     def rows_per_second(self) -> float:
