@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import psycopg
@@ -41,7 +42,7 @@ def resolve_dsn(settings: Settings) -> str:
 def without_password(dsn: str) -> str:
     """The DSN as it may be shown."""
     try:
-        parts = conninfo_to_dict(dsn)
+        parts: dict[str, Any] = conninfo_to_dict(dsn)
     except psycopg.ProgrammingError:
         return "(no DSN that libpq can read)"
     parts.pop("password", None)
