@@ -12,6 +12,9 @@ from rowvec.protocol import wire
 # A client may send its next requests ahead; beyond this it has to wait for the answers.
 _READ_AHEAD_BYTES = 1 << 20
 
+# A client that does not read its last answer is not waited for any longer.
+_CLOSE_SECONDS = 5
+
 
 class ConnectionClosed(Exception):  # not an error: clients leave
     """The client is gone."""
@@ -33,7 +36,7 @@ class Connection(asyncio.Protocol):
         self._arrived: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._reading_paused = False
-        self._lost = False
+        self._lost = asyncio.Event()
 
     @property
     def peer(self) -> str:
@@ -74,7 +77,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         """Called by asyncio."""
-        self._lost = True
+        self._lost.set()
         for waiter in (self._arrived, self._writable):
             if waiter is not None and not waiter.done():
                 waiter.set_exception(ConnectionClosed())
@@ -103,7 +106,7 @@ class Connection(asyncio.Protocol):
         return found
 
     async def _more(self) -> None:
-        if self._lost:
+        if self._lost.is_set():
             raise ConnectionClosed
         if self._reading_paused:
             assert self._transport is not None
@@ -117,12 +120,12 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Sends bytes; a client that is gone gets none."""
-        if self._transport is not None and not self._lost:
+        if self._transport is not None and not self._lost.is_set():
             self._transport.write(data)
 
     async def drain(self) -> None:
         """Waits while the client reads slower than we write; raises ConnectionClosed."""
-        if self._lost:
+        if self._lost.is_set():
             raise ConnectionClosed
         if self._writable is not None:
             await self._writable
@@ -143,12 +146,17 @@ class Connection(asyncio.Protocol):
         assert encrypted is not None
         self._transport = encrypted
 
-    def close(self) -> None:
-        """Ends the connection once what was written is sent."""
-        if self._transport is not None:
-            self._transport.close()
-
     def abort(self) -> None:
         """Ends the connection at once."""
         if self._transport is not None:
+            self._transport.abort()
+
+    async def close(self) -> None:
+        """Ends the connection once what was written is sent, or the client takes too long."""
+        assert self._transport is not None
+        self._transport.close()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._lost.wait()
+        except TimeoutError:
             self._transport.abort()

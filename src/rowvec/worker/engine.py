@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 # Fewer characters are tokenised in less time than it takes to hand them to another thread.
 _INLINE_CHARACTERS = 2000
+
+_PIECE_CHARACTERS = 1_000_000
 
 # What admission lets through is bounded by bytes; this bounds the sorted list of the batcher.
 _MAX_WAITING = 1_000_000
@@ -53,9 +55,7 @@ class Engine:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._texts: dict[str, int] = {}
         # Always the same thread computes: torch keeps a team of helpers for each that ever did.
-        self._compute_thread = ThreadPoolExecutor(
-            1, "compute", initializer=_use_threads, initargs=(configuration["threads"],)
-        )
+        self._compute_thread = ThreadPoolExecutor(1, "compute")
         self._tokenize_thread = ThreadPoolExecutor(1, "tokenize")
         self._batcher: Batcher[Tokenized, np.ndarray[Any, np.dtype[np.float32]]] = Batcher(
             self._compute,
@@ -65,7 +65,7 @@ class Engine:
 
     def start(self) -> None:
         """Greets the listener and loads what the list wants warm."""
-        self._batcher.start()
+        self._batcher.start().add_done_callback(_end_process)
         self._send.write(encode({"op": "hello"}))
         for spec in self._specs.values():
             if spec.warm:
@@ -125,7 +125,12 @@ class Engine:
         if sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
             return model.tokenize(texts, prompt)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._tokenize_thread, model.tokenize, texts, prompt)
+        tokenized: list[Tokenized] = []
+        for piece in _pieces(texts):
+            tokenized += await loop.run_in_executor(
+                self._tokenize_thread, model.tokenize, piece, prompt
+            )
+        return tokenized
 
     def _loading(self, name: str) -> asyncio.Task[Embedder]:
         """The one load of a model; one that failed is tried again by the next request."""
@@ -136,14 +141,14 @@ class Engine:
         return task
 
     async def _load(self, name: str) -> Embedder:
+        loaded: Header = {"op": "loaded", "model": name, "dimensions": None, "max_tokens": None}
         self._send.write(encode({"op": "loading", "model": name}))
-        ok = False
         try:
             loop = asyncio.get_running_loop()
             model = await loop.run_in_executor(self._compute_thread, load, self._specs[name])
-            ok = True
+            loaded |= {"dimensions": model.dimensions, "max_tokens": model.max_tokens}
         finally:
-            self._send.write(encode({"op": "loaded", "model": name, "ok": ok}))
+            self._send.write(encode(loaded))
         return model
 
     async def _compute(
@@ -169,6 +174,22 @@ def shaped(vectors: Matrix, truncate_dim: int | None, *, normalize: bool) -> Mat
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors = vectors / np.maximum(lengths, 1e-12)
     return np.ascontiguousarray(vectors, dtype=np.float32)
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in order, in pieces that are tokenised within a second or so.
+
+    Between two pieces others get their turn, and a cancel takes effect.
+    """
+    piece: list[str] = []
+    size = 0
+    for text in texts:
+        if piece and size + len(text) > _PIECE_CHARACTERS:
+            yield piece
+            piece, size = [], 0
+        piece.append(text)
+        size += len(text)
+    yield piece
 
 
 def _refuse_truncated(counts: Sequence[int], max_tokens: int) -> None:
@@ -201,13 +222,13 @@ def _note_failure(task: asyncio.Task[Embedder]) -> None:
         logger.error("a model was not loaded: %s", error)
 
 
+def _end_process(_task: asyncio.Task[None]) -> None:
+    logger.critical("the batcher ended by itself, which is a bug")
+    os._exit(1)
+
+
 def _nothing() -> None:
     """What a probe runs in each thread, to see that it gets there."""
-
-
-def _use_threads(threads: int | None) -> None:
-    if threads is not None and "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(threads)
 
 
 class _Line(asyncio.Protocol):

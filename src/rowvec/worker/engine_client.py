@@ -18,6 +18,7 @@ from rowvec.worker.frames import FrameReader, Header, encode
 
 logger = logging.getLogger(__name__)
 
+# Before the next engine, by how many died soon after their start.
 _BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
 
 # An engine that lived so long had started well: its death is a new story.
@@ -44,8 +45,10 @@ class _InFlight:
 
 @dataclass
 class Report:
-    """What is known of one model in the engine."""
+    """What is known of one model in the engine; its sizes are the files' until it is loaded."""
 
+    dimensions: int
+    max_tokens: int
     loaded: bool = False
     texts: int = 0
     requests: int = 0
@@ -67,7 +70,10 @@ class EngineClient:
         threads: int | None,
         stall_seconds: float,
     ) -> None:
-        self.reports = {spec.name: Report() for spec in listing.specs}
+        self.reports = {
+            spec.name: Report(spec.description.dimensions, spec.description.max_tokens)
+            for spec in listing.specs
+        }
         self._configuration = {
             "op": "configure",
             "models": listing.specs,
@@ -80,25 +86,32 @@ class EngineClient:
         self._in_flight: dict[int, _InFlight] = {}
         self._line: _Line | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._supervisor: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
         self._loading: set[str] = set()
         self._stopping = False
 
-    def start(self) -> None:
-        """Starts the engine, and another whenever it dies, until `stop`."""
-        self._supervisor = asyncio.create_task(self._supervise(), name="engine supervisor")
+    async def run(self) -> None:
+        """Starts the engine, and another whenever it dies; cancel to end it.
 
-    async def stop(self) -> None:
-        """Ends the engine; what is in flight fails with ShuttingDown."""
-        self._stopping = True
-        for request in self._in_flight.values():
-            if not request.future.done():
-                request.future.set_exception(ShuttingDown("the worker is stopping"))
-        for task in (self._supervisor, self._watch):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
+        What is in flight then fails with ShuttingDown.
+        """
+        loop = asyncio.get_running_loop()
+        deaths = 0
+        try:
+            while True:
+                started = loop.time()
+                returncode = await self._live_once()
+                logger.error("the engine ended with status %s: starting another", returncode)
+                self._after_death()
+                deaths = 0 if loop.time() - started > _GOOD_START_SECONDS else deaths + 1
+                await asyncio.sleep(_BACKOFF_SECONDS[min(deaths, len(_BACKOFF_SECONDS) - 1)])
+        finally:
+            self._stopping = True
+            for request in self._in_flight.values():
+                if not request.future.done():
+                    request.future.set_exception(ShuttingDown("the worker is stopping"))
+            if self._watch is not None:
+                self._watch.cancel()
 
     async def ask(self, op: str, fields: Mapping[str, Any]) -> tuple[Header, bytes]:
         """The engine's answer; cancel the caller to withdraw the request.
@@ -138,17 +151,6 @@ class EngineClient:
             process.kill()
         except RowvecError:
             logger.debug("the engine ended while it was probed")
-
-    async def _supervise(self) -> None:
-        loop = asyncio.get_running_loop()
-        deaths = 0
-        while True:
-            started = loop.time()
-            returncode = await self._live_once()
-            logger.error("the engine ended with status %s: starting another", returncode)
-            self._after_death()
-            deaths = 0 if loop.time() - started > _GOOD_START_SECONDS else deaths + 1
-            await asyncio.sleep(_BACKOFF_SECONDS[min(deaths, len(_BACKOFF_SECONDS)) - 1])
 
     async def _live_once(self) -> int:
         """Starts an engine and returns when it has ended, with its exit status."""
@@ -209,8 +211,13 @@ class EngineClient:
                 self._loading.add(header["model"])
             case "loaded":
                 self._loading.discard(header["model"])
-                self.reports[header["model"]].loaded = header["ok"]
-                if header["ok"]:
+                report = self.reports[header["model"]]
+                report.loaded = header["dimensions"] is not None
+                if report.loaded:
+                    report.dimensions, report.max_tokens = (
+                        header["dimensions"],
+                        header["max_tokens"],
+                    )
                     logger.info("loaded %s", header["model"])
 
 

@@ -13,13 +13,20 @@ from pathlib import Path
 from rowvec.errors import ConfigError, RowvecError, TooManyConnections
 from rowvec.protocol import wire
 from rowvec.worker.connection import Connection
-from rowvec.worker.session import MAX_BYTES_BEFORE_LOGIN, Answer, Rules, Session, refusal
+from rowvec.worker.session import MAX_BYTES_BEFORE_LOGIN, Answer, Rules, Session
 
 logger = logging.getLogger(__name__)
 
 UNIX_PORT = 5466
 
 _BACKLOG = 512
+
+# A client that does not read its last answer is not waited for any longer.
+_CLOSE_SECONDS = 5
+
+# Beside those that are logged in: cancels get through to a full worker, and who knows no password
+# cannot keep out who does.
+_MAX_LOGGING_IN = 100
 
 
 class Listener:
@@ -69,30 +76,43 @@ class Listener:
             session.interrupt(reason)
 
     async def close(self) -> None:
-        """Ends every session, and returns when all have."""
+        """Ends every session after the answer it sends, and returns when all have ended."""
         for session in list(self._sessions.values()):
             session.stop()
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            _, slow = await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+            for task in slow:
+                task.cancel()
+            if slow:
+                await asyncio.wait(slow)
 
     def _connection(self) -> Connection:
         return Connection(MAX_BYTES_BEFORE_LOGIN, self._made, _nothing)
 
     def _made(self, connection: Connection) -> None:
-        if len(self._sessions) >= self._max_connections:
-            connection.write(
-                refusal(TooManyConnections(f"the worker takes {self._max_connections} connections"))
-            )
-            connection.close()
+        if len(self._sessions) >= self._max_connections + _MAX_LOGGING_IN:
+            connection.abort()
             return
         session = Session(
-            connection, self._rules, self._answer, self._cancel, next(self._processes)
+            connection,
+            self._rules,
+            self._answer,
+            self._refuse_if_full,
+            self._cancel,
+            next(self._processes),
         )
         self._sessions[session.process] = session
         connection.on_lost = session.client_left
         task = asyncio.get_running_loop().create_task(session.run(), name="session")
         self._tasks.add(task)
         task.add_done_callback(self._ended(session))
+
+    def _refuse_if_full(self) -> None:
+        if sum(session.logged_in for session in self._sessions.values()) >= self._max_connections:
+            raise TooManyConnections(
+                f"{self._max_connections} clients are connected, and the worker takes no more",
+                hint="close some, or raise the worker's max_connections",
+            )
 
     def _ended(self, session: Session) -> Callable[[asyncio.Task[None]], None]:
         def forget(task: asyncio.Task[None]) -> None:

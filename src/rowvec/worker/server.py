@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import logging
 import os
@@ -62,21 +61,28 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules) -> None:
         max_reply_bytes=settings.max_queue_bytes,
     )
     listener = Listener(rules, service.answer, max_connections=settings.max_connections)
-    engine.start()
-    try:
-        logger.info("listening on %s", await listener.open(settings.listen))
+    address = await listener.open(settings.listen)
+    async with asyncio.TaskGroup() as group:
+        # If it ends by itself, which is a bug, the group ends the worker with it.
+        running = group.create_task(engine.run(), name="engine")
+        logger.info("listening on %s", address)
         await stop.wait()
         logger.info("stopping: finishing what was accepted")
-        listener.stop_listening()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(settings.shutdown_grace_seconds):
-                await admission.close()
-        listener.interrupt_all(ShuttingDown("the worker is stopping"))
-        await admission.close()
-        await listener.close()
-    finally:
-        await engine.stop()
+        await _drain(listener, admission, settings.shutdown_grace_seconds)
+        running.cancel()
     logger.info("stopped")
+
+
+async def _drain(listener: Listener, admission: Admission, grace_seconds: float) -> None:
+    """Answers what was accepted, within the grace, and fails the rest with ShuttingDown."""
+    listener.stop_listening()
+    try:
+        async with asyncio.timeout(grace_seconds):
+            await admission.close()
+    except TimeoutError:
+        logger.warning("not all was finished within %s s: cancelling the rest", grace_seconds)
+        listener.interrupt_all(ShuttingDown("the worker is stopping"))
+    await listener.close()
 
 
 def _on_signal(stop: asyncio.Event) -> None:

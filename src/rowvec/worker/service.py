@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,9 @@ from rowvec.protocol.request import Request
 from rowvec.worker.admission import Admission
 from rowvec.worker.cache import Cached, KeyMaker, VectorCache
 from rowvec.worker.engine_client import EngineClient, InputFailed
+
+# Takes the pieces of an answer, and returns when they are on their way.
+Send = Callable[[Iterator[bytes]], Awaitable[None]]
 
 # Texts hashed or vectors copied before others get a turn.
 _TEXTS_A_TURN = 256
@@ -51,16 +54,21 @@ class Service:
         self._cache = cache
         self._max_reply_bytes = max_reply_bytes
 
-    async def answer(self, request: Request, size: int) -> Iterator[bytes]:
-        """The answer to a request of `size` bytes, in pieces; raises RowvecError.
+    async def answer(self, request: Request, size: int, send: Send) -> None:
+        """Answers a request of `size` bytes through `send`; raises RowvecError before that.
 
-        Cancel the caller to drop the work. Nothing past its deadline is computed.
+        Cancel the caller to drop the work. Nothing past its deadline is computed. A request is
+        finished, and its place free, when its answer is sent.
         """
         match request.op:
             case "ping":
-                return reply.pong()
+                await send(reply.pong())
             case "models":
-                return reply.models([self._described(spec) for spec in self._listing.specs])
+                await send(reply.models([self._described(spec) for spec in self._listing.specs]))
+            case _:
+                await self._work(request, size, send)
+
+    async def _work(self, request: Request, size: int, send: Send) -> None:
         spec = self._listing.find(request.model)
         encoding = resolve(request.kwargs, spec.description)
         result_bytes = len(request.inputs) * spec.description.dimensions * 4
@@ -73,18 +81,20 @@ class Service:
         with self._admission.admitted(size + result_bytes):
             async with self._deadline(request.deadline_ms):
                 if request.op == "count_tokens":
-                    return reply.token_counts(await self._counted(request, spec, encoding))
-                vectors, tokens = await self._embedded(request, spec, encoding)
-                self._engine.reports[spec.name].requests += 1
-                return reply.embeddings(vectors, tokens, request.encoding_format)
+                    answer = reply.token_counts(await self._counted(request, spec, encoding))
+                else:
+                    vectors, tokens = await self._embedded(request, spec, encoding)
+                    self._engine.reports[spec.name].requests += 1
+                    answer = reply.embeddings(vectors, tokens, request.encoding_format)
+            await send(answer)
 
     def _described(self, spec: ModelSpec) -> dict[str, Any]:
         report = self._engine.reports[spec.name]
         return {
             "name": spec.name,
             "kind": spec.kind,
-            "dimensions": spec.description.dimensions,
-            "max_tokens": spec.description.max_tokens,
+            "dimensions": report.dimensions,
+            "max_tokens": report.max_tokens,
             "query_prompt": spec.prompt("query"),
             "document_prompt": spec.prompt("document"),
             "revision": spec.description.revision,
@@ -95,21 +105,17 @@ class Service:
 
     @asynccontextmanager
     async def _deadline(self, deadline_ms: int | None) -> AsyncIterator[None]:
-        late = DeadlineExceeded(
-            f"not done within the deadline of {deadline_ms} ms",
-            hint="raise timeout_ms, or worker_deadline_ms in rowvec.setting",
-        )
         if deadline_ms is None:
             yield
             return
         if deadline_ms <= 0:
-            raise late
+            raise _late(deadline_ms)
         try:
             async with asyncio.timeout(deadline_ms / 1000):
                 yield
         except TimeoutError as exc:
             self._engine.suspect()
-            raise late from exc
+            raise _late(deadline_ms) from exc
 
     async def _counted(
         self, request: Request, spec: ModelSpec, encoding: Encoding
@@ -183,6 +189,13 @@ class Service:
             if "{input}" not in str(exc):
                 raise
             raise type(exc)(str(exc).replace("{input}", "an input"), hint=exc.hint) from exc
+
+
+def _late(deadline_ms: int) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"not done within the deadline of {deadline_ms} ms",
+        hint="raise timeout_ms, or worker_deadline_ms in rowvec.setting",
+    )
 
 
 def _fields(

@@ -18,6 +18,7 @@ from rowvec.errors import (
     RequestTooLarge,
     RowvecError,
     ShuttingDown,
+    TooManyConnections,
 )
 from rowvec.protocol import request, scram, statements, wire
 from rowvec.worker.connection import Connection, ConnectionClosed
@@ -45,7 +46,8 @@ _PARAMETERS = {
     "standard_conforming_strings": "on",
 }
 
-Answer = Callable[[request.Request, int], Awaitable[Iterator[bytes]]]
+Send = Callable[[Iterator[bytes]], Awaitable[None]]
+Answer = Callable[[request.Request, int, Send], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -62,19 +64,28 @@ class Rules:
 
 @dataclass(eq=False)
 class Session:
-    """Runs one connection. `run` returns when it ended; `interrupt` and `stop` act on it."""
+    """Runs one connection: `run` returns when it ended.
+
+    `admit` is called when the client has proved who it is, and raises where there is no room;
+    `cancel` when it wants to stop what another connection runs.
+    """
 
     connection: Connection
     rules: Rules
     answer: Answer
+    admit: Callable[[], None]
     cancel: Callable[[wire.Cancel], None]
     process: int
     secret: int = field(default_factory=lambda: secrets.randbits(32))
+    logged_in: bool = False
     _encoding: str = "utf-8"
-    _task: asyncio.Task[None] | None = None
-    _answering: bool = False
-    _reason: RowvecError | None = None
     _skipping: bool = False
+    _task: asyncio.Task[None] | None = None
+    # From a request's first byte read to its last byte sent; the part that can be interrupted.
+    _busy: bool = False
+    _computing: bool = False
+    _stopping: bool = False
+    _reason: RowvecError | None = None
 
     async def run(self) -> None:
         """Serves the client until it leaves, misbehaves, idles too long or the worker stops."""
@@ -89,15 +100,16 @@ class Session:
             logger.debug("%s left", self.connection.peer)
         except TimeoutError:
             logger.info("%s was too slow: closed", self.connection.peer)
-        except (ProtocolError, AuthenticationError, ShuttingDown) as exc:
+        except (ProtocolError, AuthenticationError, TooManyConnections, ShuttingDown) as exc:
             logger.info("%s: %s", self.connection.peer, exc)
             self._write_error(exc, severity="FATAL")
         finally:
-            self.connection.close()
+            self._task = None
+            await self.connection.close()
 
     def interrupt(self, reason: RowvecError) -> None:
-        """Ends the request that runs, if one does, with an error; the connection stays."""
-        if self._answering and self._task is not None and self._reason is None:
+        """Ends the request that is computed, if one is, with an error; the connection stays."""
+        if self._computing and self._task is not None and self._reason is None:
             self._reason = reason
             self._task.cancel()
 
@@ -106,9 +118,13 @@ class Session:
         self.interrupt(Cancelled("the request was cancelled by its client"))
 
     def stop(self) -> None:
-        """Ends a session that runs no request."""
-        if self._task is not None and not self._answering:
-            self._write_error(ShuttingDown("the worker is stopping"), severity="FATAL")
+        """Ends the session, after the request that runs.
+
+        An idle client is told nothing: its next request finds the line dead, which clients that
+        keep connections take as the sign to connect anew.
+        """
+        self._stopping = True
+        if self._task is not None and not self._busy:
             self._task.cancel()
 
     def client_left(self) -> None:
@@ -130,6 +146,8 @@ class Session:
             raise ProtocolError(f"only {scram.MECHANISM} is offered")
         self.connection.write(wire.sasl_continue(exchange.first(first)))
         last = exchange.final(await self._password_message())
+        self.admit()
+        self.logged_in = True
         self._encoding = statements.codec(startup.parameters.get("client_encoding", "UTF8"))
         self.connection.write(
             b"".join(
@@ -174,12 +192,14 @@ class Session:
 
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._stopping:
             async with asyncio.timeout_at(loop.time() + self.rules.idle_timeout_seconds):
                 message = await self.connection.message()
             if message.type == _TERMINATE:
                 return
+            self._busy = True
             await self._handle(message)
+            self._busy = False
 
     async def _handle(self, message: wire.Message | wire.TooLarge) -> None:
         if message.type == _SYNC:
@@ -216,28 +236,31 @@ class Session:
             wanted = request.parse(
                 text, encoding=self._encoding, max_input_bytes=self.rules.max_input_bytes
             )
-            for piece in await self._answered(wanted, len(text)):
-                self.connection.write(piece)
-                await self.connection.drain()
+            await self._answer(wanted, len(text))
         except (ShuttingDown, ProtocolError):
             raise
         except RowvecError as exc:
             self._write_error(exc)
             self.connection.write(wire.READY_FOR_QUERY)
 
-    async def _answered(self, wanted: request.Request, size: int) -> Iterator[bytes]:
-        self._answering = True
+    async def _answer(self, wanted: request.Request, size: int) -> None:
+        self._computing = True
         self._reason = None
         try:
-            return await self.answer(wanted, size)
+            await self.answer(wanted, size, self._send)
         except asyncio.CancelledError:
-            if self._reason is None:
+            if self._reason is None or self._task is None:
                 raise
-            assert self._task is not None
             self._task.uncancel()
             raise self._reason from None
         finally:
-            self._answering = False
+            self._computing = False
+
+    async def _send(self, pieces: Iterator[bytes]) -> None:
+        self._computing = False
+        for piece in pieces:
+            self.connection.write(piece)
+            await self.connection.drain()
 
     def _run_statement(self, text: bytes) -> None:
         """An empty query, or SET; raises NotARequest for any other."""
@@ -258,8 +281,3 @@ class Session:
 
 def _options(startup: wire.Startup) -> list[str]:
     return [name for name in startup.parameters if name.startswith("_pq_.")]
-
-
-def refusal(error: RowvecError) -> bytes:
-    """What a client gets that is not let in."""
-    return wire.error_response(error.sqlstate, str(error), error.hint, severity="FATAL")

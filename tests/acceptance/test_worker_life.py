@@ -1,0 +1,474 @@
+"""What a worker does when clients leave, engines die and it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import psycopg
+import pytest
+
+from rowvec.client import WorkerClient
+from rowvec.errors import (
+    BackendFailed,
+    DeadlineExceeded,
+    Overloaded,
+    RowvecError,
+    ShuttingDown,
+    WorkerUnreachable,
+)
+from rowvec.models.stand_in import derived_vector
+
+# A batch of `slow` holds what fits into its tokens: 8 texts of two words, 160 ms.
+SLOW = """
+[[model]]
+name = "stand-in"
+kind = "stand-in"
+dimensions = 8
+[[model]]
+name = "slow"
+kind = "stand-in"
+dimensions = 8
+delay_ms_per_text = 20
+[[model]]
+name = "hanging"
+kind = "stand-in"
+dimensions = 8
+delay_ms_per_text = 3600000
+"""
+SMALL_BATCHES = ("--max-batch-tokens", "16")
+
+
+def run(scenario: Callable[[], Awaitable[None]]) -> None:
+    async def limited() -> None:
+        async with asyncio.timeout(60):
+            await scenario()
+
+    asyncio.run(limited())
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Asks again and again; the scenario's limit bounds it."""
+    while not await condition():  # noqa: ASYNC110  # it is another process that is watched
+        await asyncio.sleep(0.01)
+
+
+async def model(client: WorkerClient, name: str) -> dict[str, Any]:
+    return next(m for m in await client.models() if m["name"] == name)
+
+
+def texts(count: int, tag: str = "text") -> list[str]:
+    return [f"{tag} {i}" for i in range(count)]
+
+
+def engine_of(worker: Any) -> psutil.Process:
+    (engine,) = psutil.Process(worker.process.pid).children()
+    return engine
+
+
+def test_a_client_that_leaves_takes_its_work_with_it(start_worker: Any) -> None:
+    worker = start_worker(SLOW, *SMALL_BATCHES)
+
+    async def scenario() -> None:
+        async with await WorkerClient.connect(worker.conninfo) as watcher:
+            leaving = await WorkerClient.connect(worker.conninfo)
+            asking = asyncio.create_task(leaving.embed("slow", texts(1000)))
+
+            async def begun() -> bool:
+                return (await model(watcher, "slow"))["texts"] > 0
+
+            await until(begun)
+            asking.cancel()
+            await asyncio.wait([asking])
+            # With the work dropped this is next, after the batch that runs; it would be 20 s.
+            await watcher.embed("slow", ["one more"])
+            assert (await model(watcher, "slow"))["texts"] < 200
+            assert (await model(watcher, "slow"))["requests"] == 1
+
+    run(scenario)
+
+
+def test_a_cancelled_request_ends_with_57014_and_the_connection_stays(start_worker: Any) -> None:
+    worker = start_worker(SLOW, *SMALL_BATCHES)
+    with psycopg.connect(worker.conninfo, autocommit=True) as connection:
+        query = json.dumps({"v": 1, "op": "embed", "model": "slow", "inputs": texts(1000)})
+        timer = threading.Timer(0.3, connection.cancel_safe)
+        timer.start()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute(query)
+        timer.join()
+        connection.execute('{"v":1,"op":"ping"}')
+        connection.cancel_safe()
+        connection.execute('{"v":1,"op":"ping"}')
+
+
+def test_a_cancel_with_a_wrong_key_is_ignored(worker: Any) -> None:
+    with psycopg.connect(worker.conninfo, autocommit=True) as connection:
+        process = connection.pgconn.backend_pid
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(f"{worker.folder}/.s.PGSQL.5466")
+            code = 80877102
+            line.sendall(b"".join(n.to_bytes(4) for n in (16, code, process, 12345)))
+            assert line.recv(1) == b""
+        query = json.dumps({"v": 1, "op": "embed", "model": "slow", "inputs": texts(20, "key")})
+        connection.execute(query)
+
+
+def test_a_deadline_ends_a_request_and_its_work(start_worker: Any) -> None:
+    worker = start_worker(SLOW, *SMALL_BATCHES)
+
+    async def scenario() -> None:
+        async with await WorkerClient.connect(worker.conninfo) as client:
+            with pytest.raises(DeadlineExceeded, match="300 ms"):
+                await client.embed("slow", texts(1000), deadline_ms=300)
+            await client.embed("slow", ["one more"])
+            assert (await model(client, "slow"))["texts"] < 200
+
+    run(scenario)
+
+
+def test_a_full_queue_refuses_at_once(start_worker: Any) -> None:
+    worker = start_worker(SLOW, *SMALL_BATCHES, "--max-requests", "2")
+
+    async def scenario() -> None:
+        clients = [await WorkerClient.connect(worker.conninfo) for _ in range(4)]
+        running = [
+            asyncio.create_task(client.embed("slow", texts(1000, f"queue {i}")))
+            for i, client in enumerate(clients[:2])
+        ]
+
+        async def refused() -> bool:
+            try:
+                await clients[2].embed("stand-in", ["x"])
+            except Overloaded:
+                return True
+            return False
+
+        await until(refused)
+        await clients[3].ping()
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
+
+        async def admitted() -> bool:
+            return not await refused()
+
+        await until(admitted)
+        for client in clients:
+            await client.close()
+
+    run(scenario)
+
+
+def test_more_connections_than_allowed_are_refused(start_worker: Any) -> None:
+    worker = start_worker(SLOW, "--max-connections", "2")
+    with (
+        psycopg.connect(worker.conninfo),
+        psycopg.connect(worker.conninfo),
+        pytest.raises(psycopg.OperationalError, match="2 clients are connected"),
+    ):
+        psycopg.connect(worker.conninfo)
+
+
+def test_an_idle_connection_is_closed_and_the_client_connects_anew(start_worker: Any) -> None:
+    worker = start_worker(SLOW, "--idle-timeout-seconds", "0.2")
+
+    async def scenario() -> None:
+        async with await WorkerClient.connect(worker.conninfo) as client:
+            connection = client._connection
+            assert connection is not None
+            loop = asyncio.get_running_loop()
+            closed = loop.create_future()
+            loop.add_reader(connection.socket, lambda: closed.done() or closed.set_result(None))
+            await closed
+            loop.remove_reader(connection.socket)
+            with pytest.raises(WorkerUnreachable):
+                await client.ping()
+            await client.ping()
+
+    run(scenario)
+
+
+def test_an_engine_killed_in_the_middle_is_replaced_and_the_request_answered(
+    start_worker: Any,
+) -> None:
+    worker = start_worker(SLOW, *SMALL_BATCHES)
+
+    async def scenario() -> None:
+        async with (
+            await WorkerClient.connect(worker.conninfo) as client,
+            await WorkerClient.connect(worker.conninfo) as watcher,
+        ):
+            asking = asyncio.create_task(client.embed("slow", texts(40)))
+
+            async def begun() -> bool:
+                return (await model(watcher, "slow"))["texts"] > 0
+
+            await until(begun)
+            first = engine_of(worker)
+            first.kill()
+            await watcher.ping()
+            answer = await asking
+            for text, vector in zip(texts(40), answer.vectors, strict=True):
+                assert (vector == derived_vector(text, 8)).all()
+            assert engine_of(worker).pid != first.pid
+
+    run(scenario)
+
+
+def test_an_engine_that_dies_twice_on_a_request_fails_it(start_worker: Any) -> None:
+    worker = start_worker(SLOW, *SMALL_BATCHES)
+
+    async def scenario() -> None:
+        async with (
+            await WorkerClient.connect(worker.conninfo) as client,
+            await WorkerClient.connect(worker.conninfo) as watcher,
+        ):
+            asking = asyncio.create_task(client.embed("slow", texts(1000)))
+            for _ in range(2):
+
+                async def computing() -> bool:
+                    return (await model(watcher, "slow"))["loaded"]
+
+                await until(computing)
+                engine_of(worker).kill()
+
+                async def noticed() -> bool:
+                    return not await computing()
+
+                await until(noticed)
+            with pytest.raises(BackendFailed, match="died twice"):
+                await asking
+            await client.embed("stand-in", ["after"])
+
+    run(scenario)
+
+
+def test_an_engine_that_hangs_is_killed_after_the_deadline(start_worker: Any) -> None:
+    worker = start_worker(SLOW, "--engine-stall-seconds", "0.5")
+
+    async def scenario() -> None:
+        async with (
+            await WorkerClient.connect(worker.conninfo) as client,
+            await WorkerClient.connect(worker.conninfo) as other,
+        ):
+            await client.embed("stand-in", ["warm"])
+            first = engine_of(worker)
+            hanging = asyncio.create_task(client.embed("hanging", ["x"], deadline_ms=500))
+            with pytest.raises(DeadlineExceeded):
+                await hanging
+            # It waits behind the one that hangs, and is answered by the next engine.
+            await other.embed("stand-in", ["waits"])
+            assert engine_of(worker).pid != first.pid
+
+    run(scenario)
+
+
+def test_sigterm_under_load_answers_what_was_accepted_and_exits_0(start_worker: Any) -> None:
+    worker = start_worker(SLOW, *SMALL_BATCHES)
+
+    async def scenario() -> None:
+        clients = [await WorkerClient.connect(worker.conninfo) for _ in range(8)]
+        idle = await WorkerClient.connect(worker.conninfo)
+        asking = [
+            asyncio.create_task(client.embed("slow", texts(20, f"load {i}")))
+            for i, client in enumerate(clients)
+        ]
+
+        async def begun() -> bool:
+            return (await model(idle, "slow"))["texts"] > 0
+
+        await until(begun)
+        worker.process.send_signal(signal.SIGTERM)
+
+        async def refused() -> bool:
+            try:
+                await idle.embed("stand-in", ["late"])
+            except (ShuttingDown, WorkerUnreachable):
+                return True
+            return False
+
+        await until(refused)
+        for i, answer in enumerate(await asyncio.gather(*asking)):
+            for text, vector in zip(texts(20, f"load {i}"), answer.vectors, strict=True):
+                assert (vector == derived_vector(text, 8)).all()
+        for client in (*clients, idle):
+            await client.close()
+
+    run(scenario)
+    assert worker.process.wait(timeout=30) == 0
+    assert not (worker.folder / ".s.PGSQL.5466").exists()
+
+
+def test_what_the_grace_does_not_suffice_for_fails_with_57p01(start_worker: Any) -> None:
+    worker = start_worker(SLOW, *SMALL_BATCHES, "--shutdown-grace-seconds", "0.2")
+
+    async def scenario() -> None:
+        async with await WorkerClient.connect(worker.conninfo) as watcher:
+            client = await WorkerClient.connect(worker.conninfo)
+            asking = asyncio.create_task(client.embed("slow", texts(5000)))
+
+            async def begun() -> bool:
+                return (await model(watcher, "slow"))["texts"] > 0
+
+            await until(begun)
+            worker.process.send_signal(signal.SIGTERM)
+            with pytest.raises(ShuttingDown):
+                await asking
+            await client.close()
+
+    run(scenario)
+    assert worker.process.wait(timeout=30) == 0
+
+
+def test_a_second_signal_ends_at_once(start_worker: Any, eventually: Any) -> None:
+    worker = start_worker(SLOW, *SMALL_BATCHES)
+
+    async def scenario() -> None:
+        client = await WorkerClient.connect(worker.conninfo)
+        asking = asyncio.create_task(client.embed("slow", texts(5000)))
+        async with await WorkerClient.connect(worker.conninfo) as watcher:
+
+            async def begun() -> bool:
+                return (await model(watcher, "slow"))["texts"] > 0
+
+            await until(begun)
+        worker.process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(eventually, lambda: not (worker.folder / ".s.PGSQL.5466").exists())
+        worker.process.send_signal(signal.SIGTERM)
+        with pytest.raises(RowvecError):
+            await asking
+
+    run(scenario)
+    assert worker.process.wait(timeout=30) == 1
+
+
+def test_the_engine_ends_with_its_listener(start_worker: Any) -> None:
+    worker = start_worker(SLOW)
+    engine = engine_of(worker)
+    worker.process.kill()
+    worker.process.wait(timeout=30)
+    engine.wait(timeout=30)
+
+
+def test_a_socket_that_a_killed_worker_left_is_taken_over(start_worker: Any) -> None:
+    first = start_worker(SLOW)
+    first.process.kill()
+    first.process.wait(timeout=30)
+    second = start_worker(SLOW, socket_folder=first.folder)
+
+    async def scenario() -> None:
+        async with await WorkerClient.connect(second.conninfo) as client:
+            await client.ping()
+
+    run(scenario)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A throw-away certificate for localhost, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(
+        [shutil.which("openssl") or "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
+         "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return certificate, key
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def start_tcp_worker(tmp_path: Path, eventually: Any) -> Iterator[Callable[..., str]]:
+    """Starts a worker on a port of the loopback; gives how to reach it."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: str) -> str:
+        models, password, log = (tmp_path / name for name in ("models.toml", "password", "log"))
+        models.write_text(SLOW)
+        password.write_text("sesame")
+        port = free_port()
+        with log.open("wb") as output:
+            started.append(
+                subprocess.Popen(
+                    [Path(sys.executable).parent / "rowvec", "worker",
+                     "--listen", f"127.0.0.1:{port}", "--models", models,
+                     "--password-file", password, *arguments],
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                )
+            )  # fmt: skip
+        eventually(lambda: b"listening on" in log.read_bytes())
+        return f"host=127.0.0.1 port={port} user=rowvec password=sesame dbname=rowvec"
+
+    yield start
+    for process in started:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+def test_tls(
+    certificate: tuple[Path, Path],
+    start_tcp_worker: Callable[..., str],
+) -> None:
+    cert, key = certificate
+    conninfo = start_tcp_worker(
+        "--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-required"
+    )
+    with psycopg.connect(conninfo, sslmode="verify-full", sslrootcert=str(cert)) as connection:
+        assert connection.pgconn.used_password
+        assert connection.pgconn.ssl_in_use
+    with pytest.raises(psycopg.OperationalError, match="only connections with TLS"):
+        psycopg.connect(conninfo, sslmode="disable")
+
+
+def test_tcp_without_tls(start_tcp_worker: Callable[..., str]) -> None:
+    conninfo = start_tcp_worker()
+
+    async def scenario() -> None:
+        async with await WorkerClient.connect(conninfo) as client:
+            answer = await client.embed("stand-in", ["over tcp"])
+            assert (answer.vectors[0] == derived_vector("over tcp", 8)).all()
+
+    run(scenario)
+    with pytest.raises(psycopg.OperationalError, match="SSL"):
+        psycopg.connect(conninfo, sslmode="require")
+
+
+def test_nobody_there_is_worker_unreachable() -> None:
+    async def scenario() -> None:
+        with pytest.raises(WorkerUnreachable):
+            await WorkerClient.connect(f"host=127.0.0.1 port={free_port()} user=rowvec password=x")
+
+    run(scenario)
+
+
+def test_a_large_answer_arrives_whole(worker: Any) -> None:
+    async def scenario() -> None:
+        async with await WorkerClient.connect(worker.conninfo) as client:
+            inputs = [None if i % 7 == 0 else f"{i}" for i in range(5000)]
+            answer = await client.embed("stand-in", inputs)
+            for i, text in enumerate(inputs):
+                expected = np.zeros(384) if text is None else derived_vector(text, 384)
+                assert (answer.vectors[i] == expected).all()
+                assert answer.nulls[i] == (text is None)
+
+    run(scenario)
