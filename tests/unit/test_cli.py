@@ -45,8 +45,8 @@ ALL = list(leaves(main))
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_overview_says_what_the_command_says(name: str) -> None:
-    said = (find((name,)).help or "").split("\n\n")[0].replace("\n", " ")
-    assert said.startswith(COMMANDS[name][1].removesuffix("."))
+    said = " ".join((find((name,)).help or "").split("\n\n")[0].split())
+    assert said == COMMANDS[name][1]
 
 
 @pytest.mark.parametrize("path", ALL, ids=" ".join)

@@ -26,13 +26,19 @@ COMMANDS = {
     "migrate": ("migrate", "Bring a database to what this release needs."),
     "uninstall": ("migrate", "Remove rowvec from a database."),
     "server": ("server", "Tell the database where its worker is."),
-    "worker": ("worker", "Run the process that computes vectors."),
-    "models": ("models", "Show the models that the worker lists."),
-    "embed": ("embed", "Embed texts and print the vectors."),
-    "backfill": ("jobs", "Fill an embedding column."),
-    "index": ("jobs", "Build and measure the index of an embedding column."),
-    "search": ("search", "Search an embedded table."),
-    "similar": ("search", "Find the rows that are most like a row."),
+    "worker": ("worker", "Serve embedding models to Postgres."),
+    "models": ("models", "List the models that the worker serves."),
+    "embed": ("embed", "Print the vector of each TEXT, one line each, as pgvector reads it."),
+    "backfill": ("jobs", "Embed all pending rows of SOURCE, a table's name as written in SQL."),
+    "index": (
+        "jobs",
+        "Build the ivfflat index of SOURCE, measure its recall, and store the probes it needs.",
+    ),
+    "search": ("search", "Find the rows of SOURCE whose texts are nearest in meaning to QUERY."),
+    "similar": (
+        "search",
+        "Find the rows of SOURCE that are nearest in meaning to one of its rows, or to a text.",
+    ),
 }
 
 

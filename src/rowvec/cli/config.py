@@ -16,9 +16,9 @@ from rowvec.db.connection import without_password
 @click.command()
 @json_flag
 def config(*, as_json: bool) -> None:
-    r"""Show every setting, its value, where it came from, and the variable that sets it.
+    r"""Show every setting, its value, and where it came from.
 
-    Passwords are never shown: they come from files, and one within a DSN is left out.
+    Each under the variable that sets it. Passwords are never shown: they come from files, and one within a DSN is left out.
 
     \b
     Example:

@@ -34,9 +34,14 @@ from rowvec.errors import ConfigError
 def embed(
     *, texts: tuple[str, ...], model: str, input_type: str | None, as_json: bool, **given: Any
 ) -> None:
-    """Print the vector of each TEXT, one line each, as pgvector reads it.
+    r"""Print the vector of each TEXT, one line each, as pgvector reads it.
 
     Without TEXT, each line of stdin is one.
+
+    \b
+    Example:
+      rowvec embed -m all-MiniLM-L6-v2 'Hello world'
+      cut -f 2 reviews.tsv | rowvec embed -m all-MiniLM-L6-v2 --json
     """
     inputs = list(texts) or _lines()
     kwargs = {} if input_type is None else {"input_type": input_type}

@@ -23,9 +23,14 @@ _COLUMNS = ["name", "kind", "dimensions", "max_tokens", "query_prompt", "documen
 @setting("data")
 @json_flag
 def models(*, as_json: bool, **given: Any) -> None:
-    """List the models that the worker serves.
+    r"""List the models that the worker serves.
 
     The worker is found by --worker, else by the server entry of the database.
+
+    \b
+    Example:
+      rowvec models
+      rowvec models --worker 'host=127.0.0.1 port=5466 user=rowvec passfile=/path/.pgpass' --json
     """
     served = asyncio.run(_models(worker_conninfo(Settings.build(**given))))
     if as_json:

@@ -56,9 +56,9 @@ def down(data: Path | None) -> None:
 @setting("data")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(dsn: str | None, data: Path | None, arguments: tuple[str, ...]) -> None:
-    r"""Open psql on the database: that of --dsn, else of PG* variables, else of `rowvec up`.
+    r"""Open psql on the database.
 
-    Arguments after -- are psql's own. With --data the database of `rowvec up` there is meant,
+    That of --dsn, else of the PG* variables, else of `rowvec up`. Arguments after -- are psql's own. With --data the database of `rowvec up` there is meant,
     whatever the environment says.
 
     \b

@@ -35,10 +35,15 @@ from rowvec.config import Settings
     "--ping", is_flag=True, help="Ask a running worker at --listen; exit 0 if it answers."
 )
 def worker(*, ping: bool, **given: Any) -> None:
-    """Serve embedding models to Postgres.
+    r"""Serve embedding models to Postgres.
 
     Without --models, serves all-MiniLM-L6-v2 where its package is installed. SIGTERM finishes what
     was accepted and exits 0.
+
+    \b
+    Example:
+      rowvec worker --listen 0.0.0.0:5466 --models models.toml --password-file worker.password
+      rowvec worker --ping --password-file worker.password
     """
     settings = Settings.build(**given)
     if ping:
