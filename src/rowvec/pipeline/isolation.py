@@ -33,6 +33,14 @@ class Vector:
     is_truncated: bool
 
 
+class _Refused(Exception):  # noqa: N818 - says whose fault `error` is
+    """The model is well, and these texts will not do."""
+
+    def __init__(self, error: RowvecError) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Isolation:
     """Embeds with patience, and halves a refused batch until the refused text stands alone."""
 
@@ -49,11 +57,9 @@ class Isolation:
         """
         try:
             embedded = await self._embed(texts)
-        except (NotAllowed, NotSupported, DimensionMismatch):
-            raise
-        except (InvalidRequest, BackendFailed, DeadlineExceeded) as exc:
+        except _Refused as refused:
             if len(texts) == 1:
-                return [exc]
+                return [refused.error]
             middle = len(texts) // 2
             return [*await self.embed(texts[:middle]), *await self.embed(texts[middle:])]
         limit = self._embedder.max_tokens or sys.maxsize
@@ -62,20 +68,24 @@ class Isolation:
 
     async def check(self) -> None:
         """Raises unless the model answers with the column's dimensions and takes its arguments."""
-        await self._embed([PROBE])
+        try:
+            await self._embed([PROBE])
+        except _Refused as refused:
+            raise refused.error from None
 
     async def _embed(self, texts: Sequence[str]) -> Embedded:
-        """One answer; waits while the worker is away.
-
-        Raises BackendFailed or DeadlineExceeded only where the model is well and the texts are not.
-        """
+        """One answer; waits while the worker is away, and raises _Refused where the texts are bad."""
         while True:
             try:
                 embedded = await self._embedder.embed(texts)
             except (BackendFailed, DeadlineExceeded) as exc:
                 if list(texts) != [PROBE] and await self._is_well():
-                    raise
+                    raise _Refused(exc) from exc
                 await self._patience.wait(exc)
+            except (NotAllowed, NotSupported):
+                raise
+            except InvalidRequest as exc:
+                raise _Refused(exc) from exc
             except RowvecError as exc:
                 if not exc.retryable:
                     raise
