@@ -33,7 +33,7 @@ class Vector:
     is_truncated: bool
 
 
-class _Refused(Exception):  # noqa: N818 - says whose fault `error` is
+class _Refused(Exception):
     """The model is well, and these texts will not do."""
 
     def __init__(self, error: RowvecError) -> None:
@@ -74,7 +74,7 @@ class Isolation:
             raise refused.error from None
 
     async def _embed(self, texts: Sequence[str]) -> Embedded:
-        """One answer; waits while the worker is away, and raises _Refused where the texts are bad."""
+        """One answer; waits while the worker is away, raises _Refused where the texts are bad."""
         while True:
             try:
                 embedded = await self._embedder.embed(texts)
