@@ -9,7 +9,6 @@ AS $function$
 DECLARE
     v_row record;
     v_count bigint;
-    v_embedded text[] := '{}';
 BEGIN
     written := 0;
     failed := 0;
@@ -18,8 +17,7 @@ BEGIN
         FROM ROWS FROM (
             rowvec._embed_apart(
                 p_definition.model, p_inputs,
-                jsonb_build_object('input_type', 'document') || p_definition.kwargs
-                    || jsonb_build_object('on_truncate', p_definition.on_truncate))
+                rowvec._document_kwargs(p_definition.kwargs, p_definition.on_truncate))
         ) WITH ORDINALITY AS a(embedding, code, message, i)
     LOOP
         IF v_row.code IS NOT NULL THEN

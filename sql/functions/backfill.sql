@@ -18,15 +18,17 @@ DECLARE
     v_pass_changed bigint;
     v_told timestamptz := pg_catalog.clock_timestamp();
 BEGIN
-    -- In the first statement of a transaction both are the same.
-    IF pg_catalog.now() < pg_catalog.statement_timestamp() THEN
-        RAISE EXCEPTION USING ERRCODE = '25001',
-            MESSAGE = 'rowvec.backfill commits as it goes and cannot run inside a transaction block',
-            HINT = 'CALL it by itself, in a session that commits each statement';
-    END IF;
-    -- The other ways to be in one (a function, several statements in one message) end here, before
-    -- anything is done.
-    COMMIT;
+    -- Refused here in any case, for the EXCEPTION clause if for nothing else. Clocks do not tell: the
+    -- extended protocol begins a transaction at Parse.
+    BEGIN
+        COMMIT;
+    EXCEPTION WHEN invalid_transaction_termination THEN
+        IF SQLERRM = rowvec._commit_error() THEN
+            RAISE EXCEPTION USING ERRCODE = '25001',
+                MESSAGE = 'rowvec.backfill commits as it goes and cannot run inside a transaction',
+                HINT = 'CALL it by itself, in a session that commits each statement';
+        END IF;
+    END;
     IF commit_rows IS NULL OR commit_rows NOT BETWEEN 1 AND 10000 THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = pg_catalog.format(
             'commit_rows must be from 1 to 10000, not %s', coalesce(commit_rows::text, 'NULL'));

@@ -33,7 +33,7 @@ BEGIN
     -- The model itself says how long its vectors are, and whether it is listed at all. Before any
     -- lock: the first call may load it.
     v_dimensions := @extschema:vector@.vector_dims(rowvec.embed(
-        model, 'rowvec', '{"input_type": "document"}' || v_kwargs));
+        model, 'rowvec', rowvec._document_kwargs(v_kwargs, on_truncate)));
 
     PERFORM rowvec._add_columns(source, name, v_dimensions);
     INSERT INTO rowvec.embedding AS e

@@ -12,7 +12,7 @@ BEGIN
     -- What the definition says about prompts is about documents.
     RETURN rowvec.embed(
         v_definition.model, query,
-        v_definition.kwargs - ARRAY['prompt', 'prompt_name', 'instruction', 'on_truncate']
+        v_definition.kwargs - ARRAY['prompt', 'prompt_name', 'instruction']
             || '{"input_type": "query"}');
 END
 $function$;
