@@ -85,13 +85,13 @@ def test_the_overview_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("path", ALL, ids=" ".join)
-def test_no_command_imports_a_model_to_show_its_help(path: tuple[str, ...]) -> None:
+def test_no_help_imports_a_model() -> None:
     code = (
         "import sys\n"
         "from click.testing import CliRunner\n"
         "from rowvec.cli import main\n"
-        f"assert CliRunner().invoke(main, [*{path!r}, '--help']).exit_code == 0\n"
+        f"for path in {ALL!r}:\n"
+        "    assert CliRunner().invoke(main, [*path, '--help']).exit_code == 0, path\n"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     done = subprocess.run(

@@ -18,7 +18,8 @@ from rowvec.db.connection import without_password
 def config(*, as_json: bool) -> None:
     r"""Show every setting, its value, and where it came from.
 
-    Each under the variable that sets it. Passwords are never shown: they come from files, and one within a DSN is left out.
+    Each under the variable that sets it. Passwords are never shown: they come from files, and one
+    within a DSN is left out.
 
     \b
     Example:

@@ -61,9 +61,9 @@ def _prepare(
     ctx: click.Context, instance: Instance, conn: psycopg.Connection, modules: tuple[str, ...]
 ) -> None:
     """The table, its vectors, its index: what is there already is left as it is."""
-    _step("Reading Python's standard library")
-    added = library.load(conn, modules)
-    if added:
+    if not library.is_loaded(conn):
+        _step("Reading Python's standard library")
+        added = library.load(conn, modules)
         _step(f"Loaded {added:,} functions and classes into the table {library.TABLE}")
     declaration = library.declare(conn)
     if declaration is not None:

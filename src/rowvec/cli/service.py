@@ -58,8 +58,8 @@ def down(data: Path | None) -> None:
 def psql(dsn: str | None, data: Path | None, arguments: tuple[str, ...]) -> None:
     r"""Open psql on the database.
 
-    That of --dsn, else of the PG* variables, else of `rowvec up`. Arguments after -- are psql's own. With --data the database of `rowvec up` there is meant,
-    whatever the environment says.
+    That of --dsn, else of the PG* variables, else of `rowvec up`. Arguments after -- are psql's
+    own. With --data the database of `rowvec up` there is meant, whatever the environment says.
 
     \b
     Example:

@@ -30,18 +30,22 @@ def entries(modules: Iterable[str] = ()) -> list[Entry]:
     ]
 
 
-def load(conn: psycopg.Connection, modules: Iterable[str] = ()) -> int:
-    """Makes and fills the table unless it has rows; gives the number of rows it added."""
-    with database_errors(), conn.transaction():
+def is_loaded(conn: psycopg.Connection) -> bool:
+    """Makes the table where it is missing; whether it has rows."""
+    with database_errors():
         conn.execute(sql_file("demo/table.sql"))
-        has_rows = conn.execute(
+        row = conn.execute(
             sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(TABLE))
         ).fetchone()
-        assert has_rows is not None
-        if has_rows[0]:
-            return 0
-        rows = entries(modules)
-        with conn.cursor() as cursor, cursor.copy(_COPY) as copy:
+        assert row is not None
+        return bool(row[0])
+
+
+def load(conn: psycopg.Connection, modules: Iterable[str] = ()) -> int:
+    """Fills the table, all or nothing; gives the number of rows."""
+    rows = entries(modules)
+    with database_errors(), conn.transaction(), conn.cursor() as cursor:
+        with cursor.copy(_COPY) as copy:
             for row in rows:
                 copy.write_row(row)
         return len(rows)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import sysconfig
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +48,8 @@ def python_api(
             if on_skipped is not None:
                 on_skipped(path)
             continue
-        for entry in _members(tree.body, module):
+        private = {n.name: n for n in tree.body if isinstance(n, ast.ClassDef) and n.name[0] == "_"}
+        for entry in _members(tree.body, module, private):
             # A setter repeats its property, and branches on the platform repeat a function.
             if entry.name not in seen:
                 seen.add(entry.name)
@@ -72,12 +73,14 @@ def _parse(path: Path) -> ast.Module:
         return ast.parse(path.read_bytes())
 
 
-def _members(body: list[ast.stmt], prefix: str) -> Iterator[Entry]:
+def _members(
+    body: list[ast.stmt], prefix: str, private: Mapping[str, ast.ClassDef]
+) -> Iterator[Entry]:
     """The entries of a module or a class, also those within `if` and `try`."""
     for node in body:
         if isinstance(node, ast.If | ast.Try):
             for branch in _branches(node):
-                yield from _members(branch, prefix)
+                yield from _members(branch, prefix, private)
             continue
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             continue
@@ -88,7 +91,21 @@ def _members(body: list[ast.stmt], prefix: str) -> Iterator[Entry]:
         if doc:
             yield Entry(name, _signature(node), doc)
         if isinstance(node, ast.ClassDef):
-            yield from _members(node.body, name)
+            for inherited in _with_private_bases(node, private):
+                yield from _members(inherited.body, name, private)
+
+
+def _with_private_bases(
+    node: ast.ClassDef, private: Mapping[str, ast.ClassDef]
+) -> Iterator[ast.ClassDef]:
+    """The class, then the private classes of its module whose methods are its own to a caller.
+
+    ArgumentParser.add_argument, for one, is written in a private base.
+    """
+    yield node
+    for base in node.bases:
+        if isinstance(base, ast.Name) and base.id in private and private[base.id] is not node:
+            yield from _with_private_bases(private[base.id], private)
 
 
 def _branches(node: ast.If | ast.Try) -> Iterator[list[ast.stmt]]:
