@@ -138,11 +138,9 @@ class WorkerClient:
                 self._connection = await self._open()
             try:
                 return await _exchange(self._connection, text)
-            except (asyncio.CancelledError, WorkerUnreachable):
-                self._drop()
-                raise
             finally:
-                if self._connection is not None and self._connection.status != pq.ConnStatus.OK:
+                # A connection on which something is left to read is not worth saving.
+                if self._connection.transaction_status != pq.TransactionStatus.IDLE:
                     self._drop()
 
     async def _open(self) -> pq.abc.PGconn:
@@ -212,19 +210,19 @@ async def _until_ready(descriptor: int, *, writable: bool) -> None:
 
 async def _exchange(connection: pq.abc.PGconn, text: bytes) -> list[list[bytes | None]]:
     """The rows of the second result set; raises what the worker answered with."""
+    results: list[pq.abc.PGresult] = []
     try:
         connection.send_query(text)
         while connection.flush():
             await _until_ready(connection.socket, writable=True)
             connection.consume_input()
-        results = []
         while (result := await _next_result(connection)) is not None:
             results.append(result)
     except OperationalError as exc:
-        raise WorkerUnreachable(f"the line to the worker was lost: {exc}".strip()) from exc
-    for result in results:
-        if result.status == pq.ExecStatus.FATAL_ERROR:
-            raise _error(result)
+        # A worker that stops says why before it ends the line.
+        raise _first_error(results) or _lost() from exc
+    if error := _first_error(results):
+        raise error
     if len(results) != 2:
         raise WorkerUnreachable("what answers there is not a worker")
     rows = results[1]
@@ -232,6 +230,11 @@ async def _exchange(connection: pq.abc.PGconn, text: bytes) -> list[list[bytes |
         [rows.get_value(row, column) for column in range(rows.nfields)]
         for row in range(rows.ntuples)
     ]
+
+
+def _first_error(results: list[pq.abc.PGresult]) -> Exception | None:
+    failed = (r for r in results if r.status == pq.ExecStatus.FATAL_ERROR)
+    return next(map(_error, failed), None)
 
 
 async def _next_result(connection: pq.abc.PGconn) -> pq.abc.PGresult | None:
@@ -250,5 +253,9 @@ def _error(result: pq.abc.PGresult) -> Exception:
     message = field(pq.DiagnosticField.MESSAGE_PRIMARY)
     if sqlstate is None or message is None:
         # libpq's own words: the worker went away in the middle.
-        return WorkerUnreachable("the line to the worker was lost")
+        return _lost()
     return from_sqlstate(sqlstate, message, field(pq.DiagnosticField.MESSAGE_HINT))
+
+
+def _lost() -> WorkerUnreachable:
+    return WorkerUnreachable("the line to the worker was lost")

@@ -139,34 +139,33 @@ def test_a_deadline_ends_a_request_and_its_work(start_worker: Any) -> None:
 
 
 def test_a_full_queue_refuses_at_once(start_worker: Any) -> None:
-    worker = start_worker(SLOW, *SMALL_BATCHES, "--max-requests", "2")
+    worker = start_worker(SLOW, *SMALL_BATCHES, "--max-requests", "1")
 
     async def scenario() -> None:
-        clients = [await WorkerClient.connect(worker.conninfo) for _ in range(4)]
-        running = [
-            asyncio.create_task(client.embed("slow", texts(1000, f"queue {i}")))
-            for i, client in enumerate(clients[:2])
-        ]
+        async with (
+            await WorkerClient.connect(worker.conninfo) as client,
+            await WorkerClient.connect(worker.conninfo) as other,
+        ):
+            asking = asyncio.create_task(client.embed("slow", texts(1000)))
 
-        async def refused() -> bool:
-            try:
-                await clients[2].embed("stand-in", ["x"])
-            except Overloaded:
+            async def begun() -> bool:
+                return (await model(other, "slow"))["texts"] > 0
+
+            await until(begun)
+            with pytest.raises(Overloaded, match="queue is full"):
+                await other.embed("stand-in", ["x"])
+            await other.ping()
+            asking.cancel()
+            await asyncio.wait([asking])
+
+            async def admitted() -> bool:
+                try:
+                    await other.embed("stand-in", ["x"])
+                except Overloaded:
+                    return False
                 return True
-            return False
 
-        await until(refused)
-        await clients[3].ping()
-        for task in running:
-            task.cancel()
-        await asyncio.wait(running)
-
-        async def admitted() -> bool:
-            return not await refused()
-
-        await until(admitted)
-        for client in clients:
-            await client.close()
+            await until(admitted)
 
     run(scenario)
 
@@ -369,8 +368,15 @@ def test_a_socket_that_a_killed_worker_left_is_taken_over(start_worker: Any) -> 
     second = start_worker(SLOW, socket_folder=first.folder)
 
     async def scenario() -> None:
-        async with await WorkerClient.connect(second.conninfo) as client:
-            await client.ping()
+        async def answers() -> bool:
+            try:
+                async with await WorkerClient.connect(second.conninfo) as client:
+                    await client.ping()
+            except WorkerUnreachable:
+                return False
+            return True
+
+        await until(answers)
 
     run(scenario)
 
@@ -381,8 +387,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
     certificate, key = folder / "cert.pem", folder / "key.pem"
     subprocess.run(
-        [shutil.which("openssl") or "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-         "-nodes", "-days", "2", "-subj", "/CN=localhost",
+        [shutil.which("openssl") or "openssl", "req", "-x509", "-nodes", "-days", "2",
+         "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=localhost",
          "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
          "-keyout", key, "-out", certificate],
         check=True, capture_output=True,

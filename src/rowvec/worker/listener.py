@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hmac
 import itertools
 import logging
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -51,9 +53,8 @@ class Listener:
         try:
             if address.startswith("/"):
                 self._socket_path = Path(address) / f".s.PGSQL.{UNIX_PORT}"
-                bound = _bind_unix(self._socket_path)
                 self._server = await loop.create_unix_server(
-                    self._connection, sock=bound, backlog=_BACKLOG
+                    self._connection, sock=_listen_unix(self._socket_path), backlog=_BACKLOG
                 )
                 return str(self._socket_path)
             host, port = split_address(address)
@@ -145,20 +146,26 @@ def split_address(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _bind_unix(path: Path) -> socket.socket:
-    """Binds, after removing a socket that a killed worker left; raises OSError where one lives."""
+def _listen_unix(path: Path) -> socket.socket:
+    """A listening socket at `path`, instead of one that a killed worker left.
+
+    Raises OSError where a worker lives there. The name appears when connections are taken.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(str(path))
-        except ConnectionRefusedError:
-            path.unlink(missing_ok=True)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        except (ConnectionRefusedError, FileNotFoundError):
+            pass
         else:
-            raise OSError(98, "another worker listens there")
-    bound = socket.socket(socket.AF_UNIX)
-    bound.bind(str(path))
+            raise OSError(errno.EADDRINUSE, "another worker listens there")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(unfinished))
     # The password is what protects it, as over TCP; Postgres runs as another user than the worker.
-    path.chmod(0o777)
-    bound.setblocking(False)  # noqa: FBT003  # its only parameter
-    return bound
+    unfinished.chmod(0o777)
+    listening.listen(_BACKLOG)
+    listening.setblocking(False)  # noqa: FBT003  # its only parameter
+    unfinished.rename(path)
+    return listening
