@@ -44,7 +44,11 @@ def parse(query: bytes, *, encoding: str = "utf-8", max_input_bytes: int) -> Req
     RequestTooLarge where one text is too large, InvalidRequest for everything else. Messages name
     an input by its number, from 1, and never show it.
     """
-    fields = _decode(query, encoding)
+    return from_fields(decode(query, encoding), max_input_bytes=max_input_bytes)
+
+
+def from_fields(fields: dict[str, Any], *, max_input_bytes: int) -> Request:
+    """The request that decoded fields make; raises as `parse` does."""
     unknown = sorted(set(fields) - _KEYS)
     if unknown:
         raise InvalidRequest(
@@ -65,7 +69,8 @@ def parse(query: bytes, *, encoding: str = "utf-8", max_input_bytes: int) -> Req
     )
 
 
-def _decode(query: bytes, encoding: str) -> dict[str, Any]:
+def decode(query: bytes, encoding: str = "utf-8") -> dict[str, Any]:
+    """The JSON object in a query's bytes; raises NotARequest, InvalidText."""
     if encoding != "utf-8":
         try:
             query = query.decode(encoding).encode()

@@ -1,0 +1,82 @@
+"""Errors over HTTP: one table from error classes to statuses, in OpenAI's envelope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+
+from rowvec.errors import (
+    AuthenticationError,
+    Cancelled,
+    DeadlineExceeded,
+    InvalidRequest,
+    NotAllowed,
+    Overloaded,
+    RequestTooLarge,
+    RowvecError,
+    ShuttingDown,
+    TooManyConnections,
+    WorkerUnreachable,
+)
+
+# A client that asks again at once finds the queue as full as it was.
+RETRY_AFTER_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What an error class is over HTTP: the status, and OpenAI's words for it."""
+
+    status: int
+    type: str
+    code: str | None = None
+
+
+# A class that is not here is what the nearest class above it is.
+_KINDS: dict[type[RowvecError], Kind] = {
+    RowvecError: Kind(500, "server_error"),
+    InvalidRequest: Kind(400, "invalid_request_error"),
+    AuthenticationError: Kind(401, "invalid_request_error", "invalid_api_key"),
+    NotAllowed: Kind(404, "invalid_request_error", "model_not_found"),
+    DeadlineExceeded: Kind(408, "timeout_error", "timeout"),
+    RequestTooLarge: Kind(413, "invalid_request_error", "request_too_large"),
+    Overloaded: Kind(429, "rate_limit_error", "rate_limit_exceeded"),
+    Cancelled: Kind(499, "invalid_request_error", "cancelled"),
+    TooManyConnections: Kind(503, "server_error", "overloaded"),
+    ShuttingDown: Kind(503, "server_error", "shutting_down"),
+    WorkerUnreachable: Kind(503, "server_error"),
+}
+
+
+def kind_of(error: RowvecError) -> Kind:
+    """The status of an error and OpenAI's words for it."""
+    return next(_KINDS[c] for c in type(error).__mro__ if c in _KINDS)
+
+
+def headers_of(error: RowvecError) -> dict[str, str]:
+    """What a client is told beside the envelope."""
+    match kind_of(error).status:
+        case 401:
+            return {"WWW-Authenticate": "Bearer"}
+        case 429 | 503:
+            return {"Retry-After": str(RETRY_AFTER_SECONDS)}
+        case _:
+            return {}
+
+
+def envelope(error: RowvecError) -> bytes:
+    """The body of a refusal: OpenAI's fields, and beside them our SQLSTATE and hint."""
+    kind = kind_of(error)
+    return orjson.dumps(
+        {
+            "error": {
+                "message": str(error),
+                "type": kind.type,
+                "param": None,
+                "code": kind.code,
+                "sqlstate": error.sqlstate,
+                "hint": error.hint,
+            }
+        }
+    )

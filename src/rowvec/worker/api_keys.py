@@ -1,0 +1,69 @@
+"""The keys that HTTP clients show, one a line of a file; a changed file holds at once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from pathlib import Path
+
+from rowvec.errors import AuthenticationError, ConfigError
+
+logger = logging.getLogger(__name__)
+
+
+class ApiKeys:
+    """Knows digests of the keys only. Raises ConfigError where the file has none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = _state(path)
+        self._digests = _read(path)
+
+    def check(self, authorization: str | None) -> None:
+        """Raises AuthenticationError unless the header is `Bearer` and one of the keys."""
+        self._refresh()
+        scheme, _, key = (authorization or "").partition(" ")
+        shown = _digest(key.strip())
+        # Every key is compared, whichever matches: time tells nothing.
+        matches = [hmac.compare_digest(shown, digest) for digest in self._digests]
+        if scheme.lower() != "bearer" or not any(matches):
+            raise AuthenticationError(
+                "no valid API key was sent" if authorization else "an API key is needed",
+                hint="send the header Authorization: Bearer KEY",
+            )
+
+    def _refresh(self) -> None:
+        """Reads the file again where it changed; a file that is no good leaves the keys."""
+        seen = _state(self._path)
+        if seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self._digests = _read(self._path)
+            logger.info("read the API keys in %s again: %d", self._path, len(self._digests))
+        except ConfigError as exc:
+            logger.warning("%s: the keys that were read before hold", exc)
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _read(path: Path) -> list[bytes]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"cannot read the API keys in {path}: {exc}") from exc
+    keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not keys:
+        raise ConfigError(f"the file of API keys {path} has none", hint="one key a line")
+    return [_digest(key) for key in keys]
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
