@@ -220,7 +220,10 @@ def test_status_of_what_runs(running: Home) -> None:
     found = json.loads(done.stdout)
     assert found["instance"] == asdict(running.state())
     assert found["embeddings"] == []
-    assert "running, pid" in rowvec("status", "--data", running.path).stdout
+    assert (
+        f"worker    pid {found['instance']['worker_pid']}\n"
+        in rowvec("status", "--data", running.path).stdout
+    )
 
 
 def test_status_of_what_is_down(stopped: Home) -> None:

@@ -52,6 +52,10 @@ def demo(ctx: click.Context, *, data: Path | None, modules: tuple[str, ...]) -> 
     instance.up(_step)
     with connect(instance.dsn, application_name="rowvec demo") as conn:
         _prepare(ctx, instance, conn, modules)
+        if not all(model["loaded"] for model in instance.worker.models()):
+            # Else the first search would seem slow.
+            _step("Waiting until the model is loaded")
+            library.warm_up(conn)
         for statement in library.searches():
             _search(conn, statement)
     _farewell(instance, time.monotonic() - began)
@@ -82,13 +86,13 @@ def _search(conn: psycopg.Connection, statement: str) -> None:
     began = time.monotonic()
     columns, rows = library.ask(conn, statement)
     milliseconds = (time.monotonic() - began) * 1000
-    # A row a line: only the last column gives way.
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     cells = [[escape(str(value)) for value in row] for row in rows]
-    for number, column in enumerate(columns, start=1):
-        widest = max((len(row[number - 1]) for row in cells), default=0)
-        kept = None if number == len(columns) else widest
-        table.add_column(column, no_wrap=True, overflow="ellipsis", min_width=kept)
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    # A row a line: the last column gets what is left of the line, the others what they need.
+    widths[-1] = min(widths[-1], max(stdout().width - sum(widths[:-1]) - 3 * len(widths) - 2, 20))
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, no_wrap=True, overflow="ellipsis", width=width)
     for row in cells:
         table.add_row(*row)
     stdout().print(table)
@@ -126,7 +130,7 @@ def _relative(program: Path) -> str:
 
 def _code(statement: str) -> None:
     stdout().print()
-    stdout().print(Syntax(statement, "sql", theme="ansi_dark", background_color="default"))
+    stdout().print(Syntax(statement, "postgresql", theme="ansi_dark", background_color="default"))
 
 
 def _step(message: str) -> None:

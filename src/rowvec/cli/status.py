@@ -8,9 +8,12 @@ from typing import Any
 
 import click
 from psycopg.rows import dict_row
+from rich import box
+from rich.markup import escape
+from rich.table import Table
 
 from rowvec.cli.options import database_dsn, json_flag, setting
-from rowvec.cli.output import print_json, print_table, stdout
+from rowvec.cli.output import print_json, stdout
 from rowvec.config import Settings
 from rowvec.db.connection import connect, database_errors, embedded_dsn, without_password
 from rowvec.db.schema import require_head
@@ -49,7 +52,7 @@ def status(*, dsn: str | None, data: Path | None, as_json: bool) -> None:
     if instance is not None:
         _print_instance(instance)
     if embeddings:
-        print_table(list(embeddings[0]), [list(row.values()) for row in embeddings])
+        _print_embeddings(embeddings)
     elif embeddings is not None:
         stdout().print("No embedding yet: SELECT rowvec.create_embedding(...)", markup=False)
 
@@ -62,21 +65,44 @@ def _embeddings(dsn: str) -> list[dict[str, Any]]:
             return cursor.execute("SELECT * FROM rowvec.status").fetchall()
 
 
+def _print_embeddings(embeddings: list[dict[str, Any]]) -> None:
+    """The view as it fits into 80 columns: two lines an embedding."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    table.add_column("embedding, model", overflow="fold")
+    for count in ("rows", "pending", "failed"):
+        table.add_column(count, justify="right")
+    table.add_column("index")
+    for one in embeddings:
+        name = f"{one['source']}.{one['embedding']}" + (" (paused)" if one["paused"] else "")
+        counts = (_count(one[count]) for count in ("rows", "pending", "failed"))
+        recall = "" if one["recall"] is None else f"\nrecall {one['recall']:.2f}"
+        table.add_row(
+            f"{escape(name)}\n{escape(one['model'])}",
+            *counts,
+            f"{one['index_kind'] or 'none'}{recall}",
+        )
+    stdout().print(table)
+
+
+def _count(number: int | None) -> str:
+    """NULL is a table that this user may not read, or one too large to count."""
+    return "?" if number is None else f"{number:,}"
+
+
 def _print_instance(state: State) -> None:
-    """A line each for Postgres and the worker."""
-    postgres = (
-        "down: rowvec up" if state.postgres_pid is None else f"running, pid {state.postgres_pid}"
-    )
+    """A line each for Postgres, the worker and its models."""
+    postgres = "down: rowvec up" if state.postgres_pid is None else f"pid {state.postgres_pid}"
     if state.worker_pid is None:
         worker = "down: rowvec up"
     else:
         answer = "" if state.worker_answers else ", does not answer"
-        worker = f"running, pid {state.worker_pid}{answer}"
-    rows = [["data", state.data], ["postgres", postgres], ["worker", worker], ["dsn", state.dsn]]
-    rows += [["model", _model_line(model)] for model in state.models]
-    print_table(["instance", ""], rows)
+        worker = f"pid {state.worker_pid}{answer}"
+    lines = [("data", state.data), ("postgres", postgres), ("worker", worker), ("dsn", state.dsn)]
+    lines += [("model", _model_line(model)) for model in state.models]
+    for name, value in lines:
+        stdout().print(f"[bold]{name:9}[/] {escape(value)}")
 
 
 def _model_line(model: dict[str, Any]) -> str:
-    loaded = "loaded" if model["loaded"] else "not loaded"
-    return f"{model['name']} ({model['dimensions']} dimensions, {loaded})"
+    loaded = "" if model["loaded"] else ", not loaded"
+    return f"{model['name']} ({model['dimensions']} dimensions{loaded})"

@@ -89,6 +89,12 @@ def is_indexed(conn: psycopg.Connection) -> bool:
         )
 
 
+def warm_up(conn: psycopg.Connection) -> None:
+    """Returns when the model can answer."""
+    with database_errors():
+        conn.execute("SELECT rowvec.embed_query(%s, '')", (TABLE,))
+
+
 def searches() -> list[str]:
     """The statements of the three searches, as they are shown and run."""
     return [shown(text) for text in sql_files("demo/searches").values()]
