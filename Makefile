@@ -13,7 +13,10 @@ install: $(VENV)/.installed ## create .venv with everything for the demo and the
 
 # The stamp is renewed whenever the list of dependencies changes.
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "rowvec needs Python 3.11 or later: make PYTHON=python3.11 ..."; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make a virtual environment: apt install python3-venv"; exit 1; }
 	@echo "Installing rowvec and its models into $(VENV) (torch is large: a few minutes the first time) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	@touch $@

@@ -23,6 +23,7 @@ from rowvec.config import Settings
 from rowvec.db.connection import connect
 from rowvec.embedded.instance import Instance
 from rowvec.explore import demo as library
+from rowvec.models.listing import MINILM
 
 
 @click.command()
@@ -52,7 +53,8 @@ def demo(ctx: click.Context, *, data: Path | None, modules: tuple[str, ...]) -> 
     instance.up(_step)
     with connect(instance.dsn, application_name="rowvec demo") as conn:
         _prepare(ctx, instance, conn, modules)
-        if not all(model["loaded"] for model in instance.worker.models()):
+        served = {model["name"]: model["loaded"] for model in instance.worker.models()}
+        if not served.get(MINILM):
             # Else the first search would seem slow.
             _step("Waiting until the model is loaded")
             library.warm_up(conn)
