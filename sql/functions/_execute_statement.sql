@@ -21,13 +21,13 @@ BEGIN
             jsonb_array_length(p_arguments));
     END IF;
     RETURN format('EXECUTE %I', p_prepared) || coalesce((
-        SELECT format('(%s)', string_agg(
+        SELECT '(' || string_agg(
             CASE
                 WHEN t.typname IN ('json', 'jsonb') THEN quote_literal(value::text)
                 WHEN t.typcategory = 'A' AND jsonb_typeof(value) = 'array' THEN
                     quote_literal(ARRAY(SELECT jsonb_array_elements_text(value))::text)
                 ELSE quote_nullable(value #>> '{}')
-            END, ', ' ORDER BY position))
+            END, ', ' ORDER BY position) || ')'
         FROM jsonb_array_elements(p_arguments) WITH ORDINALITY AS a(value, position)
         JOIN pg_type AS t ON t.oid = v_types[position]
     ), '');

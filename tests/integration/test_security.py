@@ -1,0 +1,275 @@
+"""Who may do what: one role embeds, nobody calls dblink, no trick reaches the password."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+INTERNAL = (
+    "rowvec.secret", "rowvec.failure", "rowvec.sql_object", "rowvec.shard",
+    "rowvec.alembic_version",
+)  # fmt: skip
+
+
+@pytest.fixture
+def role(database: Any) -> Iterator[Callable[..., str]]:
+    """Makes login roles, members of the given ones; gone after the test."""
+    made: list[str] = []
+
+    def make(*memberships: str) -> str:
+        name = f"someone_{uuid.uuid4().hex[:8]}"
+        with database.connect() as admin:
+            admin.execute(f"CREATE ROLE {name} LOGIN")
+            for membership in memberships:
+                admin.execute(f"GRANT {membership} TO {name}")
+        made.append(name)
+        return name
+
+    yield make
+    with database.connect() as admin:
+        for name in made:
+            admin.execute(f"DROP OWNED BY {name}")
+            admin.execute(f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def filled(database: Any) -> Any:
+    with database.connect() as conn:
+        conn.execute("CREATE TABLE notes (id int PRIMARY KEY, body text, tenant text)")
+        conn.execute("INSERT INTO notes VALUES (1, 'one', 'a'), (2, 'two', 'b'), (3, 'three', 'a')")
+        conn.execute("SELECT rowvec.create_embedding('notes', 'stand-in-small', 'body')")
+        conn.execute("CALL rowvec.backfill('notes')")
+    return database
+
+
+def one(conn: psycopg.Connection, statement: str, *parameters: object) -> Any:
+    row = conn.execute(statement, parameters or None).fetchone()
+    assert row is not None
+    return row[0]
+
+
+CALLS = (
+    "SELECT rowvec.embed('stand-in', 'x')",
+    "SELECT * FROM rowvec.embed_batch('stand-in', ARRAY['x'])",
+    "SELECT * FROM rowvec.embed_rows('stand-in', 'SELECT 1, ''x''')",
+    "SELECT rowvec.count_tokens('stand-in', 'x')",
+    "SELECT * FROM rowvec.models()",
+    "SELECT rowvec.embed_query('notes', 'x')",
+    "SELECT rowvec.cosine_similarity('[1,2]', '[1,2]')",
+    "SELECT * FROM rowvec.status",
+)
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_role_may_embed_and_nobody_else(
+    filled: Any, role: Callable[..., str], refused: Any, call: str
+) -> None:
+    with filled.connect(role("rowvec_user")) as member:
+        assert member.execute(call).fetchall()
+    with filled.connect(role()) as stranger, refused("42501"):
+        stranger.execute(call)
+
+
+def test_search_needs_the_role_and_the_table(
+    filled: Any, role: Callable[..., str], refused: Any
+) -> None:
+    name = role("rowvec_user")
+    with filled.connect(name) as member:
+        for call in ("search('notes', 'x')", "similar('notes', '1')"):
+            with refused("42501", "notes"):
+                member.execute(f"SELECT * FROM rowvec.{call}")
+        assert member.execute("SELECT rows, pending, failed FROM rowvec.status").fetchone() == (
+            None,
+            None,
+            None,
+        )
+        with filled.connect() as owner:
+            owner.execute(f"GRANT SELECT ON notes TO {name}")
+        assert len(member.execute("SELECT * FROM rowvec.search('notes', 'x')").fetchall()) == 3
+        assert len(member.execute("SELECT * FROM rowvec.similar('notes', '1')").fetchall()) == 2
+        assert member.execute("SELECT rows, pending, failed FROM rowvec.status").fetchone() == (
+            3,
+            0,
+            0,
+        )
+
+
+def test_row_level_security_holds(filled: Any, role: Callable[..., str], refused: Any) -> None:
+    name = role("rowvec_user")
+    with filled.connect() as owner:
+        owner.execute(f"GRANT SELECT ON notes TO {name}")
+        owner.execute("ALTER TABLE notes ENABLE ROW LEVEL SECURITY")
+        owner.execute("CREATE POLICY tenants ON notes USING (tenant = 'a')")
+    with filled.connect(name) as member:
+        found = member.execute("SELECT key FROM rowvec.search('notes', 'two', 10)").fetchall()
+        assert sorted(found) == [(1,), (3,)]
+        assert one(member, "SELECT rows FROM rowvec.status") == 2
+        with refused("P0002", "has no row"):
+            member.execute("SELECT * FROM rowvec.similar('notes', '2')")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "SELECT rowvec.create_embedding('notes', 'stand-in', 'body', name => 'mine')",
+        "SELECT rowvec.drop_embedding('notes')",
+        "CALL rowvec.backfill('notes')",
+        "UPDATE rowvec.setting SET value = '1'",
+        "UPDATE rowvec.embedding SET filter = 'true) OR (true'",
+        "CREATE FUNCTION rowvec.mine() RETURNS int LANGUAGE sql RETURN 1",
+        *(f"SELECT * FROM {table}" for table in INTERNAL),
+    ],
+)
+def test_the_rest_is_the_owners(
+    filled: Any, role: Callable[..., str], refused: Any, call: str
+) -> None:
+    with filled.connect(role("rowvec_user")) as member, refused("42501"):
+        member.execute(call)
+
+
+@pytest.mark.parametrize("membership", ["rowvec_user", ""])
+def test_nobody_calls_dblink(
+    database: Any, role: Callable[..., str], refused: Any, membership: str
+) -> None:
+    """Neither by its schema, nor by SET ROLE, nor by a mapping of one's own."""
+    with database.connect(role(*filter(None, [membership]))) as conn:
+        for statement in (
+            "SELECT rowvec_dblink.dblink_connect('mine', 'rowvec_worker')",
+            "SELECT * FROM rowvec_dblink.dblink('dbname=postgres', 'SELECT 1') AS t(x int)",
+            "SELECT rowvec_dblink.dblink_get_connections()",
+            "SET ROLE rowvec_caller",
+            "CREATE USER MAPPING FOR CURRENT_USER SERVER rowvec_worker OPTIONS (user 'x')",
+            "ALTER SERVER rowvec_worker OPTIONS (SET host 'evil.example')",
+            "CREATE SERVER evil FOREIGN DATA WRAPPER dblink_fdw",
+        ):
+            with refused("42501"):
+                conn.execute(statement)
+
+
+def test_the_password_is_seen_by_nobody(database: Any, role: Callable[..., str]) -> None:
+    with database.connect(role("rowvec_user")) as conn:
+        conn.execute("SELECT rowvec.embed('stand-in', 'x')")
+        assert one(conn, "SELECT umoptions FROM pg_user_mappings") is None
+        assert "password" not in str(
+            conn.execute("SELECT srvoptions FROM pg_foreign_server").fetchall()
+        )
+
+
+@pytest.mark.parametrize("schema", ["pg_temp", "evil"])
+def test_shadows_do_not_reach_the_caller_of_the_worker(
+    database: Any, role: Callable[..., str], schema: str
+) -> None:
+    """Functions, operators and tables of one's own, first on the path: none of them runs."""
+    name = role("rowvec_user")
+    with database.connect() as admin:
+        admin.execute(f"CREATE SCHEMA IF NOT EXISTS evil AUTHORIZATION {name}")
+    with database.connect(name) as conn:
+        conn.execute("CREATE TEMP TABLE harm (what text)")
+        conn.execute(f"SET search_path = {schema}, pg_catalog, public")
+        conn.execute(f"CREATE TABLE {schema}.secret AS SELECT 'mine' AS value")
+        conn.execute(f"CREATE TABLE {schema}.pg_class AS SELECT 1 AS oid")
+        for signature, result in (
+            ("pg_backend_pid()", "int"),
+            ("clock_timestamp()", "timestamptz"),
+            ("convert_to(text, name)", "bytea"),
+            ("sha256(bytea)", "bytea"),
+            ("array_agg(text)", "text[]"),
+            ("unnest(text[])", "SETOF text"),
+            ("array_ndims(text[])", "int"),
+            ("cardinality(text[])", "int"),
+            ("dblink_connect(text, text)", "text"),
+            ("format(text, text)", "text"),
+            ("jsonb_typeof(jsonb)", "text"),
+        ):
+            conn.execute(
+                f"CREATE FUNCTION {schema}.{signature} RETURNS {result} LANGUAGE plpgsql AS "
+                "$$ BEGIN RAISE EXCEPTION 'a shadow ran as %', current_user; END $$"
+            )
+        conn.execute(
+            f"CREATE FUNCTION {schema}.shadow(text, int) RETURNS text LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'a shadow ran as %', current_user; END $$"
+        )
+        conn.execute(
+            f"CREATE OPERATOR {schema}.|| (FUNCTION = {schema}.shadow, "
+            "LEFTARG = text, RIGHTARG = int)"
+        )
+        assert conn.execute("SELECT rowvec.embed('stand-in', 'x')").fetchall()
+        assert conn.execute("SELECT * FROM rowvec.embed_batch('stand-in', ARRAY['x'])").fetchall()
+        assert conn.execute("SELECT * FROM rowvec.models()").fetchall()
+
+
+def test_a_line_opened_beforehand_is_out_of_reach(
+    database: Any, role: Callable[..., str], refused: Any
+) -> None:
+    """Its name cannot be known, and the owner's session does not share its line."""
+    with database.connect() as conn:
+        conn.execute("SELECT rowvec.embed('stand-in', 'x')")
+        conn.execute(f"SET ROLE {role()}")
+        with refused("42501"):
+            conn.execute("SELECT rowvec_dblink.dblink_get_connections()")
+        with refused("42501"):
+            conn.execute("SELECT rowvec.embed('stand-in', 'x')")
+
+
+def test_every_definer_function_pins_its_path(database: Any) -> None:
+    with database.connect() as conn:
+        found = conn.execute(
+            "SELECT proname::text, proowner::regrole::text, proconfig FROM pg_proc "
+            "WHERE pronamespace = 'rowvec'::regnamespace AND prosecdef"
+        ).fetchall()
+    assert [(name, owner) for name, owner, _ in found] == [("_call", "rowvec_caller")]
+    assert "search_path=pg_catalog, pg_temp" in found[0][2]
+
+
+def test_nothing_is_public(database: Any) -> None:
+    with database.connect() as conn:
+        assert (
+            conn.execute(
+                "SELECT p.oid::regprocedure FROM pg_proc AS p, aclexplode(coalesce(p.proacl, "
+                "acldefault('f', p.proowner))) AS a "
+                "WHERE p.pronamespace = 'rowvec'::regnamespace AND a.grantee = 0"
+            ).fetchall()
+            == []
+        )
+        assert (
+            conn.execute(
+                "SELECT c.oid::regclass FROM pg_class AS c, aclexplode(c.relacl) AS a "
+                "WHERE c.relnamespace = 'rowvec'::regnamespace AND a.grantee = 0"
+            ).fetchall()
+            == []
+        )
+
+
+def test_every_function_says_who_calls_it(database: Any) -> None:
+    """Volatility and path are stated: a function without a path runs the caller's own SQL."""
+    with database.connect() as conn:
+        without = conn.execute(
+            "SELECT proname::text FROM pg_proc WHERE pronamespace = 'rowvec'::regnamespace "
+            "AND proconfig IS NULL ORDER BY 1"
+        ).fetchall()
+    assert {row[0] for row in without} <= {
+        # The caller's filter, query or expression.
+        "_canonical_expressions", "_check_expression", "_search", "_similar", "create_embedding",
+        "embed_rows", "search", "similar",
+        # Nothing in them to be shadowed.
+        "_commit_error", "cosine_similarity", "count_tokens", "embed",
+        "embed_image", "embed_sparse",
+        # Commits.
+        "backfill",
+    }  # fmt: skip
+
+
+def test_hostile_names_of_models_and_options(database: Any, refused: Any) -> None:
+    hostile = """x"; DROP SCHEMA rowvec CASCADE; --', "op": "ping"} \\ {"""
+    with database.connect() as conn:
+        with refused("42501"):
+            conn.execute("SELECT rowvec.embed(%s, 'x')", (hostile,))
+        with refused("22023"):
+            conn.execute(
+                "SELECT rowvec.embed('stand-in', 'x', jsonb_build_object(%s::text, 1))", (hostile,)
+            )
+        assert one(conn, "SELECT rowvec.embed('stand-in', %s) IS NOT NULL", hostile)
