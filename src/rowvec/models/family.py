@@ -48,6 +48,9 @@ class Family(ABC):
     has_folder: ClassVar[bool] = True
     """Whether the model is a folder: then one of package, path and hub is demanded."""
 
+    computes_here: ClassVar[bool] = True
+    """Whether `forward` uses this machine; where it only waits, other models do not wait for it."""
+
     @classmethod
     @abstractmethod
     def describe(cls, entry: Entry) -> Description:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rowvec.errors import BackendFailed, DimensionMismatch
+from rowvec.errors import BackendFailed, ModelError
 from rowvec.models.embedder import Matrix, Tokenized
 from rowvec.models.endpoint import Endpoint
 
@@ -19,12 +19,7 @@ _BYTES_A_TOKEN = 4
 
 
 class RemoteEmbedder:
-    """An Embedder that asks. What is too long for it the endpoint refuses or cuts, as it does.
-
-    `computes_here` is false: it must not keep the thread that computes waiting.
-    """
-
-    computes_here = False
+    """An Embedder that asks. What is too long the endpoint refuses or cuts, as it likes."""
 
     def __init__(
         self,
@@ -82,7 +77,7 @@ class RemoteEmbedder:
             raise BackendFailed(f"the endpoint gave {len(rows)} vectors for {len(texts)} texts")
         for vector in vectors:
             if vector.shape != (self._dimensions,):
-                raise DimensionMismatch(
+                raise ModelError(
                     f"the endpoint gives {vector.size} dimensions, the list of models says"
                     f" {self._dimensions}"
                 )

@@ -24,6 +24,7 @@ def find_folder(entry: Mapping[str, Any], relative_to: Path) -> Path:
         raise ConfigError("give one of package, path, hub")
     if "folder" in entry and sources != ["package"]:
         raise ConfigError("folder goes with package")
+    folder: Path
     match sources[0]:
         case "package":
             folder = _package_folder(entry["package"]) / entry.get("folder", "")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +30,7 @@ from transformers import (
 )
 
 from rowvec.models.embedder import Embedder
+from rowvec.models.stand_in import derived_vector
 
 TEXTS = [
     "a vector for every row",
@@ -154,6 +160,61 @@ def decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pa
         return folder
 
     return make
+
+
+@dataclass
+class Endpoint:
+    """A server of OpenAI's form: what it was asked, and what it answers instead of vectors."""
+
+    url: str = ""
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    failures: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    answer: Callable[[dict[str, Any]], Any] | None = None
+
+
+def embeddings(body: dict[str, Any]) -> dict[str, Any]:
+    rows = [
+        {"index": i, "embedding": derived_vector(text, body.get("dimensions", 8)).tolist()}
+        for i, text in enumerate(body["input"])
+    ]
+    return {"object": "list", "data": rows[::-1]}
+
+
+@pytest.fixture
+def server() -> Iterator[Endpoint]:
+    state = Endpoint()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # the library's name
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            state.asked.append({"path": self.path, **body})
+            state.keys.append(self.headers.get("Authorization"))
+            if state.failures:
+                status, headers, content = state.failures.pop(0)
+            else:
+                status, headers, content = (
+                    200,
+                    {},
+                    json.dumps((state.answer or embeddings)(body)).encode(),
+                )
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    state.url = f"http://127.0.0.1:{httpd.server_address[1]}/v1"
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield state
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
 
 
 Vectors = npt.NDArray[np.float32]

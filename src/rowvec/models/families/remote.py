@@ -38,6 +38,7 @@ class Remote(Family):
         "patience_seconds": (int, float),
     }
     has_folder: ClassVar[bool] = False
+    computes_here: ClassVar[bool] = False
 
     @classmethod
     def describe(cls, entry: Entry) -> Description:

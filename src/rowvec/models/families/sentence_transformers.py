@@ -67,7 +67,8 @@ def describe_folder(entry: Entry, folder: Path) -> Description:
         max_tokens=_max_tokens(found[0]),
         prompts=prompts,
         default_prompt=prompts.get(default, "") if default is not None else "",
-        normalizes=found[-1][0] == "Normalize",
+        # A folder that shortens its vectors does so after the last module, as `encode` does.
+        normalizes=found[-1][0] == "Normalize" and not config.get("truncate_dim"),
         revision=entry.revision,
         reads=_reads(found[0]),
     )
