@@ -10,6 +10,7 @@ import platformdirs
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rowvec import logs
 from rowvec.errors import ConfigError
 
 PREFIX = "ROWVEC_"
@@ -57,6 +58,20 @@ class Settings(BaseSettings):
     tls_cert_file: Path | None = Field(None, description="certificate (PEM) for TLS")
     tls_key_file: Path | None = Field(None, description="key (PEM) for TLS")
     tls_required: bool = Field(default=False, description="refuse clients without TLS")
+    http_listen: str | None = Field(
+        None,
+        description="where the worker answers HTTP: HOST:PORT, beyond this machine only with"
+        " api_key_file; not at all when not given",
+    )
+    api_key_file: Path | None = Field(
+        None, description="file with the API keys of HTTP clients, one a line"
+    )
+    http_timeout_seconds: float = Field(
+        60, gt=0, description="deadline of an HTTP request that names none"
+    )
+    log_format: logs.Format = Field(
+        "text", description="form of the worker's log lines: text, or json for programs"
+    )
 
     max_connections: int = Field(256, ge=1, description="connections the worker accepts")
     max_requests: int = Field(1024, ge=1, description="requests admitted at once")

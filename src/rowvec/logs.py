@@ -24,10 +24,17 @@ _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tup
 
 
 def configure(form: Format, *, level: int) -> None:
-    """Sends log lines to stderr in this form, instead of whatever was configured before."""
+    """Sends log lines to stderr in this form; where another program arranged its own, does not."""
+    root = logging.getLogger()
+    ours = [h for h in root.handlers if isinstance(h.formatter, TextFormatter | JsonFormatter)]
+    if root.handlers and not ours:
+        return
+    for handler in ours:
+        root.removeHandler(handler)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    root.addHandler(handler)
+    root.setLevel(level)
 
 
 class TextFormatter(logging.Formatter):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import logging
-import sys
 from typing import Any
 
 import click
 from typing_extensions import override
 
 import rowvec
+from rowvec import logs
 from rowvec.cli.output import fail
 from rowvec.errors import RowvecError
 
@@ -90,11 +90,7 @@ def main(*, verbose: bool) -> None:
     On one machine:        rowvec demo
     On your own Postgres:  rowvec migrate, rowvec worker, rowvec server set, rowvec backfill
     """
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    logs.configure("text", level=logging.DEBUG if verbose else logging.INFO)
     if not verbose:
         # What a migration did is said by the command itself.
         logging.getLogger("alembic").setLevel(logging.WARNING)

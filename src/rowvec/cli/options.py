@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
+from rowvec import logs
 from rowvec.config import PREFIX, Settings
 from rowvec.db.connection import embedded_dsn, resolve_dsn
 
@@ -19,6 +20,8 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "password_file": click.Path(path_type=Path, dir_okay=False),
     "tls_cert_file": click.Path(path_type=Path, dir_okay=False),
     "tls_key_file": click.Path(path_type=Path, dir_okay=False),
+    "api_key_file": click.Path(path_type=Path, dir_okay=False),
+    "log_format": click.Choice(get_args(logs.Format)),
 }
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import click
 from psycopg.conninfo import make_conninfo
 
+from rowvec import logs
 from rowvec.cli.options import setting
 from rowvec.client import WorkerClient
 from rowvec.config import Settings
@@ -20,6 +22,9 @@ from rowvec.config import Settings
 @setting("tls_cert_file")
 @setting("tls_key_file")
 @setting("tls_required")
+@setting("http_listen")
+@setting("api_key_file")
+@setting("http_timeout_seconds")
 @setting("max_connections")
 @setting("max_requests")
 @setting("max_queue_bytes")
@@ -31,6 +36,7 @@ from rowvec.config import Settings
 @setting("idle_timeout_seconds")
 @setting("engine_stall_seconds")
 @setting("shutdown_grace_seconds")
+@setting("log_format")
 @click.option(
     "--ping", is_flag=True, help="Ask a running worker at --listen; exit 0 if it answers."
 )
@@ -43,12 +49,14 @@ def worker(*, ping: bool, **given: Any) -> None:
     \b
     Example:
       rowvec worker --listen 0.0.0.0:5466 --models models.toml --password-file worker.password
+      rowvec worker --password-file worker.password --http-listen 127.0.0.1:8466
       rowvec worker --ping --password-file worker.password
     """
     settings = Settings.build(**given)
     if ping:
         asyncio.run(_ping(settings))
         return
+    logs.configure(settings.log_format, level=logging.getLogger().level)
     # A client's installation has the command, and not what it needs.
     from rowvec.worker.server import run  # noqa: PLC0415
 

@@ -68,15 +68,15 @@ def headers_of(error: RowvecError) -> dict[str, str]:
 def envelope(error: RowvecError) -> bytes:
     """The body of a refusal: OpenAI's fields, and beside them our SQLSTATE and hint."""
     kind = kind_of(error)
-    return orjson.dumps(
-        {
-            "error": {
-                "message": str(error),
-                "type": kind.type,
-                "param": None,
-                "code": kind.code,
-                "sqlstate": error.sqlstate,
-                "hint": error.hint,
-            }
-        }
-    )
+    return _body(str(error), kind, sqlstate=error.sqlstate, hint=error.hint)
+
+
+def envelope_of(status: int, message: str) -> bytes:
+    """The body of a refusal by HTTP itself, such as a path that there is not."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return _body(message, Kind(status, kind))
+
+
+def _body(message: str, kind: Kind, **more: str | None) -> bytes:
+    fields = {"message": message, "type": kind.type, "param": None, "code": kind.code, **more}
+    return orjson.dumps({"error": fields})
