@@ -13,7 +13,14 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from rowvec.errors import BackendFailed, Overloaded, RequestTooLarge, ShuttingDown
+from rowvec.errors import (
+    BackendFailed,
+    InvalidRequest,
+    Overloaded,
+    RequestTooLarge,
+    RowvecError,
+    ShuttingDown,
+)
 
 W = TypeVar("W")
 R = TypeVar("R")
@@ -146,9 +153,10 @@ class Batcher(Generic[W, R]):
 
     Promises: every submission ends exactly once, with its results, an error or a cancel. What
     nobody waits for any more is not computed. A batch that fails is halved until the failing item
-    stands alone, and only submissions that hold it fail. A batch is formed when the last one is
-    done, from whatever waits then: submissions take turns, each with its longest item, so that a
-    short one never waits for all of a long one.
+    stands alone, and only submissions that hold it fail; one that fails for a reason of ours that
+    is no InvalidRequest fails whole. A batch is formed when the last one is done, from whatever
+    waits then: submissions take turns, each with its longest item, so that a short one never waits
+    for all of a long one.
     """
 
     def __init__(
@@ -192,8 +200,9 @@ class Batcher(Generic[W, R]):
     ) -> list[R]:
         """The items' results; cancel the caller to withdraw them.
 
-        Raises ItemFailed for the first item that fails alone, Overloaded or RequestTooLarge where
-        the items do not fit, ShuttingDown once drain or close was called.
+        Raises ItemFailed for the first item that fails alone, what a batch failed with as a whole,
+        Overloaded or RequestTooLarge where the items do not fit, ShuttingDown once drain or close
+        was called.
         """
         self._admit(len(items))
         if not items:
@@ -340,8 +349,12 @@ class Batcher(Generic[W, R]):
             results = await self._compute(Batch(lane.group, [entry.item.work for entry in batch]))
             assert len(results) == len(batch)
         except Exception as exc:  # noqa: BLE001  # whatever a model raises belongs to an item
-            if len(batch) == 1:
-                self._fail(batch[0], exc)
+            if isinstance(exc, RowvecError) and not isinstance(exc, InvalidRequest):
+                # Raised on purpose, and not about an input: halves would only fail again.
+                for entry in batch:
+                    self._fail(entry, exc, alone=False)
+            elif len(batch) == 1:
+                self._fail(batch[0], exc, alone=True)
             else:
                 middle = len(batch) // 2
                 self._queues[lane.interactive].halves += (batch[middle:], batch[:middle])
@@ -356,11 +369,12 @@ class Batcher(Generic[W, R]):
             if not submission.missing and not submission.future.done():
                 submission.future.set_result(None)
 
-    def _fail(self, entry: _Entry[W, R], error: Exception) -> None:
+    def _fail(self, entry: _Entry[W, R], error: Exception, *, alone: bool) -> None:
         for submission, position in self._end(entry):
             if not submission.future.done():
-                failed = ItemFailed(position)
-                failed.__cause__ = error
+                failed = ItemFailed(position) if alone else error
+                if alone:
+                    failed.__cause__ = error
                 submission.future.set_exception(failed)
 
     def _end(self, entry: _Entry[W, R]) -> list[tuple[_Submission[W, R], int]]:

@@ -16,6 +16,8 @@ KNOWN = (
     "normalize", "batch_size", "timeout_ms", "on_truncate",
 )  # fmt: skip
 
+_PROMPT_KEYS = ("prompt", "prompt_name", "input_type", "instruction")
+
 # sentence-transformers' own order for documents (encode_document).
 _PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
@@ -49,16 +51,28 @@ def resolve(kwargs: Mapping[str, Any], model: Description) -> Encoding:
     for key in ("batch_size", "timeout_ms"):
         # Vectors do not depend on them: batches are cut by tokens, and the deadline came apart.
         _positive(given, key)
-    if "instruction" in given:
-        raise NotSupported(
-            "instruction is not supported by this kind of model", hint="use prompt instead"
-        )
+    if "instruction" in given and not model.takes_instruction:
+        raise NotSupported(f"{model.name} takes no instruction", hint="use prompt instead")
     if (device := given.get("device")) is not None and device != "cpu":
         raise NotSupported("the engine computes on the device cpu; no other can be asked for")
     if given.get("revision") not in (None, model.revision):
         raise InvalidRequest(
             f"the list of models pins revision {model.revision or '(none)'} of {model.name}"
         )
+    truncate_dim, normalize = _shape(given, model)
+    return Encoding(
+        prompt=_prompt(given, model),
+        truncate_dim=truncate_dim,
+        normalize=normalize,
+        on_truncate=_on_truncate(given),
+    )
+
+
+def _shape(given: Mapping[str, Any], model: Description) -> tuple[int | None, bool]:
+    """To how many dimensions vectors are cut, and whether they are brought to length 1 then."""
+    for key in ("truncate_dim", "normalize"):
+        if key in given and model.gives != "vector":
+            raise InvalidRequest(f"{model.name} gives a {model.gives}, so {key} has no meaning")
     truncate_dim = _positive(given, "truncate_dim")
     if truncate_dim is not None and truncate_dim > model.dimensions:
         raise InvalidRequest(
@@ -70,17 +84,14 @@ def resolve(kwargs: Mapping[str, Any], model: Description) -> Encoding:
     normalize = given.get("normalize", False)
     if not isinstance(normalize, bool):
         raise InvalidRequest("normalize must be true or false")
-    shortens_unit_vectors = model.normalizes and truncate_dim is not None
-    return Encoding(
-        prompt=_prompt(given, model),
-        truncate_dim=truncate_dim,
-        normalize=shortens_unit_vectors or (normalize and not model.normalizes),
-        on_truncate=_on_truncate(given),
-    )
+    if model.normalizes:
+        # What the model made one long stays so when it is cut.
+        return truncate_dim, truncate_dim is not None
+    return truncate_dim, normalize
 
 
 def _prompt(given: Mapping[str, Any], model: Description) -> str:
-    ways = [key for key in ("prompt", "prompt_name", "input_type") if key in given]
+    ways = [key for key in _PROMPT_KEYS if key in given]
     if len(ways) > 1:
         raise InvalidRequest(f"{' and '.join(ways)} exclude each other")
     if not ways:
@@ -89,7 +100,8 @@ def _prompt(given: Mapping[str, Any], model: Description) -> str:
     if not isinstance(value, str):
         raise InvalidRequest(f"{ways[0]} must be a text")
     match ways[0]:
-        case "prompt":
+        case "prompt" | "instruction":
+            # An instruction is read as a prompt is; its kind of model leaves it out of pooling.
             return value
         case "prompt_name":
             if value not in model.prompts:
@@ -105,8 +117,11 @@ def _prompt(given: Mapping[str, Any], model: Description) -> str:
 
 
 def prompt_for(prompts: Mapping[str, str], input_type: str) -> str:
-    """The model's own prefix for queries or documents, empty where it has none."""
-    return next((prompts[n] for n in _PROMPT_NAMES[input_type] if n in prompts), "")
+    """The model's own prefix for queries or documents, empty where it has none.
+
+    An empty `document` before a `passage` is a placeholder that the library saves, no prompt.
+    """
+    return next((prompts[n] for n in _PROMPT_NAMES[input_type] if prompts.get(n)), "")
 
 
 def _positive(given: Mapping[str, Any], key: str) -> int | None:

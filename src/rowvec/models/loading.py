@@ -1,19 +1,20 @@
-"""From a listed model to a loaded one. Imports torch only when a real model is asked for."""
+"""From a listed model to a loaded one; what its kind needs, torch for one, is imported here."""
 
 from __future__ import annotations
 
+from rowvec.errors import ModelError
 from rowvec.models.embedder import Embedder
-from rowvec.models.listing import ModelSpec
-from rowvec.models.stand_in import StandIn
+from rowvec.models.registry import family
+from rowvec.models.sparse_vector import SparseEmbedder
+from rowvec.models.spec import ModelSpec
 
 
-def load(spec: ModelSpec) -> Embedder:
-    """The model, ready to compute; raises ModelError."""
-    if spec.kind == "stand-in":
-        return StandIn(**spec.stand_in)
-    from rowvec.models.sentence_transformer import (  # noqa: PLC0415  # seconds, and needs torch
-        SentenceTransformerEmbedder,
-    )
-
-    assert spec.folder is not None
-    return SentenceTransformerEmbedder(spec.folder, sha256=spec.sha256)
+def load(spec: ModelSpec) -> Embedder | SparseEmbedder:
+    """The model, ready to compute; raises ModelError, also where it is not as its files say."""
+    model = family(spec.kind).load(spec)
+    if model.dimensions != spec.description.dimensions:
+        raise ModelError(
+            f"{spec.name} gives {model.dimensions} dimensions, its files say"
+            f" {spec.description.dimensions}"
+        )
+    return model

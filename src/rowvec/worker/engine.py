@@ -24,6 +24,8 @@ from rowvec.batching import Batch, Batcher, Item, ItemFailed
 from rowvec.errors import BackendFailed, InputTooLong, NonFiniteEmbedding, RowvecError
 from rowvec.models.embedder import Embedder, Matrix, Tokenized
 from rowvec.models.loading import load
+from rowvec.models.registry import family
+from rowvec.models.sparse_vector import SparseEmbedder, SparseVector
 from rowvec.worker.frames import FrameReader, Header, encode, spec_from_json
 
 logger = logging.getLogger(__name__)
@@ -36,6 +38,13 @@ _PIECE_CHARACTERS = 1_000_000
 # What admission lets through is bounded by bytes; this bounds the sorted list of the batcher.
 _MAX_WAITING = 1_000_000
 
+# A model that computes elsewhere pads nothing here, and wants few and large requests.
+_ELSEWHERE_BATCH_TOKENS = 100_000
+
+Vector = np.ndarray[Any, np.dtype[np.float32]]
+Row = Vector | SparseVector
+Model = Embedder | SparseEmbedder
+
 
 @dataclass(frozen=True)
 class _Group:
@@ -45,27 +54,37 @@ class _Group:
     prompt: str
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where batches are computed: one thread, and who forms what it gets."""
+
+    thread: ThreadPoolExecutor
+    batcher: Batcher[Tokenized, Row]
+
+
 class Engine:
     """Answers frames until the connection to the listener ends."""
 
     def __init__(self, configuration: Header, send: asyncio.Transport) -> None:
         self._specs = {s["description"]["name"]: spec_from_json(s) for s in configuration["models"]}
         self._send = send
-        self._loaded: dict[str, asyncio.Task[Embedder]] = {}
+        self._loaded: dict[str, asyncio.Task[Model]] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
         self._texts: dict[str, int] = {}
         # Always the same thread computes: torch keeps a team of helpers for each that ever did.
         self._compute_thread = ThreadPoolExecutor(1, "compute")
         self._tokenize_thread = ThreadPoolExecutor(1, "tokenize")
-        self._batcher: Batcher[Tokenized, np.ndarray[Any, np.dtype[np.float32]]] = Batcher(
-            self._compute,
-            max_batch_tokens=configuration["max_batch_tokens"],
-            max_waiting=_MAX_WAITING,
-        )
+        self._here = self._place(self._compute_thread, configuration["max_batch_tokens"])
+        self._elsewhere = {
+            name: self._place(ThreadPoolExecutor(1, name), _ELSEWHERE_BATCH_TOKENS)
+            for name, spec in self._specs.items()
+            if not family(spec.kind).computes_here
+        }
 
     def start(self) -> None:
         """Greets the listener and loads what the list wants warm."""
-        self._batcher.start().add_done_callback(_end_process)
+        for place in (self._here, *self._elsewhere.values()):
+            place.batcher.start().add_done_callback(_end_process)
         self._send.write(encode({"op": "hello"}))
         for spec in self._specs.values():
             if spec.warm:
@@ -115,13 +134,12 @@ class Engine:
             for work, text in zip(tokenized, header["inputs"], strict=True)
         ]
         group = _Group(header["model"], encoding["prompt"])
-        rows = await self._batcher.submit(group, items, interactive=header["interactive"])
-        vectors = shaped(np.stack(rows), encoding["truncate_dim"], normalize=encoding["normalize"])
-        return {"tokens": counts, "dimensions": vectors.shape[1]}, vectors.tobytes()
+        place = self._elsewhere.get(header["model"], self._here)
+        rows = await place.batcher.submit(group, items, interactive=header["interactive"])
+        vectors = packed(rows, encoding["truncate_dim"], normalize=encoding["normalize"])
+        return {"tokens": counts, "sizes": list(map(len, vectors))}, b"".join(vectors)
 
-    async def _tokenized(
-        self, model: Embedder, texts: Sequence[str], prompt: str
-    ) -> list[Tokenized]:
+    async def _tokenized(self, model: Model, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         if sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
             return model.tokenize(texts, prompt)
         loop = asyncio.get_running_loop()
@@ -132,7 +150,7 @@ class Engine:
             )
         return tokenized
 
-    def _loading(self, name: str) -> asyncio.Task[Embedder]:
+    def _loading(self, name: str) -> asyncio.Task[Model]:
         """The one load of a model; one that failed is tried again by the next request."""
         task = self._loaded.get(name)
         if task is None or (task.done() and task.exception() is not None):
@@ -140,7 +158,7 @@ class Engine:
             self._loaded[name] = task
         return task
 
-    async def _load(self, name: str) -> Embedder:
+    async def _load(self, name: str) -> Model:
         loaded: Header = {"op": "loaded", "model": name, "dimensions": None, "max_tokens": None}
         self._send.write(encode({"op": "loading", "model": name}))
         try:
@@ -151,19 +169,39 @@ class Engine:
             self._send.write(encode(loaded))
         return model
 
-    async def _compute(
-        self, batch: Batch[Tokenized]
-    ) -> list[np.ndarray[Any, np.dtype[np.float32]]]:
+    def _place(self, thread: ThreadPoolExecutor, max_batch_tokens: int) -> _Place:
+        return _Place(
+            thread,
+            Batcher(self._compute, max_batch_tokens=max_batch_tokens, max_waiting=_MAX_WAITING),
+        )
+
+    async def _compute(self, batch: Batch[Tokenized]) -> Sequence[Row]:
         group = batch.group
         assert isinstance(group, _Group)
         model = self._loaded[group.model].result()
+        place = self._elsewhere.get(group.model, self._here)
         loop = asyncio.get_running_loop()
-        vectors = await loop.run_in_executor(self._compute_thread, model.forward, batch.work)
-        if not np.isfinite(vectors).all():
+        rows: Sequence[Row] = list(
+            await loop.run_in_executor(place.thread, model.forward, batch.work)
+        )
+        if not all(map(_is_finite, rows)):
             raise NonFiniteEmbedding("the model answers NaN or infinity for {input}")
         total = self._texts[group.model] = self._texts.get(group.model, 0) + len(batch.work)
         self._send.write(encode({"op": "computed", "model": group.model, "texts": total}))
-        return list(vectors)
+        return rows
+
+
+def _is_finite(row: Row) -> bool:
+    return bool(np.isfinite(row.values if isinstance(row, SparseVector) else row).all())
+
+
+def packed(rows: Sequence[Row], truncate_dim: int | None, *, normalize: bool) -> list[bytes]:
+    """The bytes of every row; a model gives either dense ones or sparse ones."""
+    sparse = [row.to_bytes() for row in rows if isinstance(row, SparseVector)]
+    dense = [row for row in rows if not isinstance(row, SparseVector)]
+    if not dense:
+        return sparse
+    return [row.tobytes() for row in shaped(np.stack(dense), truncate_dim, normalize=normalize)]
 
 
 def shaped(vectors: Matrix, truncate_dim: int | None, *, normalize: bool) -> Matrix:
@@ -217,7 +255,7 @@ def _failure(number: int, error: BaseException, position: int | None) -> Header:
     }
 
 
-def _note_failure(task: asyncio.Task[Embedder]) -> None:
+def _note_failure(task: asyncio.Task[Model]) -> None:
     if not task.cancelled() and (error := task.exception()):
         logger.error("a model was not loaded: %s", error)
 

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from rowvec.models.description import Description
-from rowvec.models.listing import ModelSpec
+from rowvec.models.spec import ModelSpec
 
 _LENGTHS = struct.Struct("<II")
 

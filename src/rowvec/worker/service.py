@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ import numpy.typing as npt
 
 from rowvec.errors import DeadlineExceeded, InputTooLong, RequestTooLarge, RowvecError
 from rowvec.models.encoding import Encoding, resolve
-from rowvec.models.listing import Listing, ModelSpec
+from rowvec.models.listing import Listing
+from rowvec.models.operations import check_operation
+from rowvec.models.spec import ModelSpec
 from rowvec.protocol import reply
 from rowvec.protocol.request import Request
 from rowvec.worker.admission import Admission
@@ -70,6 +73,7 @@ class Service:
 
     async def _work(self, request: Request, size: int, send: Send) -> None:
         spec = self._listing.find(request.model)
+        check_operation(request.op, spec.description)
         encoding = resolve(request.kwargs, spec.description)
         result_bytes = len(request.inputs) * spec.description.dimensions * 4
         if result_bytes > self._max_reply_bytes:
@@ -137,9 +141,11 @@ class Service:
         if missing.texts:
             fields = _fields(spec, missing.texts, encoding, request)
             header, blob = await self._ask("embed", fields, missing.places)
-            width = 4 * header["dimensions"]
-            for n, (key, count) in enumerate(zip(missing.keys, header["tokens"], strict=True)):
-                entry = Cached(blob[n * width : (n + 1) * width], count)
+            ends = itertools.accumulate(header["sizes"])
+            for n, (key, count, size, end) in enumerate(
+                zip(missing.keys, header["tokens"], header["sizes"], ends, strict=True)
+            ):
+                entry = Cached(blob[end - size : end], count)
                 self._cache.put(key, entry)
                 for i in missing.places[n]:
                     found[i] = entry

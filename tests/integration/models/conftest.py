@@ -6,6 +6,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -181,8 +182,8 @@ def embeddings(body: dict[str, Any]) -> dict[str, Any]:
     return {"object": "list", "data": rows[::-1]}
 
 
-@pytest.fixture
-def server() -> Iterator[Endpoint]:
+@contextmanager
+def listening() -> Iterator[Endpoint]:
     state = Endpoint()
 
     class Handler(BaseHTTPRequestHandler):
@@ -215,6 +216,20 @@ def server() -> Iterator[Endpoint]:
     httpd.shutdown()
     thread.join()
     httpd.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Endpoint]:
+    """An endpoint of one test."""
+    with listening() as state:
+        yield state
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Endpoint]:
+    """An endpoint that a worker's list names."""
+    with listening() as state:
+        yield state
 
 
 Vectors = npt.NDArray[np.float32]
