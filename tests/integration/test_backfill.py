@@ -79,10 +79,12 @@ def connection(database: Any) -> Iterator[psycopg.Connection]:
 
 
 def reviews(connection: psycopg.Connection, rows: int, model: str = "stand-in-small") -> None:
-    """A table of so many different texts, and its embedding."""
+    """A table of so many texts that no other test has, as the worker remembers; its embedding."""
     connection.execute("CREATE TABLE reviews (id bigint PRIMARY KEY, body text)")
     connection.execute(
-        "INSERT INTO reviews SELECT i, 'text ' || i FROM generate_series(1, %s) AS i", (rows,)
+        "INSERT INTO reviews"
+        " SELECT i, i || ' ' || current_database() FROM generate_series(1, %s) AS i",
+        (rows,),
     )
     connection.execute("SELECT rowvec.create_embedding('reviews', %s, 'body')", (model,))
 
@@ -99,12 +101,14 @@ def computed(connection: psycopg.Connection, model: str) -> int:
 
 
 def is_embedding(connection: psycopg.Connection) -> bool:
-    """Whether a backfill has read a batch and waits for its vectors."""
+    """Whether a backfill has read what it may and asks Postgres nothing until vectors come."""
     return bool(
         one(
             connection,
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rowvec backfill'"
-            " AND datname = current_database() AND state = 'idle' AND query LIKE 'SELECT r.k,%%'",
+            " AND datname = current_database() AND state = 'idle'"
+            " AND clock_timestamp() - state_change > interval '300 ms'"
+            " AND EXISTS (SELECT FROM rowvec.shard)",
         )
     )
 

@@ -85,7 +85,7 @@ def test_failures_are_shown_to_a_person(
     connection.execute("UPDATE reviews SET body = 'refuse me' WHERE id = 7")
     done = run("backfill", "reviews")
     assert done.returncode == 0
-    assert "1 rows were refused and set aside, see rowvec.failure" in done.stderr
+    assert "1 row refused and set aside, see rowvec.failure" in done.stderr
     assert "22023" in done.stdout
 
 

@@ -78,22 +78,26 @@ def _tell(summary: Summary) -> None:
     console = stderr()
     verb = "Interrupted" if summary.stopped else "Done"
     console.print(
-        f"{verb}: {summary.written:,} rows embedded in {summary.seconds:.1f} s "
-        f"({summary.rows_per_second:,.0f} rows/s), {summary.pending:,} still pending"
+        f"{verb}: {_rows(summary.written)} embedded in {summary.seconds:.1f} s "
+        f"({summary.rows_per_second:,.0f} rows/s), {_rows(summary.pending)} still pending"
     )
-    for count, sentence in (
-        (summary.cleared, "rows have no text any more and lost their vectors"),
-        (summary.changed, "rows were changed, deleted or locked meanwhile and left as they are"),
-        (summary.truncated, "texts are longer than the model reads; their ends are not embedded"),
-        (summary.failed, "rows were refused and set aside, see rowvec.failure"),
+    for count, what in (
+        (summary.cleared, "without a text any more, vector removed"),
+        (summary.changed, "changed or deleted meanwhile, left as they are"),
+        (summary.truncated, "longer than the model reads, their ends are not embedded"),
+        (summary.failed, "refused and set aside, see rowvec.failure"),
     ):
         if count:
-            console.print(f"{count:,} {sentence}")
+            console.print(f"{_rows(count)} {what}")
     if summary.failures:
         print_table(
             ["key", "SQLSTATE", "reason"],
             [[f.key, f.sqlstate, f.message] for f in summary.failures[:10]],
         )
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 @click.command()
