@@ -15,8 +15,9 @@ GRANT SELECT ON rowvec.secret TO rowvec_caller;
 GRANT USAGE ON SCHEMA rowvec TO rowvec_user;
 GRANT SELECT ON rowvec.embedding, rowvec.setting, rowvec.status TO rowvec_user;
 GRANT EXECUTE ON FUNCTION
-    rowvec.embed, rowvec.embed_batch, rowvec.embed_rows, rowvec.embed_query, rowvec.count_tokens,
-    rowvec.models, rowvec.cosine_similarity, rowvec.search, rowvec.similar,
+    rowvec.chunk, rowvec.cosine_similarity, rowvec.count_tokens, rowvec.embed, rowvec.embed_batch,
+    rowvec.embed_image, rowvec.embed_query, rowvec.embed_rows, rowvec.embed_sparse, rowvec.models,
+    rowvec.rerank, rowvec.search, rowvec.similar,
     -- What these call, as the caller.
     rowvec._ask, rowvec._call, rowvec._check_expression, rowvec._counts, rowvec._definition,
     rowvec._execute_statement, rowvec._key_columns, rowvec._key_compare, rowvec._key_json,

@@ -4,7 +4,8 @@ CREATE OR REPLACE FUNCTION rowvec._ask(
     p_model text DEFAULT NULL,
     p_inputs text[] DEFAULT NULL,
     p_kwargs jsonb DEFAULT NULL,
-    p_priority text DEFAULT 'interactive'
+    p_priority text DEFAULT 'interactive',
+    p_query text DEFAULT NULL
 )
 RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000
@@ -38,9 +39,14 @@ BEGIN
         CASE
             WHEN p_inputs IS NULL THEN
                 json_build_object('v', 1, 'op', p_op, 'deadline_ms', v_deadline_ms)
-            ELSE
+            WHEN p_query IS NULL THEN
                 json_build_object(
                     'v', 1, 'op', p_op, 'model', p_model, 'inputs', p_inputs,
+                    'kwargs', v_kwargs - 'timeout_ms', 'deadline_ms', v_deadline_ms,
+                    'priority', p_priority)
+            ELSE
+                json_build_object(
+                    'v', 1, 'op', p_op, 'model', p_model, 'query', p_query, 'inputs', p_inputs,
                     'kwargs', v_kwargs - 'timeout_ms', 'deadline_ms', v_deadline_ms,
                     'priority', p_priority)
         END::text,

@@ -5,6 +5,7 @@
 CREATE OR REPLACE FUNCTION rowvec._commit_error()
 RETURNS text
 LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
     COMMIT;

@@ -5,11 +5,15 @@ RETURNS TABLE (ordinality int, chunk text, start_char int, end_char int, tokens 
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+    v_answers text[];
 BEGIN
     IF input IS NOT NULL THEN
+        -- By itself: within unnest(...) the planner would call it once more, to guess the rows.
+        v_answers := rowvec._ask('chunk', model, ARRAY[input], kwargs);
         RETURN QUERY
         SELECT c.*
-        FROM unnest(rowvec._ask('chunk', model, ARRAY[input], kwargs)) AS answer,
+        FROM unnest(v_answers) AS answer,
             jsonb_to_record(answer::jsonb) AS c(
                 ordinality int, chunk text, start_char int, end_char int, tokens int);
     END IF;

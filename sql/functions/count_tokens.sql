@@ -2,6 +2,7 @@
 CREATE OR REPLACE FUNCTION rowvec.count_tokens(model text, input text)
 RETURNS int
 LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED COST 100000
+SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
     RETURN (rowvec._ask('count_tokens', model, ARRAY[input]))[1];

@@ -4,6 +4,7 @@ RETURNS @extschema:vector@.vector
 -- STABLE lets ORDER BY ... <=> embed(...) use an index; IMMUTABLE would call the worker to plan.
 -- The cost makes the planner prefer that index to a call per row.
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000
+SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
     IF input IS NULL THEN

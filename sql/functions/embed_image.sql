@@ -2,6 +2,7 @@
 CREATE OR REPLACE FUNCTION rowvec.embed_image(model text, image bytea, kwargs jsonb DEFAULT '{}')
 RETURNS @extschema:vector@.vector
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000
+SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
     IF image IS NULL THEN

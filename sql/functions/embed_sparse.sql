@@ -2,6 +2,7 @@
 CREATE OR REPLACE FUNCTION rowvec.embed_sparse(model text, input text, kwargs jsonb DEFAULT '{}')
 RETURNS @extschema:vector@.sparsevec
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000
+SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
     IF input IS NULL THEN

@@ -8,8 +8,9 @@ SELECT
     e.dimensions,
     c.rows,
     c.pending,
-    CASE WHEN has_table_privilege(e.source, 'SELECT') THEN (
-        SELECT count(*) FROM rowvec.failure AS f WHERE f.embedding_id = e.id
+    CASE WHEN pg_catalog.has_table_privilege(e.source, 'SELECT') THEN (
+        SELECT pg_catalog.count(*) FROM rowvec.failure AS f
+        WHERE f.embedding_id OPERATOR(pg_catalog.=) e.id
     ) END AS failed,
     e.index_name AS index,
     e.index_kind,

@@ -28,6 +28,8 @@ from rowvec.errors import DatabaseError, SchemaError
 # What `migrate` makes of a database's search_path where it is asked to: rowvec last.
 SEARCH_PATH = '"$user", public, rowvec'
 
+_GRANTS = "grants.sql"
+
 _LOCK = "rowvec.migrate"
 _LOCK_POLL_SECONDS = 0.1
 
@@ -212,7 +214,7 @@ def _apply_files(conn: psycopg.Connection, schemas: dict[str, str]) -> list[str]
         for path, text in {
             **sql_files("functions"),
             **sql_files("views"),
-            "grants.sql": sql_file("grants.sql"),
+            _GRANTS: sql_file(_GRANTS),
         }.items()
     }
     hashes = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
@@ -220,15 +222,16 @@ def _apply_files(conn: psycopg.Connection, schemas: dict[str, str]) -> list[str]
     changed = [path for path in files if known.get(path) != hashes[path]]
     if not changed:
         return []
-    if "grants.sql" not in changed:
-        changed.append("grants.sql")
+    # Always, and last: a new function is everybody's until its grants are.
+    changed = [*(path for path in changed if path != _GRANTS), _GRANTS]
     with conn.transaction():
         # Once unchecked, so that the order of the files does not matter, then checked: one bad
         # body refuses the whole set.
         for checked in ("off", "on"):
             conn.execute("SELECT set_config('check_function_bodies', %s, true)", (checked,))
-            for path in changed:
+            for path in changed[:-1]:
                 conn.execute(files[path])
+        conn.execute(files[_GRANTS])
         for path in changed:
             parameters = {"path": path, "sha256": hashes[path]}
             conn.execute(query("record_sql_object"), parameters)
