@@ -25,13 +25,18 @@ class VectorCache:
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._bytes = 0
+        self.bytes = 0
+        self.hits = 0
+        self.misses = 0
         self._entries: OrderedDict[bytes, Cached] = OrderedDict()
 
     def get(self, key: bytes) -> Cached | None:
         """The entry of a key, now the most recently used."""
         found = self._entries.get(key)
-        if found is not None:
+        if found is None:
+            self.misses += 1
+        else:
+            self.hits += 1
             self._entries.move_to_end(key)
         return found
 
@@ -39,12 +44,12 @@ class VectorCache:
         """Remembers an entry, and forgets old ones where there is no room."""
         old = self._entries.pop(key, None)
         if old is not None:
-            self._bytes -= _size(old)
+            self.bytes -= _size(old)
         self._entries[key] = entry
-        self._bytes += _size(entry)
-        while self._bytes > self._max_bytes:
+        self.bytes += _size(entry)
+        while self.bytes > self._max_bytes:
             _, forgotten = self._entries.popitem(last=False)
-            self._bytes -= _size(forgotten)
+            self.bytes -= _size(forgotten)
 
 
 def _size(entry: Cached) -> int:

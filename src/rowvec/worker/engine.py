@@ -1,6 +1,7 @@
-"""The process that computes: `python -m rowvec.worker.engine FD`, started by the listener only.
+"""The process that computes: `python -m rowvec.worker.engine FD LOG_FORMAT`.
 
-Its event loop talks, one thread tokenises, one thread computes. It ends when the listener does.
+The listener starts it, and it ends when the listener does. Its event loop talks, one thread
+tokenises, one thread computes.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from rowvec import logs
 from rowvec.batching import Batch, Batcher, Item, ItemFailed
 from rowvec.errors import BackendFailed, InputTooLong, NonFiniteEmbedding, RowvecError
 from rowvec.models.embedder import Embedder, Matrix, Tokenized
@@ -27,6 +30,7 @@ from rowvec.models.loading import load
 from rowvec.models.registry import family
 from rowvec.models.sparse_vector import SparseEmbedder, SparseVector
 from rowvec.worker.frames import FrameReader, Header, encode, spec_from_json
+from rowvec.worker.resident import resident_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +74,6 @@ class Engine:
         self._send = send
         self._loaded: dict[str, asyncio.Task[Model]] = {}
         self._running: dict[int, asyncio.Task[None]] = {}
-        self._texts: dict[str, int] = {}
         # Always the same thread computes: torch keeps a team of helpers for each that ever did.
         self._compute_thread = ThreadPoolExecutor(1, "compute")
         self._tokenize_thread = ThreadPoolExecutor(1, "tokenize")
@@ -160,11 +163,13 @@ class Engine:
 
     async def _load(self, name: str) -> Model:
         loaded: Header = {"op": "loaded", "model": name, "dimensions": None, "max_tokens": None}
+        before = resident_bytes(os.getpid())
         self._send.write(encode({"op": "loading", "model": name}))
         try:
             loop = asyncio.get_running_loop()
             model = await loop.run_in_executor(self._compute_thread, load, self._specs[name])
             loaded |= {"dimensions": model.dimensions, "max_tokens": model.max_tokens}
+            loaded["memory"] = max(0, resident_bytes(os.getpid()) - before)
         finally:
             self._send.write(encode(loaded))
         return model
@@ -181,14 +186,30 @@ class Engine:
         model = self._loaded[group.model].result()
         place = self._elsewhere.get(group.model, self._here)
         loop = asyncio.get_running_loop()
-        rows: Sequence[Row] = list(
-            await loop.run_in_executor(place.thread, model.forward, batch.work)
-        )
+        rows, seconds = await loop.run_in_executor(place.thread, _timed, model.forward, batch.work)
         if not all(map(_is_finite, rows)):
             raise NonFiniteEmbedding("the model answers NaN or infinity for {input}")
-        total = self._texts[group.model] = self._texts.get(group.model, 0) + len(batch.work)
-        self._send.write(encode({"op": "computed", "model": group.model, "texts": total}))
+        lengths = [work.length for work in batch.work]
+        self._send.write(
+            encode(
+                {
+                    "op": "computed",
+                    "model": group.model,
+                    "texts": len(lengths),
+                    "tokens": sum(lengths),
+                    "padding": max(lengths) * len(lengths) - sum(lengths),
+                    "seconds": seconds,
+                }
+            )
+        )
         return rows
+
+
+def _timed(
+    forward: Callable[[Sequence[Tokenized]], Iterable[Row]], work: Sequence[Tokenized]
+) -> tuple[list[Row], float]:
+    started = time.perf_counter()
+    return list(forward(work)), time.perf_counter() - started
 
 
 def _is_finite(row: Row) -> bool:
@@ -308,11 +329,7 @@ def main() -> None:
     # and this one ends with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    logging.basicConfig(
-        level=logging.INFO,
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    logs.configure("json" if sys.argv[2] == "json" else "text", level=logging.INFO)
     for noisy in ("sentence_transformers", "transformers", "huggingface_hub"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))

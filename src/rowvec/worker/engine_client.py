@@ -7,16 +7,20 @@ import itertools
 import logging
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rowvec import logs
 from rowvec.config import engine_environment
 from rowvec.errors import BackendFailed, RowvecError, ShuttingDown, from_sqlstate
 from rowvec.models.listing import Listing
 from rowvec.worker.frames import FrameReader, Header, encode
 
 logger = logging.getLogger(__name__)
+
+# Told of every batch: its model, texts, tokens, and the tokens that only filled it up.
+OnBatch = Callable[[str, int, int, int], None]
 
 # Before the next engine, by how many died soon after their start.
 _BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
@@ -50,9 +54,12 @@ class Report:
     dimensions: int
     max_tokens: int
     loaded: bool = False
-    texts: int = 0
     requests: int = 0
-    texts_before: int = 0
+    texts: int = 0
+    tokens: int = 0
+    padding: int = 0
+    seconds: float = 0
+    memory: int = 0
 
 
 class EngineClient:
@@ -69,6 +76,8 @@ class EngineClient:
         max_batch_tokens: int,
         threads: int | None,
         stall_seconds: float,
+        log_format: logs.Format,
+        on_batch: OnBatch,
     ) -> None:
         self.reports = {
             spec.name: Report(spec.description.dimensions, spec.description.max_tokens)
@@ -82,6 +91,11 @@ class EngineClient:
         }
         self._threads = threads
         self._stall_seconds = stall_seconds
+        self._log_format = log_format
+        self._on_batch = on_batch
+        self._warm = [spec.name for spec in listing.specs if spec.warm]
+        self.restarts = 0
+        self.up = False
         self._numbers = itertools.count(1)
         self._in_flight: dict[int, _InFlight] = {}
         self._line: _Line | None = None
@@ -89,6 +103,18 @@ class EngineClient:
         self._watch: asyncio.Task[None] | None = None
         self._loading: set[str] = set()
         self._stopping = False
+
+    @property
+    def pid(self) -> int | None:
+        """The engine's process, None before the first."""
+        return None if self._process is None else self._process.pid
+
+    def not_ready(self) -> str | None:
+        """Why nothing can be answered yet at a model's usual speed; None when it can."""
+        if not self.up:
+            return "the engine is starting"
+        missing = [name for name in self._warm if not self.reports[name].loaded]
+        return f"not loaded yet: {', '.join(missing)}" if missing else None
 
     async def run(self) -> None:
         """Starts the engine, and another whenever it dies; cancel to end it.
@@ -103,6 +129,7 @@ class EngineClient:
                 returncode = await self._live_once()
                 logger.error("the engine ended with status %s: starting another", returncode)
                 self._after_death()
+                self.restarts += 1
                 deaths = 0 if loop.time() - started > _GOOD_START_SECONDS else deaths + 1
                 await asyncio.sleep(_BACKOFF_SECONDS[min(deaths, len(_BACKOFF_SECONDS) - 1)])
         finally:
@@ -158,8 +185,8 @@ class EngineClient:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "rowvec.worker.engine", str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),), env=engine_environment(self._threads),
-                stdin=asyncio.subprocess.DEVNULL,
+                self._log_format, pass_fds=(theirs.fileno(),),
+                env=engine_environment(self._threads), stdin=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
         self._process = process
         try:
@@ -172,6 +199,7 @@ class EngineClient:
             return await process.wait()
         finally:
             self._line = None
+            self.up = False
             if process.returncode is None:
                 process.kill()
                 await process.wait()
@@ -185,7 +213,7 @@ class EngineClient:
         self._loading.clear()
         for report in self.reports.values():
             report.loaded = False
-            report.texts_before, report.texts = report.texts_before + report.texts, 0
+            report.memory = 0
         for request in self._in_flight.values():
             if request.sent > 1 and not request.future.done():
                 request.future.set_exception(
@@ -205,8 +233,10 @@ class EngineClient:
                     request.future.set_result((header, blob))
                 else:
                     request.future.set_exception(_error(header))
+            case "hello":
+                self.up = True
             case "computed":
-                self.reports[header["model"]].texts = header["texts"]
+                self._note_batch(header)
             case "loading":
                 self._loading.add(header["model"])
             case "loaded":
@@ -218,7 +248,16 @@ class EngineClient:
                         header["dimensions"],
                         header["max_tokens"],
                     )
+                    report.memory = header["memory"]
                     logger.info("loaded %s", header["model"])
+
+    def _note_batch(self, header: Header) -> None:
+        report = self.reports[header["model"]]
+        report.texts += header["texts"]
+        report.tokens += header["tokens"]
+        report.padding += header["padding"]
+        report.seconds += header["seconds"]
+        self._on_batch(header["model"], header["texts"], header["tokens"], header["padding"])
 
 
 def _error(header: Header) -> RowvecError | InputFailed:

@@ -15,6 +15,7 @@ from pathlib import Path
 from rowvec.errors import ConfigError, RowvecError, TooManyConnections
 from rowvec.protocol import wire
 from rowvec.worker.connection import Connection
+from rowvec.worker.observing import Observer
 from rowvec.worker.session import MAX_BYTES_BEFORE_LOGIN, Answer, Rules, Session
 
 logger = logging.getLogger(__name__)
@@ -34,15 +35,23 @@ _MAX_LOGGING_IN = 100
 class Listener:
     """One listening socket and the sessions behind it."""
 
-    def __init__(self, rules: Rules, answer: Answer, *, max_connections: int) -> None:
+    def __init__(
+        self, rules: Rules, answer: Answer, observer: Observer, *, max_connections: int
+    ) -> None:
         self._rules = rules
         self._answer = answer
+        self._observer = observer
         self._max_connections = max_connections
         self._processes = itertools.count(1)
         self._sessions: dict[int, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self._socket_path: Path | None = None
+
+    @property
+    def connections(self) -> int:
+        """Clients that are connected, those among them that log in."""
+        return len(self._sessions)
 
     async def open(self, address: str) -> str:
         """Listens at HOST:PORT, or at a socket in an absolute folder; gives where that is.
@@ -98,6 +107,7 @@ class Listener:
             connection,
             self._rules,
             self._answer,
+            self._observer,
             self._refuse_if_full,
             self._cancel,
             next(self._processes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import logging
 import os
@@ -14,9 +15,14 @@ from rowvec.errors import ConfigError, ShuttingDown
 from rowvec.models.listing import Listing, read_listing
 from rowvec.protocol.scram import Verifier
 from rowvec.worker.admission import Admission
+from rowvec.worker.api_keys import ApiKeys
 from rowvec.worker.cache import VectorCache
 from rowvec.worker.engine_client import EngineClient
+from rowvec.worker.http_api import Api, HttpRules
+from rowvec.worker.http_server import HttpServer
 from rowvec.worker.listener import Listener, split_address
+from rowvec.worker.metrics import Metrics, Vitals
+from rowvec.worker.observing import Observer
 from rowvec.worker.service import Service
 from rowvec.worker.session import Rules
 
@@ -38,29 +44,47 @@ def run(settings: Settings) -> None:
         idle_timeout_seconds=settings.idle_timeout_seconds,
     )
     _warn_if_exposed(settings)
-    asyncio.run(_serve(settings, listing, rules))
+    keys = _api_keys(settings)
+    asyncio.run(_serve(settings, listing, rules, keys))
 
 
-async def _serve(settings: Settings, listing: Listing, rules: Rules) -> None:
+async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKeys | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     admission = Admission(max_requests=settings.max_requests, max_bytes=settings.max_queue_bytes)
+    cache = VectorCache(settings.cache_bytes)
+    metrics = Metrics()
+    observer = Observer(metrics, listing)
     engine = EngineClient(
         listing,
         max_batch_tokens=settings.max_batch_tokens,
         threads=settings.threads,
         stall_seconds=settings.engine_stall_seconds,
+        log_format=settings.log_format,
+        on_batch=metrics.batch_computed,
     )
-    service = Service(
-        listing,
-        engine,
-        admission,
-        VectorCache(settings.cache_bytes),
-        max_reply_bytes=settings.max_queue_bytes,
-    )
-    listener = Listener(rules, service.answer, max_connections=settings.max_connections)
+    service = Service(listing, engine, admission, cache, max_reply_bytes=settings.max_queue_bytes)
+    listener = Listener(rules, service.answer, observer, max_connections=settings.max_connections)
+    http: HttpServer | None = None
+    if settings.http_listen is not None:
+        api = Api(
+            _http_rules(settings, keys),
+            service,
+            admission=admission,
+            observer=observer,
+            metrics=metrics,
+            not_ready=lambda: "the worker is stopping" if admission.closed else engine.not_ready(),
+        )
+        http = HttpServer(
+            api,
+            tls=rules.tls,
+            max_connections=settings.max_connections,
+            idle_timeout_seconds=settings.idle_timeout_seconds,
+        )
+        logger.info("answering HTTP on %s", await http.open(settings.http_listen))
+    metrics.watch(Vitals(admission, cache, engine, functools.partial(_connections, listener, http)))
     address = await listener.open(settings.listen)
     async with asyncio.TaskGroup() as group:
         # If it ends by itself, which is a bug, the group ends the worker with it.
@@ -68,21 +92,56 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules) -> None:
         logger.info("listening on %s", address)
         await stop.wait()
         logger.info("stopping: finishing what was accepted")
-        await _drain(listener, admission, settings.shutdown_grace_seconds)
+        await _drain(listener, http, admission, settings.shutdown_grace_seconds)
         running.cancel()
     logger.info("stopped")
 
 
-async def _drain(listener: Listener, admission: Admission, grace_seconds: float) -> None:
-    """Answers what was accepted, within the grace, and fails the rest with ShuttingDown."""
+async def _drain(
+    listener: Listener, http: HttpServer | None, admission: Admission, grace_seconds: float
+) -> None:
+    """Answers what was accepted, within the grace, and fails the rest with ShuttingDown.
+
+    HTTP listens on meanwhile: /readyz tells load balancers, new requests get 503.
+    """
     listener.stop_listening()
     try:
         async with asyncio.timeout(grace_seconds):
             await admission.close()
     except TimeoutError:
         logger.warning("not all was finished within %s s: cancelling the rest", grace_seconds)
-        listener.interrupt_all(ShuttingDown("the worker is stopping"))
+        reason = ShuttingDown("the worker is stopping")
+        listener.interrupt_all(reason)
+        if http is not None:
+            http.interrupt_all(reason)
     await listener.close()
+    if http is not None:
+        await http.close()
+
+
+def _connections(listener: Listener, http: HttpServer | None) -> dict[str, int]:
+    return {"postgres": listener.connections, "http": 0 if http is None else http.connections}
+
+
+def _http_rules(settings: Settings, keys: ApiKeys | None) -> HttpRules:
+    return HttpRules(
+        keys,
+        max_request_bytes=settings.max_request_bytes,
+        max_input_bytes=settings.max_input_bytes,
+        max_arriving_bytes=settings.max_queue_bytes,
+        deadline_ms=int(settings.http_timeout_seconds * 1000),
+    )
+
+
+def _api_keys(settings: Settings) -> ApiKeys | None:
+    if settings.api_key_file is not None:
+        return ApiKeys(settings.api_key_file)
+    if settings.http_listen is not None and not _is_loopback(settings.http_listen):
+        raise ConfigError(
+            f"HTTP on {settings.http_listen} is reachable from other machines, and needs API keys",
+            hint="give --api-key-file, or listen on 127.0.0.1",
+        )
+    return None
 
 
 def _on_signal(stop: asyncio.Event) -> None:
@@ -108,16 +167,20 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
 
 
 def _warn_if_exposed(settings: Settings) -> None:
-    if settings.listen.startswith("/") or settings.tls_cert_file is not None:
+    if settings.tls_cert_file is not None:
         return
-    host, _ = split_address(settings.listen)
+    for address in (settings.listen, settings.http_listen):
+        if address is not None and not address.startswith("/") and not _is_loopback(address):
+            logger.warning(
+                "%s is reachable from other machines, and without TLS texts travel in plain:"
+                " give --tls-cert-file and --tls-key-file",
+                address,
+            )
+
+
+def _is_loopback(address: str) -> bool:
+    host, _ = split_address(address)
     try:
-        loopback = ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = host == "localhost"
-    if not loopback:
-        logger.warning(
-            "%s is reachable from other machines, and without TLS texts travel in plain:"
-            " give --tls-cert-file and --tls-key-file",
-            settings.listen,
-        )
+        return host == "localhost"

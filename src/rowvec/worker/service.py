@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from rowvec.models.listing import Listing
 from rowvec.models.operations import check_operation
 from rowvec.models.spec import ModelSpec
 from rowvec.protocol import reply
-from rowvec.protocol.request import Request
+from rowvec.protocol.request import Format, Request
 from rowvec.worker.admission import Admission
 from rowvec.worker.cache import Cached, KeyMaker, VectorCache
 from rowvec.worker.engine_client import EngineClient, InputFailed
@@ -28,6 +28,18 @@ Send = Callable[[Iterator[bytes]], Awaitable[None]]
 
 # Texts hashed or vectors copied before others get a turn.
 _TEXTS_A_TURN = 256
+
+
+class Form(Protocol):
+    """How answers look to a client: Postgres's rows unless it speaks something else."""
+
+    def embeddings(
+        self, vectors: reply.Vectors, tokens: Sequence[int | None], encoding_format: Format
+    ) -> Iterator[bytes]:
+        """The answer to embed in pieces."""
+
+    def models(self, listed: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+        """The answer to models."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +69,7 @@ class Service:
         self._cache = cache
         self._max_reply_bytes = max_reply_bytes
 
-    async def answer(self, request: Request, size: int, send: Send) -> None:
+    async def answer(self, request: Request, size: int, send: Send, form: Form = reply) -> None:
         """Answers a request of `size` bytes through `send`; raises RowvecError before that.
 
         Cancel the caller to drop the work. Nothing past its deadline is computed. A request is
@@ -67,11 +79,11 @@ class Service:
             case "ping":
                 await send(reply.pong())
             case "models":
-                await send(reply.models([self._described(spec) for spec in self._listing.specs]))
+                await send(form.models([self._described(spec) for spec in self._listing.specs]))
             case _:
-                await self._work(request, size, send)
+                await self._work(request, size, send, form)
 
-    async def _work(self, request: Request, size: int, send: Send) -> None:
+    async def _work(self, request: Request, size: int, send: Send, form: Form) -> None:
         spec = self._listing.find(request.model)
         check_operation(request.op, spec.description)
         encoding = resolve(request.kwargs, spec.description)
@@ -89,7 +101,7 @@ class Service:
                 else:
                     vectors, tokens = await self._embedded(request, spec, encoding)
                     self._engine.reports[spec.name].requests += 1
-                    answer = reply.embeddings(vectors, tokens, request.encoding_format)
+                    answer = form.embeddings(vectors, tokens, request.encoding_format)
             await send(answer)
 
     def _described(self, spec: ModelSpec) -> dict[str, Any]:
@@ -104,7 +116,7 @@ class Service:
             "revision": spec.description.revision,
             "loaded": report.loaded,
             "requests": report.requests,
-            "texts": report.texts_before + report.texts,
+            "texts": report.texts,
         }
 
     @asynccontextmanager

@@ -22,6 +22,7 @@ from rowvec.errors import (
 )
 from rowvec.protocol import request, scram, statements, wire
 from rowvec.worker.connection import Connection, ConnectionClosed
+from rowvec.worker.observing import Observed, Observer
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class Session:
     connection: Connection
     rules: Rules
     answer: Answer
+    observer: Observer
     admit: Callable[[], None]
     cancel: Callable[[wire.Cancel], None]
     process: int
@@ -221,27 +223,33 @@ class Session:
 
     async def _query(self, message: wire.Message | wire.TooLarge) -> None:
         try:
-            if isinstance(message, wire.TooLarge):
-                raise RequestTooLarge(
-                    f"the request has {message.size} bytes,"
-                    f" the worker takes {self.rules.max_request_bytes}",
-                    hint="send fewer or shorter texts, or raise the worker's max_request_bytes",
-                )
-            if message.type == _FUNCTION_CALL:
-                raise NotSupported("the worker has no functions to call")
-            text = wire.query_text(message.body)
-            if not text.lstrip().startswith(b"{"):
-                self._run_statement(text)
-                return
-            wanted = request.parse(
-                text, encoding=self._encoding, max_input_bytes=self.rules.max_input_bytes
-            )
-            await self._answer(wanted, len(text))
+            with self.observer.request("postgres") as observed:
+                await self._run_query(message, observed)
         except (ShuttingDown, ProtocolError):
             raise
         except RowvecError as exc:
             self._write_error(exc)
             self.connection.write(wire.READY_FOR_QUERY)
+
+    async def _run_query(self, message: wire.Message | wire.TooLarge, observed: Observed) -> None:
+        if isinstance(message, wire.TooLarge):
+            raise RequestTooLarge(
+                f"the request has {message.size} bytes,"
+                f" the worker takes {self.rules.max_request_bytes}",
+                hint="send fewer or shorter texts, or raise the worker's max_request_bytes",
+            )
+        if message.type == _FUNCTION_CALL:
+            raise NotSupported("the worker has no functions to call")
+        text = wire.query_text(message.body)
+        if not text.lstrip().startswith(b"{"):
+            observed.operation = "statement"
+            self._run_statement(text)
+            return
+        wanted = request.parse(
+            text, encoding=self._encoding, max_input_bytes=self.rules.max_input_bytes
+        )
+        observed.parsed(wanted, len(text))
+        await self._answer(wanted, len(text))
 
     async def _answer(self, wanted: request.Request, size: int) -> None:
         self._computing = True

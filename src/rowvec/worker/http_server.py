@@ -1,0 +1,123 @@
+"""Listens for HTTP on the event loop of the worker, bounds who connects, and stops when told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+
+from aiohttp import web
+from typing_extensions import override
+
+from rowvec.errors import ConfigError, RowvecError
+from rowvec.worker.http_api import Api
+from rowvec.worker.listener import split_address
+
+logger = logging.getLogger(__name__)
+
+_BACKLOG = 512
+
+# A client that does not read its last answer is not waited for any longer.
+_CLOSE_SECONDS = 5
+
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n"
+    b"Content-Length: 0\r\n\r\n"
+)
+
+
+class HttpServer:
+    """One listening socket and the connections behind it.
+
+    A client has `idle_timeout_seconds` to send the head of its next request.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        tls: ssl.SSLContext | None,
+        max_connections: int,
+        idle_timeout_seconds: float,
+    ) -> None:
+        self._api = api
+        self._tls = tls
+        self._max_connections = max_connections
+        self._idle_timeout_seconds = idle_timeout_seconds
+        self._listening: asyncio.Server | None = None
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def connections(self) -> int:
+        """Clients that are connected."""
+        server = None if self._runner is None else self._runner.server
+        return 0 if server is None else len(server.connections)
+
+    async def open(self, address: str) -> str:
+        """Listens at HOST:PORT and gives the URL; raises ConfigError where it cannot."""
+        host, port = split_address(address)
+        self._runner = web.AppRunner(
+            self._api.application(),
+            access_log=None,
+            logger=_aiohttp_logger(),
+            handler_cancellation=True,
+            keepalive_timeout=self._idle_timeout_seconds,
+            lingering_time=_CLOSE_SECONDS,
+            shutdown_timeout=_CLOSE_SECONDS,
+            # What a client says of its body is checked before the body is touched.
+            auto_decompress=False,
+        )
+        await self._runner.setup()
+        try:
+            self._listening = await asyncio.get_running_loop().create_server(
+                self._connection, host, port, ssl=self._tls, backlog=_BACKLOG
+            )
+        except OSError as exc:
+            raise ConfigError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
+        bound, port = self._listening.sockets[0].getsockname()[:2]
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://[{bound}]:{port}" if ":" in bound else f"{scheme}://{bound}:{port}"
+
+    def interrupt_all(self, reason: RowvecError) -> None:
+        """Ends every request that is computed with an error."""
+        self._api.interrupt_all(reason)
+
+    async def close(self) -> None:
+        """Takes no new connection, lets answers that are being sent go out, and ends the rest."""
+        if self._listening is not None:
+            self._listening.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def _connection(self) -> asyncio.Protocol:
+        assert self._runner is not None
+        server = self._runner.server
+        assert server is not None
+        return _TurnedAway() if self.connections >= self._max_connections else server()
+
+
+class _TurnedAway(asyncio.Protocol):
+    """A client beyond the limit of connections."""
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.write(_FULL)
+        transport.close()
+
+
+class _WithoutWords(logging.Filter):
+    """Bytes that are no HTTP are quoted by aiohttp's exceptions, and are no error of ours."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.levelno, record.levelname = logging.INFO, "INFO"
+        record.exc_info = None
+        return True
+
+
+def _aiohttp_logger() -> logging.Logger:
+    found = logging.getLogger(f"{__name__}.aiohttp")
+    if not found.filters:
+        found.addFilter(_WithoutWords())
+    return found
