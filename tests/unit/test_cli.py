@@ -150,7 +150,7 @@ def test_status_of_a_database_that_is_not_there_is_one_sentence(tmp_path: Path) 
 
 def test_psql_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr("rowvec.embedded.postgres.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("rowvec.embedded.binaries.importlib.util.find_spec", lambda _: None)
     result = CliRunner().invoke(main, ["psql"])
     assert result.exit_code == 2
     assert "psql is not installed" in result.stderr
@@ -159,7 +159,7 @@ def test_psql_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_up_without_the_embedded_wheel_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("rowvec.embedded.postgres.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("rowvec.embedded.binaries.importlib.util.find_spec", lambda _: None)
     result = CliRunner().invoke(main, ["up", "--data", str(tmp_path / "data")])
     assert result.exit_code == 2
     assert "no embedded Postgres is installed" in result.stderr

