@@ -9,6 +9,7 @@ from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from rowvec.errors import ModelError
+from rowvec.models.backends.variant import Runtime
 from rowvec.models.embedder import Embedder
 from rowvec.models.folder import check_folder
 from rowvec.models.static_embedding import StaticEmbedder
@@ -16,7 +17,12 @@ from rowvec.models.transformer import TransformerEmbedder
 
 
 def load_dense(
-    folder: Path, *, sha256: str | None = None, device: str = "cpu", pools_prompt: bool = True
+    folder: Path,
+    *,
+    sha256: str | None = None,
+    device: str = "cpu",
+    pools_prompt: bool = True,
+    runtime: Runtime | None = None,
 ) -> Embedder:
     """The model of a folder; raises ModelError where it cannot be trusted or read.
 
@@ -36,5 +42,5 @@ def load_dense(
     if isinstance(model[0], StaticEmbedding):
         return StaticEmbedder(model)
     if isinstance(model[0], Transformer):
-        return TransformerEmbedder(model, folder, device)
+        return TransformerEmbedder(model, folder, device, runtime or Runtime())
     raise ModelError(f"the model in {folder} is neither a transformer nor a static embedding")

@@ -19,6 +19,10 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from rowvec.errors import ModelError, NotSupported
+from rowvec.models.backends.backend import TokenEncoder
+from rowvec.models.backends.choice import SAMPLES, Candidates, Chosen
+from rowvec.models.backends.torch_encoder import PaddedTorch
+from rowvec.models.backends.variant import Runtime
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.embedder import Matrix, Tokenized
 from rowvec.models.tokenizing import BatchTokenizer
@@ -27,23 +31,43 @@ from rowvec.models.tokenizing import BatchTokenizer
 class TransformerEmbedder:
     """An Embedder, and an ImageEmbedder where the model reads images, over a loaded model."""
 
-    def __init__(self, model: SentenceTransformer, folder: Path, device: str) -> None:
-        self._model = model
+    def __init__(
+        self, model: SentenceTransformer, folder: Path, device: str, runtime: Runtime
+    ) -> None:
         self._device = device
         first = model[0]
         modalities = first.modality_config
         if "message" in modalities or not {"text", "image"} & set(modalities):
             raise ModelError(f"the model in {folder} reads messages or media, not plain text")
         self._tokenizer = BatchTokenizer(first.tokenizer, folder) if "text" in modalities else None
-        self._reads_images = "image" in modalities
+        self._images = first if "image" in modalities else None
+        self._dimensions = int(model.get_embedding_dimension())
+        self._after = list(model)[1:]
         self._pools_prompt = all(
             module.include_prompt for module in model if isinstance(module, Pooling)
         )
+        self.chosen = self._choose(model, runtime)
+
+    def _choose(self, model: SentenceTransformer, runtime: Runtime) -> Chosen | None:
+        """What computes texts. Where that is not torch, the weights in torch are let go."""
+        if self._tokenizer is None:
+            return None
+        if self._images is not None:
+            plain = PaddedTorch(model[0], self._tokenizer, self._device)
+            return Chosen("torch", plain, "it reads images too")
+        samples = self._tokenizer.texts(SAMPLES, "")
+        return Candidates(
+            model,
+            self._tokenizer,
+            runtime,
+            lambda encoder: self._vectors(encoder, samples),
+            self._device,
+        ).choose()
 
     @property
     def dimensions(self) -> int:
         """Length of a vector."""
-        return int(self._model.get_embedding_dimension())
+        return self._dimensions
 
     @property
     def max_tokens(self) -> int:
@@ -63,34 +87,43 @@ class TransformerEmbedder:
 
     def prepare(self, images: Sequence[Image]) -> list[Tokenized]:
         """Every image as the model reads it; an image costs as much as its patches do as tokens."""
-        if not self._reads_images:
+        if self._images is None:
             raise NotSupported("the model reads texts, not images")
         prepared = []
         for image in images:
-            pixels = self._model[0].preprocess([image])["pixel_values"][0].numpy()
+            pixels = self._images.preprocess([image])["pixel_values"][0].numpy()
             prepared.append(Tokenized(0, self._patches(pixels), {"pixel_values": pixels}))
         return prepared
 
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
-        """The vectors of one batch, all texts or all images; texts padded to the longest."""
-        features = self._image_features(batch) if _are_images(batch) else self._text_features(batch)
+        """The vectors of one batch, all texts or all images."""
+        if not _are_images(batch):
+            assert self.chosen is not None
+            return self._vectors(self.chosen.encoder, batch)
+        assert self._images is not None
         with torch.inference_mode():
-            vectors = self._model(features)["sentence_embedding"][:, : self.dimensions]
-            return np.ascontiguousarray(vectors.float().cpu().numpy())
+            return self._pooled(self._images(self._image_features(batch)))
 
-    def _text_features(self, batch: Sequence[Tokenized]) -> dict[str, Any]:
-        assert self._tokenizer is not None
-        features = {**self._tokenizer.padded(batch, self._device), "modality": "text"}
-        if "prompt_length" in batch[0].features:
-            features["prompt_length"] = batch[0].features["prompt_length"]
-        return features
+    def _vectors(self, encoder: TokenEncoder, batch: Sequence[Tokenized]) -> Matrix:
+        with torch.inference_mode():
+            features = encoder.encode(batch)
+            if "prompt_length" in batch[0].features:
+                features["prompt_length"] = batch[0].features["prompt_length"]
+            return self._pooled(features)
+
+    def _pooled(self, features: dict[str, Any]) -> Matrix:
+        for module in self._after:
+            features = module(features)
+        vectors = features["sentence_embedding"][:, : self._dimensions]
+        return np.ascontiguousarray(vectors.float().cpu().numpy())
 
     def _image_features(self, batch: Sequence[Tokenized]) -> dict[str, Any]:
         pixels = np.stack([image.features["pixel_values"] for image in batch])
         return {"pixel_values": torch.from_numpy(pixels).to(self._device), "modality": "image"}
 
     def _patches(self, pixels: np.ndarray[Any, Any]) -> int:
-        config = self._model[0].config
+        assert self._images is not None
+        config = self._images.config
         patch = getattr(getattr(config, "vision_config", config), "patch_size", None) or 16
         height, width = (math.ceil(side / patch) for side in pixels.shape[-2:])
         return 1 + int(height) * int(width)

@@ -1,0 +1,25 @@
+"""What a backend does, whatever computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from rowvec.models.embedder import Tokenized
+
+Features = dict[str, Any]
+
+
+class TokenEncoder(Protocol):
+    """The transformer of a model: tokens in, a vector for each token out."""
+
+    def encode(self, batch: Sequence[Tokenized]) -> Features:
+        """`token_embeddings` of a batch, and what pooling has to know to tell the texts apart.
+
+        Either `attention_mask`, of texts padded to the longest, or `cu_seq_lens_q`, the borders of
+        texts that stand one after the other.
+        """
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that the weights take."""

@@ -1,0 +1,182 @@
+"""Which backend computes a model: the one asked for, the one measured, or the best that is proven.
+
+Proven: on sample texts of many lengths and scripts its vectors are those of the library's own
+computation, which every load repeats. So a file exported wrongly is never served.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from rowvec.errors import ModelError, NotSupported, RowvecError
+from rowvec.models.backends.backend import TokenEncoder
+from rowvec.models.backends.torch_encoder import PackedTorch, PaddedTorch, can_be_packed
+from rowvec.models.backends.variant import Backend, Runtime, installed
+from rowvec.models.embedder import Matrix
+from rowvec.models.tokenizing import BatchTokenizer
+
+logger = logging.getLogger(__name__)
+
+# Of vectors that are the same but for rounding. Numbers of fewer bits are not held to it.
+SAME = 0.9999
+
+# Without a measurement: the order that was measured on the processors that we know.
+_PREFERENCE: tuple[Backend, ...] = ("openvino", "onnx")
+
+SAMPLES = (
+    "x",
+    "",
+    "a vector for every row",
+    "How many lists shall an index have?",
+    "Postgres ruft einen Arbeiter neben der Datenbank, der das Modell rechnet.",
+    "база данных · データベース · قاعدة بيانات",
+    " ".join(["a text that is long enough to be cut off by most models"] * 60),
+)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What computes a model, why that, and the cosine of its worst sample to the library's."""
+
+    backend: Backend
+    encoder: TokenEncoder
+    reason: str
+    cosine: float = 1.0
+
+
+class Candidates:
+    """The backends of one loaded model. `vectors` are those of SAMPLES, all modules applied."""
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: BatchTokenizer,
+        runtime: Runtime,
+        vectors: Callable[[TokenEncoder], Matrix],
+        device: str,
+    ) -> None:
+        self._model = model
+        self._transformer = model[0]
+        self._tokenizer = tokenizer
+        self._runtime = runtime
+        self._vectors = vectors
+        self._device = device
+        self._reference: Matrix | None = None
+        self._plain = PaddedTorch(self._transformer, tokenizer, device)
+
+    def choose(self) -> Chosen:
+        """The backend that the runtime asks for; raises NotSupported where it cannot compute this.
+
+        Where nothing is asked for, torch is the last resort, and the reason says why.
+        """
+        asked = self._runtime.variant
+        if asked.dtype not in (None, self._own_type()):
+            return self._of_another_type()
+        if asked.backend is not None:
+            return self._proven(asked.backend, "asked for")
+        said: list[str] = []
+        for backend, why in self._order(said):
+            try:
+                return self._proven(backend, "; ".join([why, *said]))
+            except RowvecError as exc:
+                said.append(str(exc))
+                logger.warning("not used: %s", exc)
+        return self._torch("; ".join(said) or "measured")
+
+    def _order(self, said: list[str]) -> list[tuple[Backend, str]]:
+        measured = self._runtime.measured
+        if measured == "torch":
+            return []
+        if self._runtime.graphs is None or self._device != "cpu":
+            said.append("nothing else is set up to compute it")
+            return []
+        if (own := self._own_type()) != "float32":
+            said.append(f"its weights are {own}, which only torch computes as the library does")
+            return []
+        here = [b for b in _PREFERENCE if b in installed()]
+        if not here:
+            said.append("neither openvino nor onnxruntime is installed")
+        order: list[tuple[Backend, str]] = [(b, "proven equal, not measured here") for b in here]
+        return [(measured, "measured"), *order] if measured in here else order
+
+    def _proven(self, backend: Backend, reason: str) -> Chosen:
+        if backend == "torch":
+            return self._torch(reason)
+        encoder = self._graph_encoder(backend)
+        cosine = self._cosine(encoder)
+        if cosine < SAME:
+            raise NotSupported(
+                f"the vectors of {backend} differ from torch's (cosine {cosine:.4f})"
+            )
+        return Chosen(backend, encoder, reason, cosine)
+
+    def _torch(self, reason: str) -> Chosen:
+        if not can_be_packed(self._transformer, list(self._model)[1:]):
+            return Chosen("torch", self._plain, reason)
+        before = self._reference_vectors()
+        packed = PackedTorch(self._transformer, self._tokenizer, self._device)
+        cosine = float(cosines(self._vectors(packed), before).min())
+        if cosine < SAME:
+            packed.undo()
+            return Chosen("torch", self._plain, reason)
+        return Chosen("torch", packed, f"{reason}; without padding", cosine)
+
+    def _of_another_type(self) -> Chosen:
+        backend, dtype = self._runtime.variant.backend, self._runtime.variant.dtype
+        reference = self._reference_vectors()
+        encoder: TokenEncoder
+        if backend == "torch" or dtype == "float32":
+            self._model.to(getattr(torch, str(dtype)))
+            chosen = self._proven(backend or "torch", "asked for")
+            backend, encoder = chosen.backend, chosen.encoder
+        else:
+            assert backend is not None
+            encoder = self._graph_encoder(backend, str(dtype))
+        cosine = float(cosines(self._vectors(encoder), reference).min())
+        return Chosen(backend or "torch", encoder, f"asked for in {dtype}", cosine)
+
+    def _graph_encoder(self, backend: Backend, dtype: str = "float32") -> TokenEncoder:
+        # What the extra `fast` brings; the listener checked that it is there.
+        from rowvec.models.backends.graph import Graphs  # noqa: PLC0415
+        from rowvec.models.backends.graph_encoders import (  # noqa: PLC0415
+            OnnxEncoder,
+            OpenVinoEncoder,
+        )
+
+        if self._runtime.graphs is None:
+            raise ModelError(f"{backend} needs a folder to keep exported models in")
+        graphs = Graphs(self._runtime.graphs)
+        exported = graphs.exported(self._transformer)
+        threads = self._runtime.threads
+        if backend == "openvino":
+            return OpenVinoEncoder(exported, self._tokenizer, threads, dtype=dtype)
+        graph = graphs.quantised(exported) if dtype == "int8" else exported
+        return OnnxEncoder(graph, self._tokenizer, threads)
+
+    def _own_type(self) -> str:
+        return str(next(self._transformer.parameters()).dtype).removeprefix("torch.")
+
+    def _cosine(self, encoder: TokenEncoder) -> float:
+        return float(cosines(self._vectors(encoder), self._reference_vectors()).min())
+
+    def _reference_vectors(self) -> Matrix:
+        if self._reference is None:
+            self._reference = self._vectors(self._plain)
+        return self._reference
+
+
+def cosines(ours: Matrix, theirs: Matrix) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The cosine of each row with its counterpart; 1 where both are zero, 0 where one is."""
+    mine, other = ours.astype(np.float64), theirs.astype(np.float64)
+    lengths = np.linalg.norm(mine, axis=1) * np.linalg.norm(other, axis=1)
+    both_zero = ~mine.any(axis=1) & ~other.any(axis=1)
+    found: np.ndarray[Any, np.dtype[np.float64]] = np.where(
+        both_zero, 1.0, (mine * other).sum(axis=1) / np.maximum(lengths, 1e-300)
+    )
+    return found

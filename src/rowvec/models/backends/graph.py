@@ -1,0 +1,132 @@
+"""A transformer as an ONNX file: exported once, kept in a folder, read by two backends.
+
+The name of a file holds all that it depends on: the weights, and the versions of what wrote it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+import transformers
+
+from rowvec.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+_OPSET = 18
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+OUTPUT = "token_embeddings"
+
+
+class Graphs:
+    """The folder that exported files are kept in; it may be removed at any time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def exported(self, transformer: Any) -> Path:
+        """The file of a transformer at float32, written where there is none; raises ModelError."""
+        name = f"{_fingerprint(transformer.model)}-opset{_OPSET}"
+        return self._made(
+            f"{name}-torch{torch.__version__}-transformers{transformers.__version__}",
+            lambda path: _export(transformer, path),
+        )
+
+    def quantised(self, exported: Path) -> Path:
+        """The int8 form of an exported file, written where there is none; raises ModelError."""
+        return self._made(
+            f"{exported.parent.name}-int8-onnx{onnx.__version__}",
+            lambda path: _quantise(exported, path),
+        )
+
+    def _made(self, name: str, make: Any) -> Path:
+        folder = self._folder / name
+        if (folder / "model.onnx").exists():
+            return folder / "model.onnx"
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Renamed when it is whole: another process may look for it, or write it too.
+            begun = Path(tempfile.mkdtemp(prefix=".begun-", dir=self._folder))
+            try:
+                make(begun / "model.onnx")
+                begun.chmod(0o755)
+                if not folder.exists():
+                    begun.rename(folder)
+            finally:
+                shutil.rmtree(begun, ignore_errors=True)
+        except OSError as exc:
+            raise ModelError(f"cannot keep an exported model in {self._folder}: {exc}") from exc
+        return folder / "model.onnx"
+
+
+class _Tokens(torch.nn.Module):  # type: ignore[misc]  # torch's types are not read
+    """A transformer whose tensors are positional and whose output is one tensor, for the export."""
+
+    def __init__(self, model: Any, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self._model = model
+        self._names = names
+
+    def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self._model(
+            **dict(zip(self._names, tensors, strict=True)), return_dict=True
+        ).last_hidden_state
+        return found
+
+
+def _export(transformer: Any, path: Path) -> None:
+    sample = transformer.tokenizer(
+        ["a text", "another text that is longer"], padding=True, return_attention_mask=True
+    )
+    names = tuple(n for n in INPUTS if n in sample)
+    tensors = tuple(torch.tensor(sample[name]) for name in names)
+    logger.info("exporting a model to %s", path.parent.parent)
+    try:
+        with warnings.catch_warnings(), torch.inference_mode():
+            # Of tracing (shapes become constants: the proof on other texts tells), and of the
+            # exporter's own age: its successor needs onnxscript and takes ten times as long.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                _Tokens(transformer.model, names).eval(),
+                tensors,
+                str(path),
+                dynamo=False,
+                input_names=list(names),
+                output_names=[OUTPUT],
+                dynamic_axes={name: {0: "texts", 1: "tokens"} for name in (*names, OUTPUT)},
+                opset_version=_OPSET,
+            )
+    except Exception as exc:  # whatever the exporter meets in the code of a model
+        raise ModelError(f"the model cannot be exported to ONNX ({type(exc).__name__})") from exc
+
+
+def _quantise(exported: Path, path: Path) -> None:
+    # Imports sympy and more, which takes seconds.
+    from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
+
+    # It tells the root logger of every node.
+    logging.disable(logging.INFO)
+    try:
+        quantize_dynamic(exported, path, weight_type=QuantType.QInt8, per_channel=True)
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _fingerprint(model: torch.nn.Module) -> str:
+    """A hash of every weight as it is in memory, and of the configuration."""
+    found = hashlib.blake2b(digest_size=16)
+    config: Any = model.config
+    found.update(config.to_json_string(use_diff=False).encode())
+    for name, tensor in model.state_dict().items():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy()))
+    return found.hexdigest()

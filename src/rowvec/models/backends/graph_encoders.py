@@ -1,0 +1,81 @@
+"""onnxruntime and OpenVINO as backends: both read the file that `graph` exports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rowvec.models.backends.backend import Features
+from rowvec.models.embedder import Tokenized
+from rowvec.models.tokenizing import BatchTokenizer
+
+
+class OnnxEncoder:
+    """A TokenEncoder that runs in onnxruntime on the CPU."""
+
+    def __init__(self, graph: Path, tokenizer: BatchTokenizer, threads: int) -> None:
+        import onnxruntime  # noqa: PLC0415  # of the extra `fast`
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        # A thread that spins while it waits takes the processor from the listener and from others.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Errors only: what it warns of, nobody here can mend.
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(
+            str(graph), options, providers=["CPUExecutionProvider"]
+        )
+        self._inputs = [given.name for given in self._session.get_inputs()]
+        self._tokenizer = tokenizer
+        self.memory_bytes = _size(graph)
+
+    def encode(self, batch: Sequence[Tokenized]) -> Features:
+        """Token embeddings of texts padded to the longest."""
+        padded = self._tokenizer.padded(batch, "cpu")
+        (found,) = self._session.run(None, {name: padded[name].numpy() for name in self._inputs})
+        return {**padded, "token_embeddings": torch.from_numpy(found)}
+
+
+class OpenVinoEncoder:
+    """A TokenEncoder that runs in OpenVINO on the CPU."""
+
+    def __init__(
+        self, graph: Path, tokenizer: BatchTokenizer, threads: int, *, dtype: str = "float32"
+    ) -> None:
+        import openvino  # noqa: PLC0415  # of the extra `fast`
+
+        compiled: Any = openvino.Core().compile_model(
+            str(graph),
+            "CPU",
+            {
+                # Left to itself it computes in bfloat16 where the processor has it.
+                "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[dtype],
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": threads,
+                "NUM_STREAMS": 1,
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        self._inputs = [given.any_name for given in compiled.inputs]
+        self._request = compiled.create_infer_request()
+        self._tokenizer = tokenizer
+        self.memory_bytes = _size(graph)
+
+    def encode(self, batch: Sequence[Tokenized]) -> Features:
+        """Token embeddings of texts padded to the longest; valid until the next call."""
+        padded = self._tokenizer.padded(batch, "cpu")
+        found = self._request.infer(
+            {name: padded[name].numpy() for name in self._inputs},
+            share_inputs=True,
+            share_outputs=True,
+        )
+        return {**padded, "token_embeddings": torch.from_numpy(found[0])}
+
+
+def _size(graph: Path) -> int:
+    # Weights of more than 2 GB stand in files beside the graph.
+    return sum(file.stat().st_size for file in graph.parent.iterdir())
