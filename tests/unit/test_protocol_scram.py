@@ -58,7 +58,9 @@ def test_the_right_password_is_let_in_whatever_the_name_in_the_exchange(
 
 
 @pytest.mark.parametrize(("password", "known_user"), [("wrong", True), ("sesame", False)])
-def test_a_wrong_password_and_an_unknown_user_fail_alike(password: str, *, known_user: bool) -> None:
+def test_a_wrong_password_and_an_unknown_user_fail_alike(
+    password: str, *, known_user: bool
+) -> None:
     exchange = Exchange(Verifier.of("sesame"), "x", known_user=known_user)
     server_first = exchange.first(b"n,,n=,r=abc")
     with pytest.raises(AuthenticationError, match=r'^password authentication failed for user "x"$'):
