@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -74,12 +76,19 @@ def pictures() -> list[Image.Image]:
     ]
 
 
-@pytest.fixture(params=["transformers", "sentence-transformers"])
+@pytest.fixture(params=["transformers", "sentence-transformers", "clip-ViT-B-32"])
 def folder(request: pytest.FixtureRequest, clip_folder: Path, tmp_path: Path) -> Path:
-    """CLIP as either library saves it."""
-    if request.param == "transformers":
-        return clip_folder
-    SentenceTransformer(str(clip_folder), device="cpu").save(str(tmp_path))
+    """CLIP as either library saves it, and as sentence-transformers did for its own models."""
+    match request.param:
+        case "transformers":
+            return clip_folder
+        case "sentence-transformers":
+            SentenceTransformer(str(clip_folder), device="cpu").save(str(tmp_path))
+        case _:
+            shutil.copytree(clip_folder, tmp_path / "0_CLIPModel")
+            module = {"idx": 0, "name": "0", "path": "0_CLIPModel"}
+            module["type"] = "sentence_transformers.models.CLIPModel"
+            (tmp_path / "modules.json").write_text(json.dumps([module]))
     return tmp_path
 
 

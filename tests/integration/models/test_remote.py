@@ -234,6 +234,12 @@ def test_an_entry_of_the_list_is_all_it_takes(server: Any, tmp_path: Path) -> No
     assert server.keys == ["Bearer from a file"] * 2
 
 
+def test_a_known_model_behind_an_endpoint_has_its_prompts() -> None:
+    options = {"url": "https://x", "dimensions": 384, "model": "intfloat/e5-small"}
+    prompts = Remote.describe(Entry("ours", ("ours",), options=options)).prompts
+    assert prompts == {"query": "query: ", "document": "passage: "}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

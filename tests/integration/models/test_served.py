@@ -22,6 +22,7 @@ from rowvec.models.stand_in import derived_vector
 
 TEXT = "where is the food stored in a yam plant"
 INSTRUCTION = "Represent: "
+GLOVE_SHA256 = "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15"
 
 LIST = """
 [[model]]
@@ -198,6 +199,35 @@ def test_what_changes_the_vector_is_never_answered_from_the_cache(
 
 def test_words_are_looked_up(connection: psycopg.Connection) -> None:
     assert embed(connection, "glove", TEXT).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.models
+def test_germany_and_paris_without_france_is_berlin_in_sql(
+    real_models: Path,
+    start_worker: Callable[..., Any],
+    migrated_database: Any,
+    point_at: Callable[..., None],
+) -> None:
+    entry = f"""
+[[model]]
+name = "glove"
+kind = "word-vectors"
+path = "{real_models / "glove" / "model"}"
+sha256 = "{GLOVE_SHA256}"
+"""
+    point_at(migrated_database, start_worker(entry))
+    with migrated_database.connect() as connection:
+        cursor = connection.execute(
+            """
+            SELECT word
+            FROM unnest(ARRAY['berlin', 'munich', 'vienna', 'germany', 'paris', 'london', 'dog'])
+                AS word
+            ORDER BY rowvec.embed('glove', word) <=> (
+                SELECT rowvec.embed('glove', 'germany') + rowvec.embed('glove', 'paris')
+                    - rowvec.embed('glove', 'france'))
+            """
+        )
+        assert cursor.fetchone() == ("berlin",)
 
 
 def test_a_remote_model_is_asked_with_its_key(

@@ -11,6 +11,7 @@ from rowvec.models.description import Description
 from rowvec.models.embedder import Embedder
 from rowvec.models.endpoint import Endpoint, Limits, checked_url
 from rowvec.models.family import Entry, Family, Keys
+from rowvec.models.known_prompts import known_prompts
 from rowvec.models.remote import RemoteEmbedder
 from rowvec.models.spec import ModelSpec
 
@@ -55,6 +56,7 @@ class Remote(Family):
             name=entry.name,
             dimensions=options["dimensions"],
             max_tokens=options.get("max_tokens", 8191),
+            prompts=known_prompts((*entry.names, options.get("model", ""))),
             normalizes=options.get("normalized", False),
             revision=entry.revision,
         )
