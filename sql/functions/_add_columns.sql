@@ -1,4 +1,4 @@
--- Called by create_embedding alone: the columns of an embedding, added, or taken where they are there and empty.
+-- Called by create_embedding alone: adds an embedding's columns, or takes empty ones that are there.
 CREATE OR REPLACE FUNCTION rowvec._add_columns(p_source regclass, p_name text, p_dimensions int)
 RETURNS void
 LANGUAGE plpgsql VOLATILE

@@ -1,4 +1,4 @@
--- Called by rowvec._ask alone: sends a request to the worker and gives its rows. The only caller of dblink.
+-- Called by rowvec._ask alone: sends a request to the worker, gives its rows. The one caller of dblink.
 CREATE OR REPLACE FUNCTION rowvec._call(p_request text, p_deadline_ms int)
 RETURNS text[]
 LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED COST 100000

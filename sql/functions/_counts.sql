@@ -1,4 +1,4 @@
--- Called by the view rowvec.status: rows that take part in an embedding, and those whose vector is not there yet.
+-- Called by the view rowvec.status: rows of an embedding, and those whose vector is not there yet.
 --
 -- NULL where the caller may not read the table, or where it is large and counting would read all of it.
 CREATE OR REPLACE FUNCTION rowvec._counts(

@@ -1,4 +1,4 @@
--- Called by search and similar: the rows nearest to a vector, with the index's setting for this statement only.
+-- Called by search and similar: the rows nearest to a vector, under the index's own setting.
 CREATE OR REPLACE FUNCTION rowvec._search(
     p_definition rowvec.embedding,
     p_vector @extschema:vector@.vector,

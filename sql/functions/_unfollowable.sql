@@ -1,4 +1,4 @@
--- Called by _canonical_expressions alone: what the one index of the source's copy reads and no index can follow.
+-- Called by _canonical_expressions alone: what the copy's index reads and no index can follow.
 CREATE OR REPLACE FUNCTION rowvec._unfollowable(p_source regclass, p_copy regclass)
 RETURNS text
 LANGUAGE sql STABLE

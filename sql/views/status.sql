@@ -22,4 +22,5 @@ FROM rowvec.embedding AS e
 CROSS JOIN LATERAL rowvec._counts(e) AS c;
 
 COMMENT ON VIEW rowvec.status IS
-'One row an embedding. rows is exact for small tables, an estimate for large ones; pending has the failed rows in it; counts are NULL where the caller may not read the table.';
+'One row an embedding. rows is an estimate for large tables; pending has the failed rows in it; '
+'counts are NULL where the caller may not read the table.';

@@ -185,6 +185,23 @@ def test_frozen_worker_is_given_up_at_the_deadline(
     assert one(conn, SHORT, "x") == one(conn, SHORT, "x")
 
 
+def test_frozen_worker_before_the_line_is_there(
+    conn: psycopg.Connection, own_worker: Any, refused: Any
+) -> None:
+    """libpq knows no limit for the connecting itself here: the statement's own ends it."""
+    own_worker.process.send_signal(signal.SIGSTOP)
+    try:
+        conn.execute("SET statement_timeout = '300ms'")
+        start = time.monotonic()
+        with refused("57014"):
+            conn.execute(SHORT, ("x",))
+        assert time.monotonic() - start < 1
+    finally:
+        own_worker.process.send_signal(signal.SIGCONT)
+    conn.execute("RESET statement_timeout")
+    assert one(conn, SHORT, "x") == one(conn, SHORT, "x")
+
+
 def test_deadline_of_the_database(conn: psycopg.Connection, refused: Any) -> None:
     conn.execute("UPDATE rowvec.setting SET value = '100' WHERE name = 'worker_deadline_ms'")
     with refused("57000"):
