@@ -188,7 +188,7 @@ def test_frozen_worker_is_given_up_at_the_deadline(
 def test_frozen_worker_before_the_line_is_there(
     conn: psycopg.Connection, own_worker: Any, refused: Any
 ) -> None:
-    """libpq knows no limit for the connecting itself here: the statement's own ends it."""
+    """The connecting itself has no limit of libpq's here: the statement's own ends it."""
     own_worker.process.send_signal(signal.SIGSTOP)
     try:
         conn.execute("SET statement_timeout = '300ms'")
