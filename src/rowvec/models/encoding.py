@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from rowvec.errors import InvalidRequest, NotSupported
+from rowvec.errors import InvalidRequest, NotSupported, RequestTooLarge
 from rowvec.models.description import Description
 
 OnTruncate = Literal["truncate", "error"]
@@ -15,6 +15,9 @@ KNOWN = (
     "prompt", "prompt_name", "input_type", "instruction", "device", "revision", "truncate_dim",
     "normalize", "batch_size", "timeout_ms", "on_truncate",
 )  # fmt: skip
+
+# It stands before every text of a request: a long one multiplies the request.
+_MAX_PROMPT_CHARACTERS = 10_000
 
 _PROMPT_KEYS = ("prompt", "prompt_name", "input_type", "instruction")
 
@@ -101,6 +104,11 @@ def _prompt(given: Mapping[str, Any], model: Description) -> str:
         raise InvalidRequest(f"{ways[0]} must be a text")
     match ways[0]:
         case "prompt" | "instruction":
+            if len(value) > _MAX_PROMPT_CHARACTERS:
+                raise RequestTooLarge(
+                    f"{ways[0]} has {len(value)} characters, at most {_MAX_PROMPT_CHARACTERS}"
+                    " stand before every text"
+                )
             # An instruction is read as a prompt is; its kind of model leaves it out of pooling.
             return value
         case "prompt_name":

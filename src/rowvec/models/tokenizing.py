@@ -19,6 +19,9 @@ from rowvec.models.embedder import Tokenized
 # What a padded position holds; a tokenizer that gives anything else is not understood here.
 _KNOWN_FEATURES = {"input_ids", "attention_mask", "token_type_ids"}
 
+# Clients may send any prompt; those of an application are few.
+_REMEMBERED_PROMPTS = 1000
+
 Tokens = dict[str, list[list[int]]]
 
 
@@ -49,6 +52,8 @@ class BatchTokenizer:
     def prompt_length(self, prompt: str) -> int:
         """Tokens of the prompt alone, without the special token that would end it."""
         if prompt not in self._prompt_lengths:
+            if len(self._prompt_lengths) >= _REMEMBERED_PROMPTS:
+                self._prompt_lengths.clear()
             ids = self._encode([prompt], None, truncate=True)["input_ids"][0]
             ends = bool(ids) and ids[-1] in self._tokenizer.all_special_ids
             self._prompt_lengths[prompt] = len(ids) - ends

@@ -50,11 +50,12 @@ class FrameReader:
 
 def spec_from_json(fields: Mapping[str, Any]) -> ModelSpec:
     """The ModelSpec that `encode` wrote (it knows dataclasses and paths)."""
-    folder = fields["folder"]
+    folder, described = fields["folder"], fields["description"]
     return ModelSpec(
         **{
             **fields,
-            "description": Description(**fields["description"]),
+            # JSON has one kind of sequence.
+            "description": Description(**{**described, "reads": tuple(described["reads"])}),
             "aliases": tuple(fields["aliases"]),
             "folder": None if folder is None else Path(folder),
         }

@@ -1,0 +1,142 @@
+"""The parts of the worker that need no process: admission, cache, frames, addresses."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rowvec.errors import ConfigError, Overloaded, ShuttingDown
+from rowvec.models.encoding import Encoding
+from rowvec.models.listing import read_listing
+from rowvec.worker.admission import Admission
+from rowvec.worker.cache import Cached, KeyMaker, VectorCache
+from rowvec.worker.engine import shaped
+from rowvec.worker.frames import FrameReader, encode, spec_from_json
+from rowvec.worker.listener import split_address
+
+
+def test_admission_refuses_beyond_its_bounds_and_forgets_what_ended() -> None:
+    admission = Admission(max_requests=2, max_bytes=100)
+    with admission.admitted(60):
+        with pytest.raises(Overloaded), admission.admitted(41):
+            pass
+        with admission.admitted(40), pytest.raises(Overloaded), admission.admitted(0):
+            pass
+        with admission.admitted(40):
+            pass
+    assert (admission.requests, admission.bytes) == (0, 0)
+
+
+def test_an_empty_worker_takes_one_request_of_any_size() -> None:
+    admission = Admission(max_requests=1, max_bytes=1)
+    with admission.admitted(1000):
+        pass
+
+
+def test_closing_admission_refuses_the_new_and_waits_for_the_old() -> None:
+    async def scenario() -> None:
+        admission = Admission(max_requests=9, max_bytes=9)
+        with admission.admitted(1):
+            closed = asyncio.create_task(admission.close())
+            await asyncio.sleep(0)
+            assert not closed.done()
+            with pytest.raises(ShuttingDown), admission.admitted(1):
+                pass
+        await closed
+
+    asyncio.run(scenario())
+
+
+def test_the_cache_forgets_what_was_not_used_for_longest() -> None:
+    cache = VectorCache(3 * 300)
+    for name in "abc":
+        cache.put(name.encode(), Cached(bytes(50), 1))
+    assert cache.get(b"a") is not None
+    cache.put(b"d", Cached(bytes(50), 1))
+    assert cache.get(b"b") is None
+    assert [cache.get(k) is not None for k in (b"a", b"c", b"d")] == [True, True, True]
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 500)), max_size=60))
+def test_the_cache_never_holds_more_than_it_may(puts: list[tuple[int, int]]) -> None:
+    cache = VectorCache(1000)
+    for key, size in puts:
+        cache.put(bytes([key]), Cached(bytes(size), 1))
+        assert cache.bytes <= 1000
+    assert cache.bytes == sum(
+        len(entry.vector) + 250 for entry in map(cache.get, map(_byte, range(10))) if entry
+    )
+
+
+def _byte(number: int) -> bytes:
+    return bytes([number])
+
+
+def test_a_key_depends_on_all_that_the_vector_depends_on_and_on_nothing_else() -> None:
+    plain = Encoding()
+    keys = [
+        KeyMaker(model, revision, encoding).key(text)
+        for model, revision, encoding, text in [
+            ("m", None, plain, "a"),
+            ("n", None, plain, "a"),
+            ("m", "r", plain, "a"),
+            ("m", None, replace(plain, prompt="p"), "a"),
+            ("m", None, replace(plain, truncate_dim=3), "a"),
+            ("m", None, replace(plain, normalize=True), "a"),
+            ("m", None, plain, "b"),
+        ]
+    ]
+    assert len(set(keys)) == len(keys)
+    assert KeyMaker("m", None, replace(plain, on_truncate="error")).key("a") == keys[0]
+
+
+@given(
+    frames=st.lists(st.tuples(st.dictionaries(st.text(), st.integers(-5, 5)), st.binary())),
+    size=st.integers(1, 30),
+)
+def test_frames_come_out_as_they_went_in(
+    frames: list[tuple[dict[str, int], bytes]], size: int
+) -> None:
+    found: list[tuple[dict[str, int], bytes]] = []
+    reader = FrameReader(lambda header, blob: found.append((header, blob)))
+    data = b"".join(encode(header, blob) for header, blob in frames)
+    for start in range(0, len(data), size):
+        reader.feed(data[start : start + size])
+    assert found == frames
+
+
+def test_the_list_of_models_reaches_the_engine_as_it_is() -> None:
+    found: list[object] = []
+    reader = FrameReader(lambda header, _: found.extend(map(spec_from_json, header["models"])))
+    specs = read_listing(None).specs
+    reader.feed(encode({"models": specs}))
+    assert found == list(specs)
+    assert isinstance(specs[0].folder, Path)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.1:5466", ("127.0.0.1", 5466)), ("[::1]:1", ("::1", 1)), ("db:0", ("db", 0))],
+)
+def test_an_address_is_a_host_and_a_port(address: str, expected: tuple[str, int]) -> None:
+    assert split_address(address) == expected
+
+
+@pytest.mark.parametrize("address", ["", "host", ":5466", "host:", "host:x", "host:70000"])
+def test_what_is_no_address_is_a_config_error(address: str) -> None:
+    with pytest.raises(ConfigError):
+        split_address(address)
+
+
+def test_vectors_are_cut_and_brought_to_length_one() -> None:
+    vectors = np.array([[3, 4, 12], [0, 0, 1]], dtype=np.float32)
+    cut = shaped(vectors, 2, normalize=True)
+    assert cut.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
+    assert cut.dtype == np.float32
+    assert shaped(vectors, None, normalize=False) is vectors
