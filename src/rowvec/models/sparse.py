@@ -20,6 +20,10 @@ from rowvec.models.folder import check_folder
 from rowvec.models.sparse_vector import SparseVector
 from rowvec.models.tokenizing import BatchTokenizer
 
+# A masked language model gives a number for every word of its vocabulary at every token: 30,522
+# words and a batch of 2,048 tokens would be 250 MB, and pooling needs it twice. This is 64 MB.
+_MAX_LOGITS = 16 << 20
+
 
 class SparseEncoderEmbedder:
     """A SparseEmbedder over a folder; raises ModelError where it cannot be trusted or read."""
@@ -39,6 +43,7 @@ class SparseEncoderEmbedder:
         if not isinstance(first, Transformer):
             raise ModelError(f"the model in {folder} is not a transformer that reads text")
         self._tokenizer = BatchTokenizer(first.tokenizer, folder)
+        self._width = int(self._model[0].config.vocab_size)
         self._dimensions = self.forward(self.tokenize(["x"], ""))[0].dimensions
 
     @property
@@ -56,7 +61,16 @@ class SparseEncoderEmbedder:
         return self._tokenizer.texts(texts, prompt)
 
     def forward(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
-        """The vectors of one batch, padded to its longest text."""
+        """The vectors of one batch, a few texts at a time, padded to their longest."""
+        longest = max(text.length for text in batch)
+        at_once = max(1, _MAX_LOGITS // (self._width * longest))
+        return [
+            vector
+            for start in range(0, len(batch), at_once)
+            for vector in self._pass(batch[start : start + at_once])
+        ]
+
+    def _pass(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
         features = {**self._tokenizer.padded(batch, self._device), "modality": "text"}
         with torch.inference_mode():
             vectors = self._model(features)["sentence_embedding"].float().cpu().numpy()

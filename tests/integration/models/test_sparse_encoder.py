@@ -85,3 +85,15 @@ def test_real_splade(real_models: Path, texts: list[str], assert_same: Callable[
     theirs = SparseEncoder(str(folder), device="cpu", local_files_only=True)
     assert_same(dense(ours, texts), theirs.encode(texts, convert_to_sparse_tensor=False).numpy())
     assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() == SPLADE_SHA256
+
+
+def test_a_batch_is_computed_in_passes_of_bounded_size(
+    bert_folder: Callable[..., Path],
+    texts: list[str],
+    assert_same: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = SparseEncoderEmbedder(bert_folder("BertForMaskedLM"))
+    whole = dense(model, texts)
+    monkeypatch.setattr("rowvec.models.sparse._MAX_LOGITS", 1)
+    assert_same(dense(model, texts), whole)
