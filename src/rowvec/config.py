@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     max_queue_bytes: int = Field(256 << 20, ge=1, description="bytes of text admitted at once")
     max_request_bytes: int = Field(64 << 20, ge=1024, description="bytes of one request")
     max_input_bytes: int = Field(8 << 20, ge=1, description="bytes of one text")
+    max_image_bytes: int = Field(16 << 20, ge=1, description="bytes of one image")
+    max_image_pixels: int = Field(50_000_000, ge=1, description="pixels of one image")
     max_batch_tokens: int = Field(
         2048, ge=16, description="tokens of one forward pass, padding counted"
     )

@@ -10,7 +10,7 @@ from rowvec.errors import InvalidRequest
 from rowvec.models.chunk_options import resolve_chunking
 from rowvec.models.chunking import Chunking
 from rowvec.models.description import NO_LIMIT, Description
-from rowvec.models.rank_options import Ranking, resolve_ranking
+from rowvec.models.rank_options import resolve_ranking
 
 MODEL = Description("minilm", dimensions=384, max_tokens=256)
 ENDLESS = Description("glove", dimensions=50, max_tokens=NO_LIMIT)
@@ -59,9 +59,9 @@ def test_a_model_without_limit_wants_one() -> None:
 
 
 def test_ranking() -> None:
-    assert resolve_ranking({}) == (Ranking(None), {})
+    assert resolve_ranking({}) == (None, {})
     kwargs = {"top_k": 3, "return_documents": True, "batch_size": 8}
-    assert resolve_ranking(kwargs) == (Ranking(3), {"batch_size": 8})
+    assert resolve_ranking(kwargs) == (3, {"batch_size": 8})
 
 
 @pytest.mark.parametrize(

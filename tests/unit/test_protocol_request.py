@@ -15,7 +15,7 @@ from rowvec.protocol.request import Request, parse
 
 def ask(query: bytes | dict[str, object], encoding: str = "utf-8") -> Request:
     data = query if isinstance(query, bytes) else json.dumps(query).encode()
-    return parse(data, encoding=encoding, max_input_bytes=100)
+    return parse(data, encoding=encoding, max_input_bytes=100, max_image_bytes=100)
 
 
 def embed(**fields: object) -> dict[str, object]:

@@ -23,6 +23,13 @@ from rowvec.errors import ConfigError
 @click.option("--bootstrap-sql", is_flag=True, help="Print what a superuser runs once, and exit.")
 @click.option("--owner", help="Who will migrate, for --bootstrap-sql; else the user of the DSN.")
 @click.option("--search-path", is_flag=True, help="Put rowvec on the database's search_path.")
+@click.option(
+    "--with",
+    "extras",
+    type=click.Choice(["pgml"]),
+    multiple=True,
+    help="Also install PostgresML's functions, in the schema pgml; later runs keep them current.",
+)
 @json_flag
 def migrate(
     *,
@@ -31,6 +38,7 @@ def migrate(
     bootstrap_sql: bool,
     owner: str | None,
     search_path: bool,
+    extras: tuple[str, ...],
     as_json: bool,
 ) -> None:
     r"""Bring a database to what this release needs.
@@ -50,7 +58,7 @@ def migrate(
     if bootstrap_sql:
         click.echo(schema.bootstrap_sql(owner or _user(target)), nl=False)
         return
-    done = schema.migrate(target, search_path=search_path)
+    done = schema.migrate(target, search_path=search_path, with_pgml="pgml" in extras)
     if as_json:
         print_json(asdict(done))
     elif done.before == done.after and not done.applied:

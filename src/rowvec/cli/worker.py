@@ -30,6 +30,8 @@ from rowvec.config import Settings
 @setting("max_queue_bytes")
 @setting("max_request_bytes")
 @setting("max_input_bytes")
+@setting("max_image_bytes")
+@setting("max_image_pixels")
 @setting("max_batch_tokens")
 @setting("cache_bytes")
 @setting("threads")

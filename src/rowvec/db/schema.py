@@ -21,6 +21,7 @@ from psycopg import sql
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
+from rowvec.db import pgml
 from rowvec.db.connection import connect, database_errors
 from rowvec.db.queries import query, sql_file, sql_files
 from rowvec.errors import DatabaseError, SchemaError
@@ -60,11 +61,12 @@ def bootstrap_sql(owner: str) -> str:
     return "\n".join(quoted) + "\n"
 
 
-def migrate(dsn: str, *, search_path: bool = False) -> Migration:
+def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> Migration:
     """Brings the database to this release's revision and functions.
 
-    `search_path` also puts the schema on the database's search_path. Raises DatabaseError that
-    names what a superuser has to do first, SchemaError if the database is newer than the release.
+    `search_path` also puts the schema on the database's search_path, `with_pgml` also installs
+    PostgresML's functions, which every later run keeps up to date. Raises DatabaseError that names
+    what a superuser has to do first, SchemaError if the database is newer than the release.
     """
     with connect(dsn, application_name="rowvec migrate") as conn, database_errors(), _lock(conn):
         bootstrapped = _ensure_prerequisites(conn)
@@ -73,6 +75,8 @@ def migrate(dsn: str, *, search_path: bool = False) -> Migration:
         _upgrade(dsn)
         after = revision(conn)
         assert after is not None
+        if with_pgml:
+            pgml.prepare(conn)
         applied = _apply_files(conn, schemas)
         if search_path:
             _set_search_path(conn)
@@ -214,6 +218,7 @@ def _apply_files(conn: psycopg.Connection, schemas: dict[str, str]) -> list[str]
         for path, text in {
             **sql_files("functions"),
             **sql_files("views"),
+            **(sql_files("pgml") if pgml.is_wanted(conn) else {}),
             _GRANTS: sql_file(_GRANTS),
         }.items()
     }

@@ -8,6 +8,7 @@ from typing import LiteralString
 import psycopg
 from psycopg import sql
 
+from rowvec.db import pgml
 from rowvec.db.connection import connect, database_errors
 from rowvec.db.queries import query
 from rowvec.db.schema import SEARCH_PATH, revision
@@ -20,6 +21,9 @@ _SHARED: tuple[tuple[str, LiteralString], ...] = (
     ("role rowvec_caller", "DROP ROLE IF EXISTS rowvec_caller"),
     ("role rowvec_user", "DROP ROLE IF EXISTS rowvec_user"),
 )
+
+
+_PGML = "PostgresML's functions in the schema pgml"
 
 
 @dataclass
@@ -39,6 +43,8 @@ def plan(dsn: str, *, drop_columns: bool) -> Removal:
             f"columns {name} and {name}_of of {source}" for source, name in _embeddings(conn)
         ]
         removal = Removal(goes=["schema rowvec: its functions and definitions, server entry"])
+        if pgml.is_wanted(conn):
+            removal.goes.append(_PGML)
         (removal.goes if drop_columns else removal.stays).extend(columns)
         removal.goes.extend(f"{name}, if nothing else needs it" for name, _ in _SHARED)
         removal.stays.append("extension vector")
@@ -73,6 +79,10 @@ def uninstall(dsn: str, *, drop_columns: bool) -> Removal:
             )
             columns = f"columns {name} and {name}_of of {source}"
             (done.goes if drop_columns else done.stays).append(columns)
+        if pgml.is_wanted(conn):
+            pgml.drop_functions(conn)
+            done.goes.append(_PGML)
+            _drop_if_unused(conn, "schema pgml", "DROP SCHEMA pgml", done)
         conn.execute("DROP SCHEMA rowvec CASCADE")
         conn.execute("DROP SERVER IF EXISTS rowvec_worker CASCADE")
         done.goes.append("schema rowvec")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from rowvec.errors import InvalidRequest
@@ -17,15 +16,8 @@ _WITHOUT_MEANING = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Ranking:
-    """How many of the best documents are wanted; None for all."""
-
-    top_k: int | None = None
-
-
-def resolve_ranking(kwargs: Mapping[str, Any]) -> tuple[Ranking, dict[str, Any]]:
-    """What is wanted, and the kwargs that remain; JSON null counts as not given.
+def resolve_ranking(kwargs: Mapping[str, Any]) -> tuple[int | None, dict[str, Any]]:
+    """How many are wanted (None: all), and the kwargs that remain; JSON null counts as not given.
 
     `return_documents` is the caller's affair, who has the documents; here it is only checked.
     Raises InvalidRequest.
@@ -43,4 +35,4 @@ def resolve_ranking(kwargs: Mapping[str, Any]) -> tuple[Ranking, dict[str, Any]]
         raise InvalidRequest("top_k must be a whole number, at least 1")
     if not isinstance(given.get("return_documents", False), bool):
         raise InvalidRequest("return_documents must be true or false")
-    return Ranking(top_k), {key: value for key, value in given.items() if key not in KNOWN}
+    return top_k, {key: value for key, value in given.items() if key not in KNOWN}

@@ -60,6 +60,10 @@ class SparseEncoderEmbedder:
         """Every text with the prompt before it, cut to `max_tokens`."""
         return self._tokenizer.texts(texts, prompt)
 
+    def offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """Where each token lies in the text, in characters, special tokens left out."""
+        return self._tokenizer.offsets(text)
+
     def forward(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
         """The vectors of one batch, a few texts at a time, padded to their longest."""
         longest = max(text.length for text in batch)

@@ -16,6 +16,9 @@ import numpy as np
 from rowvec.errors import InvalidRequest
 from rowvec.models.embedder import Matrix, Tokenized
 
+# What str.split, too, takes for a word.
+_WORD = re.compile(r"\S+")
+
 
 class StandIn:
     """An Embedder without a model. `refuse` is a regular expression searched in each text."""
@@ -55,6 +58,10 @@ class StandIn:
             )
             tokenized.append(Tokenized(len(words), min(len(words), self._max_tokens), read))
         return tokenized
+
+    def offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """Where each word lies in the text, in characters."""
+        return [word.span() for word in _WORD.finditer(text)]
 
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
         """Derived vectors; raises InvalidRequest where a text matches `refuse`."""

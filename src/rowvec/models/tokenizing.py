@@ -45,6 +45,15 @@ class BatchTokenizer:
         """Every text with the prompt before it, cut to `max_tokens`."""
         return self._tokenized([prompt + text for text in texts], None)
 
+    def offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """Where each token lies in the text, in characters, special tokens left out."""
+        encoded = self._tokenizer(
+            text, add_special_tokens=False, truncation=False, return_offsets_mapping=True,
+            return_attention_mask=False, verbose=False,
+        )  # fmt: skip
+        spans: list[tuple[int, int]] = encoded["offset_mapping"]
+        return spans
+
     def pairs(self, first: str, seconds: Sequence[str]) -> list[Tokenized]:
         """Every pair of the one text and another, the longer of the two cut to fit."""
         return self._tokenized([first] * len(seconds), list(seconds))

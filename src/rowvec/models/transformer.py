@@ -85,6 +85,12 @@ class TransformerEmbedder:
                 text.features["prompt_length"] = length
         return tokenized
 
+    def offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """Where each token lies in the text, in characters, special tokens left out."""
+        if self._tokenizer is None:
+            raise NotSupported("the model reads images, not texts")
+        return self._tokenizer.offsets(text)
+
     def prepare(self, images: Sequence[Image]) -> list[Tokenized]:
         """Every image as the model reads it; an image costs as much as its patches do as tokens."""
         if self._images is None:

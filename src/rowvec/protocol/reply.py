@@ -55,15 +55,35 @@ def token_counts(tokens: Sequence[int | None]) -> Iterator[bytes]:
     return _pieces(("tokens",), rows, len(tokens))
 
 
+def sparse_vectors(texts: Sequence[str | None]) -> Iterator[bytes]:
+    """The answer to embed_sparse: vectors as pgvector's sparsevec reads them, one row an input."""
+    rows = ([None if t is None else t.encode("ascii")] for t in texts)
+    return _pieces(("embedding",), rows, len(texts))
+
+
+def scores(found: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+    """The answer to rerank, one JSON object a document: its place from 1, its score."""
+    return _objects("document", found)
+
+
+def chunks(found: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+    """The answer to chunk or split, one JSON object a chunk."""
+    return _objects("chunk", found)
+
+
 def models(listed: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
     """The answer to models, one JSON object a row."""
-    rows = ([_ascii_json(model)] for model in listed)
-    return _pieces(("model",), rows, len(listed))
+    return _objects("model", listed)
 
 
 def pong() -> Iterator[bytes]:
     """The answer to ping."""
     return _pieces(("ping",), iter([[b"pong"]]), 1)
+
+
+def _objects(column: str, objects: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+    rows: Iterator[list[bytes | None]] = ([_ascii_json(each)] for each in objects)
+    return _pieces((column,), rows, len(objects))
 
 
 def _ascii_json(value: Mapping[str, Any]) -> bytes:

@@ -13,20 +13,30 @@ from rowvec.errors import InvalidRequest, InvalidText, NotARequest, RequestTooLa
 
 VERSION = 1
 
-Operation = Literal["embed", "models", "count_tokens", "ping"]
+Operation = Literal[
+    "embed", "embed_image", "embed_sparse", "rerank", "chunk", "split", "count_tokens", "models",
+    "ping",
+]  # fmt: skip
 Priority = Literal["interactive", "bulk"]
 Format = Literal["text", "base64"]
 
 _KEYS = frozenset(
-    {"v", "op", "model", "inputs", "kwargs", "deadline_ms", "priority", "encoding_format"}
+    {"v", "op", "model", "inputs", "query", "kwargs", "deadline_ms", "priority", "encoding_format"}
 )
 _OPERATIONS = get_args(Operation)
-_WITH_INPUTS = ("embed", "count_tokens")
+_WITHOUT_INPUTS = ("models", "ping")
+
+# Base64 has four characters for three bytes, and line breaks.
+_CHARACTERS_OF_IMAGE_BYTES = 1.4
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asks for. `inputs` of NULL stand as None."""
+    """What a client asks for. `inputs` of NULL stand as None.
+
+    They are texts; images in base64 for embed_image; for rerank the documents that `query` is held
+    against. For split, `model` names a splitter.
+    """
 
     op: Operation
     model: str = ""
@@ -35,19 +45,26 @@ class Request:
     deadline_ms: int | None = None
     priority: Priority = "interactive"
     encoding_format: Format = "text"
+    query: str = ""
 
 
-def parse(query: bytes, *, encoding: str = "utf-8", max_input_bytes: int) -> Request:
+def parse(
+    query: bytes, *, encoding: str = "utf-8", max_input_bytes: int, max_image_bytes: int
+) -> Request:
     """The request in a query's bytes.
 
     Raises NotARequest where it is no JSON object, InvalidText where a text cannot be carried,
-    RequestTooLarge where one text is too large, InvalidRequest for everything else. Messages name
-    an input by its number, from 1, and never show it.
+    RequestTooLarge where one text or image is too large, InvalidRequest for everything else.
+    Messages name an input by its number, from 1, and never show it.
     """
-    return from_fields(decode(query, encoding), max_input_bytes=max_input_bytes)
+    return from_fields(
+        decode(query, encoding), max_input_bytes=max_input_bytes, max_image_bytes=max_image_bytes
+    )
 
 
-def from_fields(fields: dict[str, Any], *, max_input_bytes: int) -> Request:
+def from_fields(
+    fields: dict[str, Any], *, max_input_bytes: int, max_image_bytes: int = 0
+) -> Request:
     """The request that decoded fields make; raises as `parse` does."""
     unknown = sorted(set(fields) - _KEYS)
     if unknown:
@@ -58,14 +75,20 @@ def from_fields(fields: dict[str, Any], *, max_input_bytes: int) -> Request:
     if fields.get("v") != VERSION:
         raise InvalidRequest(f"the request's version (v) must be {VERSION}")
     op = _one_of(fields, "op", _OPERATIONS, None)
+    has_inputs = op not in _WITHOUT_INPUTS
+    if op == "embed_image":
+        limit = _Limit("max_image_bytes", int(max_image_bytes * _CHARACTERS_OF_IMAGE_BYTES))
+    else:
+        limit = _Limit("max_input_bytes", max_input_bytes)
     return Request(
         op=op,
-        model=_model(fields) if op in _WITH_INPUTS else "",
-        inputs=_inputs(fields, max_input_bytes) if op in _WITH_INPUTS else (),
+        model=_model(fields) if has_inputs else "",
+        inputs=_inputs(fields, limit) if has_inputs else (),
         kwargs=_kwargs(fields),
         deadline_ms=_deadline(fields),
         priority=_one_of(fields, "priority", get_args(Priority), "interactive"),
         encoding_format=_one_of(fields, "encoding_format", get_args(Format), "text"),
+        query=_query(fields, op, limit),
     )
 
 
@@ -114,26 +137,48 @@ def _model(fields: dict[str, Any]) -> str:
     return model
 
 
-def _inputs(fields: dict[str, Any], max_input_bytes: int) -> tuple[str | None, ...]:
+@dataclass(frozen=True)
+class _Limit:
+    """How large one input may be, and the setting that says so."""
+
+    setting: str
+    size: int
+
+
+def _inputs(fields: dict[str, Any], limit: _Limit) -> tuple[str | None, ...]:
     inputs = fields.get("inputs")
     if not isinstance(inputs, list):
         raise InvalidRequest("inputs must be a list of texts")
     for number, text in enumerate(inputs, start=1):
-        if text is None:
-            continue
-        if not isinstance(text, str):
-            raise InvalidRequest(f"input {number} is not a text")
-        # A character has at most four bytes: most texts need no encoding to be measured.
-        if len(text) * 4 > max_input_bytes:
-            size = len(text.encode())
-            if size > max_input_bytes:
-                raise RequestTooLarge(
-                    f"input {number} has {size} bytes, the worker takes {max_input_bytes}",
-                    hint="shorten the text, or raise the worker's max_input_bytes",
-                )
-        if "\0" in text:
-            raise InvalidText(f"input {number} contains U+0000, which Postgres cannot store")
+        if text is not None:
+            _check_text(text, f"input {number}", limit)
     return tuple(inputs)
+
+
+def _query(fields: dict[str, Any], op: str, limit: _Limit) -> str:
+    query = fields.get("query")
+    if op != "rerank":
+        if query is not None:
+            raise InvalidRequest("query goes with rerank only")
+        return ""
+    _check_text(query, "query", limit)
+    assert isinstance(query, str)
+    return query
+
+
+def _check_text(text: object, name: str, limit: _Limit) -> None:
+    if not isinstance(text, str):
+        raise InvalidRequest(f"{name} is not a text")
+    # A character has at most four bytes: most texts need no encoding to be measured.
+    if len(text) * 4 > limit.size:
+        size = len(text.encode())
+        if size > limit.size:
+            raise RequestTooLarge(
+                f"{name} has {size} bytes, the worker takes {limit.size}",
+                hint=f"shorten it, or raise the worker's {limit.setting}",
+            )
+    if "\0" in text:
+        raise InvalidText(f"{name} contains U+0000, which Postgres cannot store")
 
 
 def _kwargs(fields: dict[str, Any]) -> Mapping[str, Any]:

@@ -57,12 +57,17 @@ def _size(entry: Cached) -> int:
 
 
 class KeyMaker:
-    """Keys of texts under one model and encoding; the part that all share is hashed once."""
+    """Keys of texts under one operation, model and encoding; what all share is hashed once.
 
-    def __init__(self, model: str, revision: str | None, encoding: Encoding) -> None:
+    An image in base64 is also a text, hence the operation.
+    """
+
+    def __init__(self, op: str, model: str, revision: str | None, encoding: Encoding) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
         shared = (encoding.prompt, encoding.truncate_dim, encoding.normalize)
-        self._hash.update(repr((model, revision, *shared)).encode(errors="surrogatepass") + b"\0")
+        self._hash.update(
+            repr((op, model, revision, *shared)).encode(errors="surrogatepass") + b"\0"
+        )
 
     def key(self, text: str) -> bytes:
         """The key of a text."""

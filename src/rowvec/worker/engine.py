@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,11 +26,14 @@ import numpy as np
 from rowvec import logs
 from rowvec.batching import Batch, Batcher, Item, ItemFailed
 from rowvec.errors import BackendFailed, InputTooLong, NonFiniteEmbedding, RowvecError
+from rowvec.models.chunking import Chunking
 from rowvec.models.embedder import Embedder, Matrix, Tokenized
 from rowvec.models.loading import load
 from rowvec.models.registry import family
 from rowvec.models.sparse_vector import SparseEmbedder, SparseVector
+from rowvec.models.splitters import split
 from rowvec.worker.frames import FrameReader, Header, encode, spec_from_json
+from rowvec.worker.reading import Chunks, chunks_of, read_image_text
 from rowvec.worker.resident import resident_bytes
 
 logger = logging.getLogger(__name__)
@@ -38,6 +42,9 @@ logger = logging.getLogger(__name__)
 _INLINE_CHARACTERS = 2000
 
 _PIECE_CHARACTERS = 1_000_000
+
+# Chunks that are found before others get their turn: some milliseconds' work.
+_CHUNKS_A_TURN = 32
 
 # What admission lets through is bounded by bytes; this bounds the sorted list of the batcher.
 _MAX_WAITING = 1_000_000
@@ -52,9 +59,13 @@ Model = Embedder | SparseEmbedder
 
 @dataclass(frozen=True)
 class _Group:
-    """What may share a batch: one model, and one prompt, which some models leave out of pooling."""
+    """What may share a batch: one model, all texts or all images, one prompt.
+
+    Some models leave the prompt out of pooling.
+    """
 
     model: str
+    op: str
     prompt: str
 
 
@@ -77,6 +88,12 @@ class Engine:
         # Always the same thread computes: torch keeps a team of helpers for each that ever did.
         self._compute_thread = ThreadPoolExecutor(1, "compute")
         self._tokenize_thread = ThreadPoolExecutor(1, "tokenize")
+        # A library's splitter cannot be interrupted: it holds up only others of its kind.
+        self._split_thread = ThreadPoolExecutor(1, "split")
+        self._image_limits = {
+            "max_bytes": configuration["max_image_bytes"],
+            "max_pixels": configuration["max_image_pixels"],
+        }
         self._here = self._place(self._compute_thread, configuration["max_batch_tokens"])
         self._elsewhere = {
             name: self._place(ThreadPoolExecutor(1, name), _ELSEWHERE_BATCH_TOKENS)
@@ -124,9 +141,16 @@ class Engine:
             await loop.run_in_executor(self._tokenize_thread, _nothing)
             await loop.run_in_executor(self._compute_thread, _nothing)
             return {}, b""
+        if header["op"] == "split":
+            return {"chunks": await self._split(header)}, b""
         model = await asyncio.shield(self._loading(header["model"]))
         encoding = header["encoding"]
-        tokenized = await self._tokenized(model, header["inputs"], encoding["prompt"])
+        if header["op"] == "chunk":
+            return {"chunks": await self._chunks(model, header)}, b""
+        if header["op"] == "embed_image":
+            tokenized = await self._images(model, header["inputs"])
+        else:
+            tokenized = await self._tokenized(model, header["inputs"], encoding["prompt"])
         counts = [text.count for text in tokenized]
         if header["op"] == "count_tokens":
             return {"tokens": counts}, b""
@@ -136,7 +160,7 @@ class Engine:
             Item(work, work.length, text)
             for work, text in zip(tokenized, header["inputs"], strict=True)
         ]
-        group = _Group(header["model"], encoding["prompt"])
+        group = _Group(header["model"], header["op"], encoding["prompt"])
         place = self._elsewhere.get(header["model"], self._here)
         rows = await place.batcher.submit(group, items, interactive=header["interactive"])
         vectors = packed(rows, encoding["truncate_dim"], normalize=encoding["normalize"])
@@ -152,6 +176,40 @@ class Engine:
                 self._tokenize_thread, model.tokenize, piece, prompt
             )
         return tokenized
+
+    async def _images(self, model: Model, contents: Sequence[str]) -> list[Tokenized]:
+        loop = asyncio.get_running_loop()
+        read = functools.partial(read_image_text, model, limits=self._image_limits)
+        prepared: list[Tokenized] = []
+        for position, content in enumerate(contents):
+            try:
+                prepared.append(await loop.run_in_executor(self._tokenize_thread, read, content))
+            except RowvecError as exc:
+                raise ItemFailed(position) from exc
+        return prepared
+
+    async def _chunks(self, model: Model, header: Header) -> list[Chunks]:
+        chunking = Chunking(**header["chunking"])
+        loop = asyncio.get_running_loop()
+        found: list[Chunks] = []
+        for position, text in enumerate(header["inputs"]):
+            try:
+                left = chunks_of(model, text, header["encoding"]["prompt"], chunking)
+                take = functools.partial(_take, left)
+                chunks: Chunks = []
+                while some := await loop.run_in_executor(self._tokenize_thread, take):
+                    chunks += some
+            except RowvecError as exc:
+                raise ItemFailed(position) from exc
+            found.append(chunks)
+        return found
+
+    async def _split(self, header: Header) -> list[list[str]]:
+        loop = asyncio.get_running_loop()
+        cut = functools.partial(split, header["splitter"], kwargs=header["kwargs"])
+        return [
+            await loop.run_in_executor(self._split_thread, cut, text) for text in header["inputs"]
+        ]
 
     def _loading(self, name: str) -> asyncio.Task[Model]:
         """The one load of a model; one that failed is tried again by the next request."""
@@ -210,6 +268,10 @@ def _timed(
 ) -> tuple[list[Row], float]:
     started = time.perf_counter()
     return list(forward(work)), time.perf_counter() - started
+
+
+def _take(chunks: Iterator[tuple[int, int, int]]) -> Chunks:
+    return list(islice(chunks, _CHUNKS_A_TURN))
 
 
 def _is_finite(row: Row) -> bool:
@@ -330,7 +392,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logs.configure("json" if sys.argv[2] == "json" else "text", level=logging.INFO)
-    for noisy in ("sentence_transformers", "transformers", "huggingface_hub"):
+    noisy_ones = "sentence_transformers", "transformers", "huggingface_hub"
+    for noisy in (*noisy_ones, "langchain_text_splitters"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
 

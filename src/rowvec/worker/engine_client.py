@@ -74,6 +74,8 @@ class EngineClient:
         listing: Listing,
         *,
         max_batch_tokens: int,
+        max_image_bytes: int,
+        max_image_pixels: int,
         threads: int | None,
         stall_seconds: float,
         log_format: logs.Format,
@@ -87,6 +89,8 @@ class EngineClient:
             "op": "configure",
             "models": listing.specs,
             "max_batch_tokens": max_batch_tokens,
+            "max_image_bytes": max_image_bytes,
+            "max_image_pixels": max_image_pixels,
             "threads": threads,
         }
         self._threads = threads

@@ -1,7 +1,8 @@
 """Messages between listener and engine: a JSON header and a blob, over a socket pair.
 
-A header's `op` tells what it is. To the engine: `configure` (first), `embed`, `count_tokens`,
-`cancel`, `probe`. From it: `hello`, `loading`, `loaded`, `computed` (a batch), `answer`, `failed`.
+A header's `op` tells what it is. To the engine: `configure` (first), `embed`, `embed_image`,
+`count_tokens`, `chunk`, `split`, `cancel`, `probe`. From it: `hello`, `loading`, `loaded`,
+`computed` (a batch), `answer`, `failed`.
 """
 
 from __future__ import annotations

@@ -41,6 +41,7 @@ def run(settings: Settings) -> None:
         tls_required=settings.tls_required,
         max_request_bytes=settings.max_request_bytes,
         max_input_bytes=settings.max_input_bytes,
+        max_image_bytes=settings.max_image_bytes,
         idle_timeout_seconds=settings.idle_timeout_seconds,
     )
     _warn_if_exposed(settings)
@@ -60,6 +61,8 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
     engine = EngineClient(
         listing,
         max_batch_tokens=settings.max_batch_tokens,
+        max_image_bytes=settings.max_image_bytes,
+        max_image_pixels=settings.max_image_pixels,
         threads=settings.threads,
         stall_seconds=settings.engine_stall_seconds,
         log_format=settings.log_format,

@@ -9,19 +9,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
 from rowvec.errors import DeadlineExceeded, InputTooLong, RequestTooLarge, RowvecError
-from rowvec.models.encoding import Encoding, resolve
 from rowvec.models.listing import Listing
-from rowvec.models.operations import check_operation
 from rowvec.models.spec import ModelSpec
 from rowvec.protocol import reply
 from rowvec.protocol.request import Format, Request
 from rowvec.worker.admission import Admission
+from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, split_objects
 from rowvec.worker.cache import Cached, KeyMaker, VectorCache
 from rowvec.worker.engine_client import EngineClient, InputFailed
+from rowvec.worker.plan import Plan, plan
 
 # Takes the pieces of an answer, and returns when they are on their way.
 Send = Callable[[Iterator[bytes]], Awaitable[None]]
@@ -84,25 +81,37 @@ class Service:
                 await self._work(request, size, send, form)
 
     async def _work(self, request: Request, size: int, send: Send, form: Form) -> None:
-        spec = self._listing.find(request.model)
-        check_operation(request.op, spec.description)
-        encoding = resolve(request.kwargs, spec.description)
-        result_bytes = len(request.inputs) * spec.description.dimensions * 4
+        planned = None if request.op == "split" else plan(request, self._listing)
+        result_bytes = _result_bytes(request, planned, size)
         if result_bytes > self._max_reply_bytes:
             raise RequestTooLarge(
-                f"{len(request.inputs)} inputs at once give {result_bytes} bytes of vectors,"
+                f"{len(request.inputs)} inputs at once give {result_bytes} bytes of answers,"
                 f" the worker takes {self._max_reply_bytes}",
                 hint="ask for fewer at once",
             )
         with self._admission.admitted(size + result_bytes):
             async with self._deadline(request.deadline_ms):
-                if request.op == "count_tokens":
-                    answer = reply.token_counts(await self._counted(request, spec, encoding))
+                if planned is None:
+                    answer = reply.chunks(await self._split(request))
                 else:
-                    vectors, tokens = await self._embedded(request, spec, encoding)
-                    self._engine.reports[spec.name].requests += 1
-                    answer = form.embeddings(vectors, tokens, request.encoding_format)
+                    answer = await self._answered(request, planned, form)
             await send(answer)
+
+    async def _answered(self, request: Request, planned: Plan, form: Form) -> Iterator[bytes]:
+        match request.op:
+            case "count_tokens":
+                return reply.token_counts(await self._counted(request, planned))
+            case "chunk":
+                return reply.chunks(await self._chunked(request, planned))
+        entries = await self._embedded(request, planned)
+        self._engine.reports[planned.spec.name].requests += 1
+        match request.op:
+            case "rerank":
+                return reply.scores(ranked(entries, planned.top_k))
+            case "embed_sparse":
+                return reply.sparse_vectors(sparse_texts(entries, planned.spec.description))
+            case _:
+                return form.embeddings(*dense(entries), request.encoding_format)
 
     def _described(self, spec: ModelSpec) -> dict[str, Any]:
         report = self._engine.reports[spec.name]
@@ -133,26 +142,37 @@ class Service:
             self._engine.suspect()
             raise _late(deadline_ms) from exc
 
-    async def _counted(
-        self, request: Request, spec: ModelSpec, encoding: Encoding
-    ) -> list[int | None]:
-        places = [i for i, text in enumerate(request.inputs) if text is not None]
+    async def _counted(self, request: Request, planned: Plan) -> list[int | None]:
+        places, texts = _present(request)
         tokens: list[int | None] = [None] * len(request.inputs)
         if places:
-            fields = _fields(spec, [request.inputs[i] for i in places], encoding, request)
+            fields = _fields(planned, texts, request)
             header, _ = await self._ask("count_tokens", fields, [[i] for i in places])
             for i, count in zip(places, header["tokens"], strict=True):
                 tokens[i] = count
         return tokens
 
-    async def _embedded(
-        self, request: Request, spec: ModelSpec, encoding: Encoding
-    ) -> tuple[list[npt.NDArray[np.float32] | None], list[int | None]]:
+    async def _chunked(self, request: Request, planned: Plan) -> list[dict[str, Any]]:
+        places, texts = _present(request)
+        fields = {**_fields(planned, texts, request), "chunking": planned.chunking}
+        header, _ = await self._ask("chunk", fields, [[i] for i in places])
+        found = zip(places, texts, header["chunks"], strict=True)
+        return [chunk for i, text, spans in found for chunk in chunk_objects(i, text, spans)]
+
+    async def _split(self, request: Request) -> list[dict[str, Any]]:
+        places, texts = _present(request)
+        fields = {"splitter": request.model, "inputs": texts, "kwargs": request.kwargs}
+        header, _ = await self._ask("split", fields, [[i] for i in places])
+        found = zip(places, header["chunks"], strict=True)
+        return [chunk for i, chunks in found for chunk in split_objects(i, chunks)]
+
+    async def _embedded(self, request: Request, planned: Plan) -> list[Cached | None]:
         found: list[Cached | None] = [None] * len(request.inputs)
-        missing = await self._look_up(request, spec, encoding, found)
+        missing = await self._look_up(request, planned, found)
         if missing.texts:
-            fields = _fields(spec, missing.texts, encoding, request)
-            header, blob = await self._ask("embed", fields, missing.places)
+            fields = _fields(planned, missing.texts, request)
+            op = "embed_image" if request.op == "embed_image" else "embed"
+            header, blob = await self._ask(op, fields, missing.places)
             ends = itertools.accumulate(header["sizes"])
             for n, (key, count, size, end) in enumerate(
                 zip(missing.keys, header["tokens"], header["sizes"], ends, strict=True)
@@ -161,14 +181,14 @@ class Service:
                 self._cache.put(key, entry)
                 for i in missing.places[n]:
                     found[i] = entry
-        vectors = [e if e is None else np.frombuffer(e.vector, "<f4") for e in found]
-        return vectors, [e if e is None else e.tokens for e in found]
+        return found
 
     async def _look_up(
-        self, request: Request, spec: ModelSpec, encoding: Encoding, found: list[Cached | None]
+        self, request: Request, planned: Plan, found: list[Cached | None]
     ) -> _Missing:
         """Fills in what the cache has, and gives the rest."""
-        keys = KeyMaker(spec.name, spec.description.revision, encoding)
+        model = planned.spec.description
+        keys = KeyMaker(request.op, model.name, model.revision, planned.encoding)
         missing = _Missing([], [], [])
         number_of: dict[bytes, int] = {}
         for i, text in enumerate(request.inputs):
@@ -179,7 +199,7 @@ class Service:
             key = keys.key(text)
             cached = self._cache.get(key)
             if cached is not None:
-                _refuse_truncated(cached, spec, encoding, i)
+                _refuse_truncated(cached, planned, i)
                 found[i] = cached
             elif key in number_of:
                 missing.places[number_of[key]].append(i)
@@ -216,20 +236,31 @@ def _late(deadline_ms: int) -> DeadlineExceeded:
     )
 
 
-def _fields(
-    spec: ModelSpec, texts: list[Any], encoding: Encoding, request: Request
-) -> dict[str, Any]:
+def _result_bytes(request: Request, planned: Plan | None, size: int) -> int:
+    """About how much the answer holds; chunks may repeat half of the text."""
+    if planned is None or request.op == "chunk":
+        return 2 * size
+    return len(request.inputs) * planned.spec.description.dimensions * 4
+
+
+def _present(request: Request) -> tuple[list[int], list[str]]:
+    """The inputs that are not NULL, and their places."""
+    present = [(i, text) for i, text in enumerate(request.inputs) if text is not None]
+    return [i for i, _ in present], [text for _, text in present]
+
+
+def _fields(planned: Plan, texts: list[str], request: Request) -> dict[str, Any]:
     return {
-        "model": spec.name,
+        "model": planned.spec.name,
         "inputs": texts,
-        "encoding": encoding,
+        "encoding": planned.encoding,
         "interactive": request.priority == "interactive",
     }
 
 
-def _refuse_truncated(cached: Cached, spec: ModelSpec, encoding: Encoding, place: int) -> None:
-    max_tokens = spec.description.max_tokens
-    if encoding.on_truncate == "error" and cached.tokens > max_tokens:
+def _refuse_truncated(cached: Cached, planned: Plan, place: int) -> None:
+    max_tokens = planned.spec.description.max_tokens
+    if planned.encoding.on_truncate == "error" and cached.tokens > max_tokens:
         raise InputTooLong(
             f"input {place + 1} has {cached.tokens} tokens, the model reads {max_tokens}",
             hint="shorten it, or let it be cut off with on_truncate = truncate",

@@ -60,6 +60,7 @@ class Rules:
     tls_required: bool
     max_request_bytes: int
     max_input_bytes: int
+    max_image_bytes: int
     idle_timeout_seconds: float
 
 
@@ -246,7 +247,10 @@ class Session:
             self._run_statement(text)
             return
         wanted = request.parse(
-            text, encoding=self._encoding, max_input_bytes=self.rules.max_input_bytes
+            text,
+            encoding=self._encoding,
+            max_input_bytes=self.rules.max_input_bytes,
+            max_image_bytes=self.rules.max_image_bytes,
         )
         observed.parsed(wanted, len(text))
         await self._answer(wanted, len(text))

