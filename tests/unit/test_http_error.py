@@ -46,12 +46,11 @@ def test_the_envelope_is_openais_with_our_sentence() -> None:
     error = errors.Overloaded("the worker's queue is full", hint="try again later")
     assert json.loads(http_error.envelope(error)) == {
         "error": {
-            "message": "the worker's queue is full",
+            "message": "the worker's queue is full (try again later)",
             "type": "rate_limit_error",
             "param": None,
             "code": "rate_limit_exceeded",
             "sqlstate": "53400",
-            "hint": "try again later",
         }
     }
     assert http_error.headers_of(error) == {"Retry-After": "1"}

@@ -66,9 +66,12 @@ def headers_of(error: RowvecError) -> dict[str, str]:
 
 
 def envelope(error: RowvecError) -> bytes:
-    """The body of a refusal: OpenAI's fields, and beside them our SQLSTATE and hint."""
-    kind = kind_of(error)
-    return _body(str(error), kind, sqlstate=error.sqlstate, hint=error.hint)
+    """The body of a refusal: OpenAI's fields, and beside them our SQLSTATE.
+
+    The hint is part of the message, since that is all that OpenAI's client shows.
+    """
+    message = f"{error} ({error.hint})" if error.hint else str(error)
+    return _body(message, kind_of(error), sqlstate=error.sqlstate)
 
 
 def envelope_of(status: int, message: str) -> bytes:
@@ -77,6 +80,6 @@ def envelope_of(status: int, message: str) -> bytes:
     return _body(message, Kind(status, kind))
 
 
-def _body(message: str, kind: Kind, **more: str | None) -> bytes:
+def _body(message: str, kind: Kind, **more: str) -> bytes:
     fields = {"message": message, "type": kind.type, "param": None, "code": kind.code, **more}
     return orjson.dumps({"error": fields})
