@@ -139,7 +139,12 @@ def start_worker(folder: Path) -> Iterator[Callable[..., Worker]]:
     """Starts workers of their own for tests that stop, freeze or kill them."""
     started: list[Worker] = []
 
-    def start(models: str = MODELS, *arguments: str, socket_folder: Path | None = None) -> Worker:
+    def start(
+        models: str = MODELS,
+        *arguments: str,
+        socket_folder: Path | None = None,
+        verbose: bool = False,
+    ) -> Worker:
         home = socket_folder or folder / f"worker-{len(started)}"
         home.mkdir(exist_ok=True)
         home.chmod(0o755)
@@ -149,8 +154,8 @@ def start_worker(folder: Path) -> Iterator[Callable[..., Worker]]:
         log = home / "worker.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [ROWVEC, "worker", "--listen", home, "--models", models_file,
-                 "--password-file", password_file, *arguments],
+                [ROWVEC, *(["--verbose"] if verbose else []), "worker", "--listen", home,
+                 "--models", models_file, "--password-file", password_file, *arguments],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         worker = Worker(home, models_file, password_file, process, log)
