@@ -7,7 +7,6 @@ import asyncio
 import logging
 import signal
 import sys
-from dataclasses import asdict
 
 import orjson
 
@@ -52,9 +51,8 @@ def main() -> int:
     try:
         summary = run(Settings.build(), Request(**vars(arguments)), LogReporter())
     except RowvecError as exc:
-        logging.getLogger("rowvec.backfill").error("%s", exc)  # noqa: TRY400 - said in one sentence
-        return 1
-    sys.stdout.buffer.write(orjson.dumps(asdict(summary), option=orjson.OPT_APPEND_NEWLINE))
+        sys.exit(f"error: {exc}")
+    sys.stdout.buffer.write(orjson.dumps(summary, option=orjson.OPT_APPEND_NEWLINE))
     return 130 if summary.stopped else 0
 
 

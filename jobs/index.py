@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import logging
 import sys
-from dataclasses import asdict
 
 import orjson
 
@@ -36,9 +35,8 @@ def main() -> int:
     try:
         result = run(Settings.build(), IndexRequest(**vars(arguments)), LogReporter())
     except RowvecError as exc:
-        logging.getLogger("rowvec.index").error("%s", exc)  # noqa: TRY400 - said in one sentence
-        return 1
-    sys.stdout.buffer.write(orjson.dumps(asdict(result), option=orjson.OPT_APPEND_NEWLINE))
+        sys.exit(f"error: {exc}")
+    sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
     return 0
 
 
