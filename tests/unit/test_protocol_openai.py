@@ -16,7 +16,7 @@ from rowvec.errors import (
     RequestTooLarge,
     RowvecError,
 )
-from rowvec.protocol.openai import Form, Terms, embeddings_request
+from rowvec.protocol.openai import Answers, Terms, embeddings_request
 from rowvec.protocol.request import Request
 
 TERMS = Terms(deadline_ms=1000)
@@ -116,7 +116,7 @@ def test_refused_tokens_come_with_langchains_way_out() -> None:
 @pytest.mark.parametrize("encoding_format", ["text", "base64"])
 def test_an_answer_in_pieces_is_one_document(count: int, encoding_format: Any) -> None:
     vectors = [np.array([n, 0.5], np.float32) for n in range(count)]
-    pieces = list(Form("m", 0).embeddings(vectors, [2] * count, encoding_format))
+    pieces = list(Answers("m", 0).embeddings(vectors, [2] * count, encoding_format))
     assert len(pieces) == (count - 1) // 32 + 1
     answer = json.loads(b"".join(pieces))
     assert answer["usage"] == {"prompt_tokens": 2 * count, "total_tokens": 2 * count}
@@ -134,7 +134,7 @@ def test_models_are_openais_with_what_we_know_beside() -> None:
         {"name": "m", "kind": "stand-in", "dimensions": 8, "max_tokens": 16, "loaded": False,
          "revision": None}
     ]  # fmt: skip
-    (piece,) = Form("", 1700000000).models(listed)
+    (piece,) = Answers("", 1700000000).models(listed)
     assert json.loads(piece) == {
         "object": "list",
         "data": [

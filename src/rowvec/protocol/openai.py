@@ -10,7 +10,7 @@ import orjson
 
 from rowvec.errors import InvalidRequest, NotARequest
 from rowvec.protocol import request
-from rowvec.protocol.reply import ROWS_A_PIECE, Vectors, vector_base64, vector_text
+from rowvec.protocol.reply import ROWS_A_PIECE, Form, Vectors, vector_base64, vector_text
 from rowvec.protocol.request import Format, Priority, Request
 
 # `kwargs` is ours: what SQL takes under that name. `user` names the end user, who is nobody to us.
@@ -101,11 +101,16 @@ def _kwargs(fields: Mapping[str, Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class Form:
+class Answers:
     """Writes answers as OpenAI's server does. `created` is when the models began to be served."""
 
     model: str
     created: int
+
+    @property
+    def form(self) -> Form:
+        """As the service wants it."""
+        return Form(embeddings=self.embeddings, models=self.models)
 
     def embeddings(
         self, vectors: Vectors, tokens: Sequence[int | None], encoding_format: Format

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,18 @@ def models(listed: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
 def pong() -> Iterator[bytes]:
     """The answer to ping."""
     return _pieces(("ping",), iter([[b"pong"]]), 1)
+
+
+@dataclass(frozen=True)
+class Form:
+    """How the answers that clients of other protocols get, too, are written: here as rows."""
+
+    embeddings: Callable[[Vectors, Sequence[int | None], Format], Iterator[bytes]] = embeddings
+    scores: Callable[[Sequence[Mapping[str, Any]]], Iterator[bytes]] = scores
+    models: Callable[[Sequence[Mapping[str, Any]]], Iterator[bytes]] = models
+
+
+ROWS = Form()
 
 
 def _objects(column: str, objects: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:

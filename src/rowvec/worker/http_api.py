@@ -25,7 +25,8 @@ from rowvec.errors import (
     RowvecError,
     ShuttingDown,
 )
-from rowvec.protocol import http_error, openai
+from rowvec.protocol import http_error, openai, rerank
+from rowvec.protocol.reply import Form
 from rowvec.protocol.request import Priority, Request
 from rowvec.worker.admission import Admission
 from rowvec.worker.api_keys import ApiKeys
@@ -117,13 +118,22 @@ class Api:
         terms = self._terms(request)
         body = await self._body(request, terms)
         wanted = openai.embeddings_request(body, terms, max_input_bytes=self._rules.max_input_bytes)
-        return await self._answer(request, observed, wanted, len(body))
+        form = openai.Answers(wanted.model, self._created).form
+        observed.parsed(wanted, len(body))
+        return await self._answer(request, observed, form)
 
-    async def _rerank(self, _request: web.Request, _observed: Observed) -> web.StreamResponse:
-        raise web.HTTPNotImplemented(reason="this release does not rerank")
+    async def _rerank(self, request: web.Request, observed: Observed) -> web.StreamResponse:
+        terms = self._terms(request)
+        body = await self._body(request, terms)
+        wanted, form = rerank.rerank_request(
+            body, terms, max_input_bytes=self._rules.max_input_bytes
+        )
+        observed.parsed(wanted, len(body))
+        return await self._answer(request, observed, form)
 
     async def _models(self, request: web.Request, observed: Observed) -> web.StreamResponse:
-        return await self._answer(request, observed, Request("models"), 0)
+        observed.parsed(Request("models"), 0)
+        return await self._answer(request, observed, openai.Answers("", self._created).form)
 
     async def _health(self, _request: web.Request) -> web.StreamResponse:
         return _json(b'{"alive":true}')
@@ -196,9 +206,8 @@ class Api:
         )
 
     async def _answer(
-        self, request: web.Request, observed: Observed, wanted: Request, size: int
+        self, request: web.Request, observed: Observed, form: Form
     ) -> web.StreamResponse:
-        observed.parsed(wanted, size)
         response = web.StreamResponse()
         response.content_type = _JSON
         task = asyncio.current_task()
@@ -208,10 +217,10 @@ class Api:
             self._computing.discard(task)
             await _send(request, response, pieces)
 
-        form = openai.Form(wanted.model, self._created)
+        assert observed.request is not None
         self._computing.add(task)
         try:
-            await self._service.answer(wanted, size, send, form)
+            await self._service.answer(observed.request, observed.size, send, form)
         except asyncio.CancelledError:
             if task not in self._interrupted:
                 raise
@@ -240,10 +249,9 @@ async def _answer_refusals(request: web.Request, handler: Handler) -> web.Stream
             response.force_close()
     except web.HTTPException as exc:
         words = f"there is no {request.method} {request.path[:100]}"
-        message = exc.reason if isinstance(exc, web.HTTPNotImplemented) else words
         allowed = exc.headers.get(hdrs.ALLOW)
         response = _json(
-            http_error.envelope_of(exc.status, message),
+            http_error.envelope_of(exc.status, words),
             status=exc.status,
             headers={} if allowed is None else {hdrs.ALLOW: allowed},
         )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from rowvec.errors import DeadlineExceeded, InputTooLong, RequestTooLarge, RowvecError
 from rowvec.models.listing import Listing
 from rowvec.models.spec import ModelSpec
 from rowvec.protocol import reply
-from rowvec.protocol.request import Format, Request
+from rowvec.protocol.reply import ROWS, Form
+from rowvec.protocol.request import Request
 from rowvec.worker.admission import Admission
 from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, split_objects
 from rowvec.worker.cache import Cached, KeyMaker, VectorCache
@@ -25,18 +26,6 @@ Send = Callable[[Iterator[bytes]], Awaitable[None]]
 
 # Texts hashed or vectors copied before others get a turn.
 _TEXTS_A_TURN = 256
-
-
-class Form(Protocol):
-    """How answers look to a client: Postgres's rows unless it speaks something else."""
-
-    def embeddings(
-        self, vectors: reply.Vectors, tokens: Sequence[int | None], encoding_format: Format
-    ) -> Iterator[bytes]:
-        """The answer to embed in pieces."""
-
-    def models(self, listed: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
-        """The answer to models."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +55,7 @@ class Service:
         self._cache = cache
         self._max_reply_bytes = max_reply_bytes
 
-    async def answer(self, request: Request, size: int, send: Send, form: Form = reply) -> None:
+    async def answer(self, request: Request, size: int, send: Send, form: Form = ROWS) -> None:
         """Answers a request of `size` bytes through `send`; raises RowvecError before that.
 
         Cancel the caller to drop the work. Nothing past its deadline is computed. A request is
@@ -107,7 +96,7 @@ class Service:
         self._engine.reports[planned.spec.name].requests += 1
         match request.op:
             case "rerank":
-                return reply.scores(ranked(entries, planned.top_k))
+                return form.scores(ranked(entries, planned.top_k))
             case "embed_sparse":
                 return reply.sparse_vectors(sparse_texts(entries, planned.spec.description))
             case _:
