@@ -57,7 +57,7 @@ def test_what_changes_the_vector(
         (PLAIN, {"prompt_name": "query"}, InvalidRequest, "plain has no prompt of that name"),
         (PLAIN, {"input_type": "passage"}, InvalidRequest, "must be query or document"),
         (PLAIN, {"instruction": "x"}, NotSupported, "plain takes no instruction"),
-        (PLAIN, {"device": "cuda"}, NotSupported, "no other can be asked for"),
+        (PLAIN, {"device": "cuda"}, NotSupported, "the worker has no device 'cuda'"),
         (PLAIN, {"revision": "def"}, InvalidRequest, "pins revision abc of plain"),
         (PLAIN, {"truncate_dim": 385}, InvalidRequest, "truncate_dim 385 is more than the 384"),
         (PLAIN, {"truncate_dim": 0}, InvalidRequest, "must be a whole number, at least 1"),

@@ -286,7 +286,7 @@ def test_an_endpoint_that_fails_fails_the_request_once(
         ("reranker", {}, "22023", "reranker gives a score, not a vector"),
         ("static", {"instruction": "x"}, "0A000", "static takes no instruction"),
         ("static", {"truncate_dim": 17}, "22023", "truncate_dim 17 is more than the 16"),
-        ("static", {"device": "cuda"}, "0A000", "the engine computes on the device cpu"),
+        ("static", {"device": "cuda"}, "0A000", "the worker has no device 'cuda'"),
         (
             "hkunlp/instructor-tiny", {"instruction": "x", "input_type": "query"}, "22023",
             "input_type and instruction exclude each other",
