@@ -155,7 +155,8 @@ def start_worker(folder: Path) -> Iterator[Callable[..., Worker]]:
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [ROWVEC, *(["--verbose"] if verbose else []), "worker", "--listen", home,
-                 "--models", models_file, "--password-file", password_file, *arguments],
+                 "--models", models_file, "--password-file", password_file,
+                 "--cache-dir", folder / "cache", *arguments],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
             )  # fmt: skip
         worker = Worker(home, models_file, password_file, process, log)

@@ -10,7 +10,12 @@ RETURNS TABLE (
     revision text,
     loaded boolean,
     requests bigint,
-    texts bigint
+    texts bigint,
+    tokens bigint,
+    memory_bytes bigint,
+    last_use timestamptz,
+    backend text,
+    backend_reason text
 )
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 SET search_path = pg_catalog, pg_temp
@@ -23,6 +28,8 @@ BEGIN
     FROM unnest(v_answers) AS answer,
         jsonb_to_record(answer::jsonb) AS m(
             name text, kind text, dimensions int, max_tokens int, query_prompt text,
-            document_prompt text, revision text, loaded boolean, requests bigint, texts bigint);
+            document_prompt text, revision text, loaded boolean, requests bigint, texts bigint,
+            tokens bigint, memory_bytes bigint, last_use timestamptz, backend text,
+            backend_reason text);
 END
 $function$;

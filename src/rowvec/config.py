@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import platformdirs
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rowvec import logs
@@ -27,6 +27,13 @@ def default_data_dir() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/rowvec")
     return platformdirs.user_data_path("rowvec", appauthor=False)
+
+
+def default_cache_dir() -> Path:
+    """Where what is derived from models is kept: the user's cache, /var/cache/rowvec for root."""
+    if os.geteuid() == 0:
+        return Path("/var/cache/rowvec")
+    return platformdirs.user_cache_path("rowvec", appauthor=False)
 
 
 class Settings(BaseSettings):
@@ -84,7 +91,21 @@ class Settings(BaseSettings):
         2048, ge=16, description="tokens of one forward pass, padding counted"
     )
     cache_bytes: int = Field(64 << 20, ge=0, description="memory for vectors of repeated texts")
-    threads: int | None = Field(None, ge=1, description="threads of a forward pass (all cores)")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="threads of a forward pass (default: the processors that the machine or the"
+        " container grants)",
+    )
+    memory_budget: ByteSize | None = Field(
+        None,
+        description="memory for models, as 4GB or 500MiB: the least recently used one goes when"
+        " another needs its room (default: no limit)",
+    )
+    cache_dir: Path = Field(
+        default_factory=default_cache_dir,
+        description="folder for exported models and measurements, which may be removed any time",
+    )
     idle_timeout_seconds: float = Field(
         900, gt=0, description="the worker closes a connection that is idle for so long"
     )
@@ -103,9 +124,9 @@ class Settings(BaseSettings):
         60, ge=0, description="how long a job waits for a worker that is down"
     )
 
-    @field_validator("data")
+    @field_validator("data", "cache_dir")
     @classmethod
-    def _data_is_absolute(cls, value: Path) -> Path:
+    def _is_absolute(cls, value: Path) -> Path:
         # It ends up in DSNs and in processes whose working directory is another.
         return Path(os.path.abspath(value.expanduser()))  # noqa: PTH100 - resolve() follows links
 

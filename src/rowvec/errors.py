@@ -23,6 +23,8 @@ The tree (an indented class derives from the one above it)::
         DimensionMismatch    22000  the model and the column differ in dimensions
       Overloaded             53400  the queue is full; try again later
         TooManyConnections   53300  as many clients as the worker takes
+        OutOfMemory          53200  memory is short; when others are done it may do
+          ModelTooLarge      53200  a model that exceeds the worker's memory budget alone
       DeadlineExceeded       57000  not done within the request's deadline
       Cancelled              57014  the client asked to stop
       ShuttingDown           57P01  the worker is stopping
@@ -169,6 +171,18 @@ class TooManyConnections(Overloaded):
     """As many clients as the worker takes are connected."""
 
     sqlstate = "53300"
+
+
+class OutOfMemory(Overloaded):
+    """Memory is short, in the worker or in Postgres; when others are done it may do."""
+
+    sqlstate = "53200"
+
+
+class ModelTooLarge(OutOfMemory):
+    """A model that exceeds the worker's memory budget alone."""
+
+    retryable = False
 
 
 class DeadlineExceeded(RowvecError):

@@ -90,7 +90,8 @@ def test_models_say_what_they_are(connection: psycopg.Connection) -> None:
     assert (minilm["dimensions"], minilm["max_tokens"]) == (384, 256)
     assert set(minilm) == {
         "name", "kind", "dimensions", "max_tokens", "query_prompt", "document_prompt", "revision",
-        "loaded", "requests", "texts",
+        "loaded", "requests", "texts", "tokens", "memory_bytes", "last_use", "backend",
+        "backend_reason",
     }  # fmt: skip
 
 

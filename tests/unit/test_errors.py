@@ -26,7 +26,7 @@ def test_every_class_stands_in_the_tree_of_the_docstring() -> None:
     ("sqlstate", "expected"),
     [
         ("08006", errors.WorkerUnreachable),
-        ("53200", errors.Overloaded),
+        ("53200", errors.OutOfMemory),
         ("57P03", errors.ShuttingDown),
         ("22P02", errors.InvalidRequest),
         ("58030", errors.BackendFailed),

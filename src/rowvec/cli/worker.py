@@ -35,6 +35,8 @@ from rowvec.config import Settings
 @setting("max_batch_tokens")
 @setting("cache_bytes")
 @setting("threads")
+@setting("memory_budget")
+@setting("cache_dir")
 @setting("idle_timeout_seconds")
 @setting("engine_stall_seconds")
 @setting("shutdown_grace_seconds")

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from rowvec.models.backends.variant import Backend
+
 # What `max_tokens` says of a model that reads texts of any length: the largest int of Postgres.
 NO_LIMIT = 2**31 - 1
 
@@ -21,6 +23,7 @@ class Description:
     """What requests are checked against. `prompts` maps a name to a prefix.
 
     A `sparse vector` is `dimensions` long and nearly all zeros; a `score` is of a pair of texts.
+    `backends` can compute it, where there is a choice; `dtype` is the type of its weights.
     """
 
     name: str
@@ -33,3 +36,5 @@ class Description:
     reads: tuple[Reads, ...] = ("text",)
     gives: Gives = "vector"
     takes_instruction: bool = False
+    backends: tuple[Backend, ...] = ()
+    dtype: str = "float32"

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from rowvec.errors import InvalidRequest, NotSupported, RequestTooLarge
+from rowvec.models.backends.variant import AUTOMATIC, Variant, resolve_variant
 from rowvec.models.description import Description
 
 OnTruncate = Literal["truncate", "error"]
 
 KNOWN = (
     "prompt", "prompt_name", "input_type", "instruction", "device", "revision", "truncate_dim",
-    "normalize", "batch_size", "timeout_ms", "on_truncate",
+    "normalize", "batch_size", "timeout_ms", "on_truncate", "backend", "dtype", "precision",
 )  # fmt: skip
 
 # It stands before every text of a request: a long one multiplies the request.
@@ -37,6 +38,7 @@ class Encoding:
     truncate_dim: int | None = None
     normalize: bool = False
     on_truncate: OnTruncate = "truncate"
+    variant: Variant = AUTOMATIC
 
 
 def resolve(kwargs: Mapping[str, Any], model: Description) -> Encoding:
@@ -56,8 +58,7 @@ def resolve(kwargs: Mapping[str, Any], model: Description) -> Encoding:
         _positive(given, key)
     if "instruction" in given and not model.takes_instruction:
         raise NotSupported(f"{model.name} takes no instruction", hint="use prompt instead")
-    if (device := given.get("device")) is not None and device != "cpu":
-        raise NotSupported("the engine computes on the device cpu; no other can be asked for")
+    _refuse_other_places(given)
     if given.get("revision") not in (None, model.revision):
         raise InvalidRequest(
             f"the list of models pins revision {model.revision or '(none)'} of {model.name}"
@@ -68,7 +69,29 @@ def resolve(kwargs: Mapping[str, Any], model: Description) -> Encoding:
         truncate_dim=truncate_dim,
         normalize=normalize,
         on_truncate=_on_truncate(given),
+        variant=resolve_variant(
+            given.get("backend"),
+            given.get("dtype"),
+            own=model.dtype,
+            offered=model.backends,
+            model=model.name,
+        ),
     )
+
+
+def _refuse_other_places(given: Mapping[str, Any]) -> None:
+    """Of what this worker has not: another device, vectors of another type."""
+    if (device := given.get("device", "cpu")) != "cpu":
+        raise NotSupported(
+            f"the worker has no device {str(device)[:40]!r}: it computes on the cpu",
+            hint="leave device out, or say cpu",
+        )
+    if (precision := given.get("precision", "float32")) != "float32":
+        raise NotSupported(
+            f"precision {str(precision)[:40]!r} is not given out: vectors are float32",
+            hint="store them as halfvec or with pgvector's binary_quantize();"
+            " dtype makes the model compute in fewer bits",
+        )
 
 
 def _shape(given: Mapping[str, Any], model: Description) -> tuple[int | None, bool]:

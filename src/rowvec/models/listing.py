@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
 from rowvec.errors import ConfigError, NotAllowed
 from rowvec.models import source
 from rowvec.models.description import Description
@@ -21,7 +23,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _COMMON: Keys = {
     "name": str, "aliases": list, "kind": str, "warm": bool,
-    "query_prompt": str, "document_prompt": str,
+    "query_prompt": str, "document_prompt": str, "memory": (int, str),
 }  # fmt: skip
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -133,6 +135,7 @@ def _spec(entry: Mapping[str, Any], relative_to: Path) -> ModelSpec:
         folder=folder,
         sha256=entry.get("sha256"),
         warm=entry.get("warm", False),
+        memory=_memory(entry),
         options=options,
     )
 
@@ -149,6 +152,16 @@ def _check_keys(entry: Mapping[str, Any], known: Keys) -> None:
         raise ConfigError("aliases must be a list of names")
     if "sha256" in entry and not _SHA256.fullmatch(entry["sha256"]):
         raise ConfigError("sha256 must be 64 lower-case hex digits")
+
+
+def _memory(entry: Mapping[str, Any]) -> int | None:
+    """The key `memory`, a number of bytes or as `memory_budget` is written."""
+    if "memory" not in entry:
+        return None
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(entry["memory"]))
+    except ValidationError as exc:
+        raise ConfigError(f"memory is no size: {entry['memory']!r}", hint="as 400MB") from exc
 
 
 def _option(value: Any, expected: object, relative_to: Path) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rowvec.models.backends.variant import Runtime
 from rowvec.models.description import Description
 from rowvec.models.encoding import prompt_for
 
@@ -15,7 +16,8 @@ from rowvec.models.encoding import prompt_for
 class ModelSpec:
     """One model of the list. `options` are the keys that only its kind takes.
 
-    It goes to the engine as JSON, so `options` hold what TOML can say, and nothing else.
+    It goes to the engine as JSON, so `options` hold what TOML can say, and nothing else. There
+    `runtime` is set, to how that process wants the model computed.
     """
 
     description: Description
@@ -24,7 +26,9 @@ class ModelSpec:
     folder: Path | None = None
     sha256: str | None = None
     warm: bool = False
+    memory: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    runtime: Runtime | None = None
 
     @property
     def name(self) -> str:
@@ -34,3 +38,12 @@ class ModelSpec:
     def prompt(self, input_type: str) -> str | None:
         """The prefix for queries or documents, None where there is none."""
         return prompt_for(self.description.prompts, input_type) or None
+
+    def memory_bytes(self) -> int:
+        """Bytes that the model is expected to take: what the list says, else its files' size."""
+        if self.memory is not None:
+            return self.memory
+        if self.folder is None:
+            return 0
+        weights = list(self.folder.rglob("*.safetensors"))
+        return sum(f.stat().st_size for f in weights or self.folder.rglob("*") if f.is_file())

@@ -19,9 +19,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from rowvec.errors import ModelError, NotSupported
-from rowvec.models.backends.backend import TokenEncoder
-from rowvec.models.backends.choice import SAMPLES, Candidates, Chosen
-from rowvec.models.backends.torch_encoder import PaddedTorch
+from rowvec.models.backends.backend import Chosen, TokenEncoder
+from rowvec.models.backends.choice import SAMPLES, Candidates
+from rowvec.models.backends.torch_encoder import PaddedTorch, size_of
 from rowvec.models.backends.variant import Runtime
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.embedder import Matrix, Tokenized
@@ -73,6 +73,14 @@ class TransformerEmbedder:
     def max_tokens(self) -> int:
         """Tokens that the model reads."""
         return NO_LIMIT if self._tokenizer is None else min(NO_LIMIT, self._tokenizer.max_tokens)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes that the weights take."""
+        if self._images is not None:
+            return size_of(self._images)
+        assert self.chosen is not None
+        return self.chosen.encoder.memory_bytes
 
     def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         """Every text with the prompt before it, cut to `max_tokens`."""

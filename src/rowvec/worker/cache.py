@@ -64,7 +64,7 @@ class KeyMaker:
 
     def __init__(self, op: str, model: str, revision: str | None, encoding: Encoding) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
-        shared = (encoding.prompt, encoding.truncate_dim, encoding.normalize)
+        shared = (encoding.prompt, encoding.truncate_dim, encoding.normalize, encoding.variant)
         self._hash.update(
             repr((op, model, revision, *shared)).encode(errors="surrogatepass") + b"\0"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import logging
 import os
 import signal
@@ -17,8 +18,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,8 @@ import numpy as np
 from rowvec import logs
 from rowvec.batching import Batch, Batcher, Item, ItemFailed
 from rowvec.errors import BackendFailed, InputTooLong, NonFiniteEmbedding, RowvecError
+from rowvec.models.backends.backend import Chosen
+from rowvec.models.backends.variant import AUTOMATIC, Backend, Runtime, Variant
 from rowvec.models.chunking import Chunking
 from rowvec.models.embedder import Embedder, Matrix, Tokenized
 from rowvec.models.loading import load
@@ -33,8 +37,8 @@ from rowvec.models.registry import family
 from rowvec.models.sparse_vector import SparseEmbedder, SparseVector
 from rowvec.models.splitters import split
 from rowvec.worker.frames import FrameReader, Header, encode, spec_from_json
+from rowvec.worker.model_store import ModelStore
 from rowvec.worker.reading import Chunks, chunks_of, read_image_text
-from rowvec.worker.resident import resident_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -58,13 +62,24 @@ Model = Embedder | SparseEmbedder
 
 
 @dataclass(frozen=True)
+class _Key:
+    """A model in memory: its name, and how it is computed."""
+
+    model: str
+    variant: Variant = AUTOMATIC
+
+    def __str__(self) -> str:
+        return self.model
+
+
+@dataclass(frozen=True)
 class _Group:
     """What may share a batch: one model, all texts or all images, one prompt.
 
     Some models leave the prompt out of pooling.
     """
 
-    model: str
+    key: _Key
     op: str
     prompt: str
 
@@ -83,7 +98,23 @@ class Engine:
     def __init__(self, configuration: Header, send: asyncio.Transport) -> None:
         self._specs = {s["description"]["name"]: spec_from_json(s) for s in configuration["models"]}
         self._send = send
-        self._loaded: dict[str, asyncio.Task[Model]] = {}
+        self._runtimes = {
+            name: Runtime(
+                measured=configuration["measured"].get(name),
+                graphs=Path(configuration["graphs"]),
+                threads=configuration["threads"],
+            )
+            for name in self._specs
+        }
+        self._store: ModelStore[_Key, Model] = ModelStore(
+            self._load,
+            needs=lambda key: self._specs[key.model].memory_bytes(),
+            measure=self._memory,
+            on_drop=self._dropped,
+            budget=configuration["memory_budget"],
+        )
+        self._chosen: dict[str, Backend] = {}
+        self._warming: list[asyncio.Task[None]] = []
         self._running: dict[int, asyncio.Task[None]] = {}
         # Always the same thread computes: torch keeps a team of helpers for each that ever did.
         self._compute_thread = ThreadPoolExecutor(1, "compute")
@@ -108,7 +139,9 @@ class Engine:
         self._send.write(encode({"op": "hello"}))
         for spec in self._specs.values():
             if spec.warm:
-                self._loading(spec.name).add_done_callback(_note_failure)
+                task = asyncio.get_running_loop().create_task(self._warm(spec.name))
+                task.add_done_callback(_note_failure)
+                self._warming.append(task)
 
     def on_frame(self, header: Header, _blob: bytes) -> None:
         """Takes a frame of the listener."""
@@ -143,7 +176,11 @@ class Engine:
             return {}, b""
         if header["op"] == "split":
             return {"chunks": await self._split(header)}, b""
-        model = await asyncio.shield(self._loading(header["model"]))
+        key = self._key(header["model"], Variant(**header["encoding"]["variant"]))
+        async with self._store.using(key) as model:
+            return await self._answered(header, key, model)
+
+    async def _answered(self, header: Header, key: _Key, model: Model) -> tuple[Header, bytes]:
         encoding = header["encoding"]
         if header["op"] == "chunk":
             return {"chunks": await self._chunks(model, header)}, b""
@@ -160,7 +197,7 @@ class Engine:
             Item(work, work.length, text)
             for work, text in zip(tokenized, header["inputs"], strict=True)
         ]
-        group = _Group(header["model"], header["op"], encoding["prompt"])
+        group = _Group(key, header["op"], encoding["prompt"])
         place = self._elsewhere.get(header["model"], self._here)
         rows = await place.batcher.submit(group, items, interactive=header["interactive"])
         vectors = packed(rows, encoding["truncate_dim"], normalize=encoding["normalize"])
@@ -176,6 +213,15 @@ class Engine:
                 self._tokenize_thread, model.tokenize, piece, prompt
             )
         return tokenized
+
+    def _key(self, name: str, variant: Variant) -> _Key:
+        """Who asks for the backend that is the model's own choice shares it with all others."""
+        same = variant.dtype is None and variant.backend == self._chosen.get(name)
+        return _Key(name, AUTOMATIC if same else variant)
+
+    async def _warm(self, name: str) -> None:
+        async with self._store.using(_Key(name)):
+            """It is there."""
 
     async def _images(self, model: Model, contents: Sequence[str]) -> list[Tokenized]:
         loop = asyncio.get_running_loop()
@@ -211,26 +257,40 @@ class Engine:
             await loop.run_in_executor(self._split_thread, cut, text) for text in header["inputs"]
         ]
 
-    def _loading(self, name: str) -> asyncio.Task[Model]:
-        """The one load of a model; one that failed is tried again by the next request."""
-        task = self._loaded.get(name)
-        if task is None or (task.done() and task.exception() is not None):
-            task = asyncio.get_running_loop().create_task(self._load(name))
-            self._loaded[name] = task
-        return task
-
-    async def _load(self, name: str) -> Model:
+    async def _load(self, key: _Key) -> Model:
+        name = key.model
+        spec = replace(
+            self._specs[name], runtime=replace(self._runtimes[name], variant=key.variant)
+        )
         loaded: Header = {"op": "loaded", "model": name, "dimensions": None, "max_tokens": None}
-        before = resident_bytes(os.getpid())
         self._send.write(encode({"op": "loading", "model": name}))
         try:
             loop = asyncio.get_running_loop()
-            model = await loop.run_in_executor(self._compute_thread, load, self._specs[name])
-            loaded |= {"dimensions": model.dimensions, "max_tokens": model.max_tokens}
-            loaded["memory"] = max(0, resident_bytes(os.getpid()) - before)
+            model = await loop.run_in_executor(self._compute_thread, load, spec)
+            loaded |= {
+                "dimensions": model.dimensions,
+                "max_tokens": model.max_tokens,
+                "variant": key.variant,
+                "memory": self._memory(key, model),
+            }
+            if isinstance(chosen := getattr(model, "chosen", None), Chosen):
+                loaded |= {"backend": chosen.backend, "reason": chosen.reason}
+                if key.variant == AUTOMATIC:
+                    self._chosen[name] = chosen.backend
         finally:
             self._send.write(encode(loaded))
         return model
+
+    def _memory(self, key: _Key, model: Model) -> int:
+        spec = self._specs[key.model]
+        if spec.memory is not None:
+            return spec.memory
+        return int(getattr(model, "memory_bytes", spec.memory_bytes()))
+
+    def _dropped(self, key: _Key) -> None:
+        self._send.write(encode({"op": "dropped", "model": key.model, "variant": key.variant}))
+        # Modules refer to each other in circles.
+        self._compute_thread.submit(gc.collect)
 
     def _place(self, thread: ThreadPoolExecutor, max_batch_tokens: int) -> _Place:
         return _Place(
@@ -241,8 +301,8 @@ class Engine:
     async def _compute(self, batch: Batch[Tokenized]) -> Sequence[Row]:
         group = batch.group
         assert isinstance(group, _Group)
-        model = self._loaded[group.model].result()
-        place = self._elsewhere.get(group.model, self._here)
+        model = self._store.loaded(group.key)
+        place = self._elsewhere.get(group.key.model, self._here)
         loop = asyncio.get_running_loop()
         rows, seconds = await loop.run_in_executor(place.thread, _timed, model.forward, batch.work)
         if not all(map(_is_finite, rows)):
@@ -252,7 +312,7 @@ class Engine:
             encode(
                 {
                     "op": "computed",
-                    "model": group.model,
+                    "model": group.key.model,
                     "texts": len(lengths),
                     "tokens": sum(lengths),
                     "padding": max(lengths) * len(lengths) - sum(lengths),
@@ -338,7 +398,7 @@ def _failure(number: int, error: BaseException, position: int | None) -> Header:
     }
 
 
-def _note_failure(task: asyncio.Task[Model]) -> None:
+def _note_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         logger.error("a model was not loaded: %s", error)
 

@@ -7,8 +7,10 @@ import itertools
 import logging
 import socket
 import sys
+import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rowvec import logs
@@ -53,13 +55,30 @@ class Report:
 
     dimensions: int
     max_tokens: int
-    loaded: bool = False
     requests: int = 0
     texts: int = 0
     tokens: int = 0
     padding: int = 0
     seconds: float = 0
-    memory: int = 0
+    last_use: float | None = None
+    memory_of: dict[Any, int] = field(default_factory=dict)
+    backend: str | None = None
+    reason: str | None = None
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model is in memory, however it is computed."""
+        return bool(self.memory_of)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes there."""
+        return sum(self.memory_of.values())
+
+    def note_request(self) -> None:
+        """Counts a request that was answered."""
+        self.requests += 1
+        self.last_use = time.time()
 
 
 class EngineClient:
@@ -76,7 +95,10 @@ class EngineClient:
         max_batch_tokens: int,
         max_image_bytes: int,
         max_image_pixels: int,
-        threads: int | None,
+        threads: int,
+        memory_budget: int | None,
+        graphs: Path,
+        measured: Mapping[str, str],
         stall_seconds: float,
         log_format: logs.Format,
         on_batch: OnBatch,
@@ -92,6 +114,9 @@ class EngineClient:
             "max_image_bytes": max_image_bytes,
             "max_image_pixels": max_image_pixels,
             "threads": threads,
+            "memory_budget": memory_budget,
+            "graphs": graphs,
+            "measured": measured,
         }
         self._threads = threads
         self._stall_seconds = stall_seconds
@@ -216,8 +241,7 @@ class EngineClient:
     def _after_death(self) -> None:
         self._loading.clear()
         for report in self.reports.values():
-            report.loaded = False
-            report.memory = 0
+            report.memory_of.clear()
         for request in self._in_flight.values():
             if request.sent > 1 and not request.future.done():
                 request.future.set_exception(
@@ -246,14 +270,23 @@ class EngineClient:
             case "loaded":
                 self._loading.discard(header["model"])
                 report = self.reports[header["model"]]
-                report.loaded = header["dimensions"] is not None
-                if report.loaded:
-                    report.dimensions, report.max_tokens = (
-                        header["dimensions"],
-                        header["max_tokens"],
-                    )
-                    report.memory = header["memory"]
-                    logger.info("loaded %s", header["model"])
+                if header["dimensions"] is not None:
+                    self._note_loaded(report, header)
+            case "dropped":
+                report = self.reports[header["model"]]
+                report.memory_of.pop(_variant(header), None)
+                logger.info("dropped %s to make room", header["model"])
+
+    def _note_loaded(self, report: Report, header: Header) -> None:
+        variant = _variant(header)
+        report.dimensions, report.max_tokens = header["dimensions"], header["max_tokens"]
+        report.memory_of[variant] = header["memory"]
+        if variant == (None, None):
+            report.backend, report.reason = header.get("backend"), header.get("reason")
+        how = (
+            f", computed by {header['backend']}: {header['reason']}" if "backend" in header else ""
+        )
+        logger.info("loaded %s%s", header["model"], how)
 
     def _note_batch(self, header: Header) -> None:
         report = self.reports[header["model"]]
@@ -262,6 +295,10 @@ class EngineClient:
         report.padding += header["padding"]
         report.seconds += header["seconds"]
         self._on_batch(header["model"], header["texts"], header["tokens"], header["padding"])
+
+
+def _variant(header: Header) -> tuple[str | None, str | None]:
+    return header["variant"]["backend"], header["variant"]["dtype"]
 
 
 def _error(header: Header) -> RowvecError | InputFailed:

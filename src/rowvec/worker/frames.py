@@ -2,7 +2,7 @@
 
 A header's `op` tells what it is. To the engine: `configure` (first), `embed`, `embed_image`,
 `count_tokens`, `chunk`, `split`, `cancel`, `probe`. From it: `hello`, `loading`, `loaded`,
-`computed` (a batch), `answer`, `failed`.
+`dropped`, `computed` (a batch), `answer`, `failed`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,13 @@ def spec_from_json(fields: Mapping[str, Any]) -> ModelSpec:
         **{
             **fields,
             # JSON has one kind of sequence.
-            "description": Description(**{**described, "reads": tuple(described["reads"])}),
+            "description": Description(
+                **{
+                    **described,
+                    "reads": tuple(described["reads"]),
+                    "backends": tuple(described["backends"]),
+                }
+            ),
             "aliases": tuple(fields["aliases"]),
             "folder": None if folder is None else Path(folder),
         }

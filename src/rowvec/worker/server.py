@@ -13,6 +13,7 @@ import ssl
 from rowvec.config import Settings
 from rowvec.errors import ConfigError, ShuttingDown
 from rowvec.models.listing import Listing, read_listing
+from rowvec.models.threads import granted_threads
 from rowvec.protocol.scram import Verifier
 from rowvec.worker.admission import Admission
 from rowvec.worker.api_keys import ApiKeys
@@ -63,7 +64,10 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
         max_batch_tokens=settings.max_batch_tokens,
         max_image_bytes=settings.max_image_bytes,
         max_image_pixels=settings.max_image_pixels,
-        threads=settings.threads,
+        threads=granted_threads(settings.threads),
+        memory_budget=settings.memory_budget,
+        graphs=settings.cache_dir / "graphs",
+        measured={},
         stall_seconds=settings.engine_stall_seconds,
         log_format=settings.log_format,
         on_batch=metrics.batch_computed,

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from rowvec.errors import DeadlineExceeded, InputTooLong, RequestTooLarge, RowvecError
@@ -93,7 +94,7 @@ class Service:
             case "chunk":
                 return reply.chunks(await self._chunked(request, planned))
         entries = await self._embedded(request, planned)
-        self._engine.reports[planned.spec.name].requests += 1
+        self._engine.reports[planned.spec.name].note_request()
         match request.op:
             case "rerank":
                 return form.scores(ranked(entries, planned.top_k))
@@ -115,6 +116,11 @@ class Service:
             "loaded": report.loaded,
             "requests": report.requests,
             "texts": report.texts,
+            "tokens": report.tokens,
+            "memory_bytes": report.memory,
+            "last_use": None if report.last_use is None else _moment(report.last_use),
+            "backend": report.backend,
+            "backend_reason": report.reason,
         }
 
     @asynccontextmanager
@@ -216,6 +222,10 @@ class Service:
             if "{input}" not in str(exc):
                 raise
             raise type(exc)(str(exc).replace("{input}", "an input"), hint=exc.hint) from exc
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def _late(deadline_ms: int) -> DeadlineExceeded:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from rowvec.models.backends.variant import Backend
 from rowvec.models.embedder import Tokenized
 
 Features = dict[str, Any]
@@ -23,3 +25,13 @@ class TokenEncoder(Protocol):
     @property
     def memory_bytes(self) -> int:
         """Bytes that the weights take."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What computes a model, why that, and the cosine of its worst sample to the library's."""
+
+    backend: Backend
+    encoder: TokenEncoder
+    reason: str
+    cosine: float = 1.0

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from rowvec.errors import ModelError, NotSupported, RowvecError
-from rowvec.models.backends.backend import TokenEncoder
+from rowvec.models.backends.backend import Chosen, TokenEncoder
 from rowvec.models.backends.torch_encoder import PackedTorch, PaddedTorch, can_be_packed
 from rowvec.models.backends.variant import Backend, Runtime, installed
 from rowvec.models.embedder import Matrix
@@ -38,16 +37,6 @@ SAMPLES = (
     "база данных · データベース · قاعدة بيانات",
     " ".join(["a text that is long enough to be cut off by most models"] * 60),
 )
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """What computes a model, why that, and the cosine of its worst sample to the library's."""
-
-    backend: Backend
-    encoder: TokenEncoder
-    reason: str
-    cosine: float = 1.0
 
 
 class Candidates:

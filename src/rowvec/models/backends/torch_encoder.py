@@ -41,10 +41,7 @@ class PaddedTorch:
     @property
     def memory_bytes(self) -> int:
         """Bytes of the parameters and buffers."""
-        return sum(
-            tensor.numel() * tensor.element_size()
-            for tensor in (*self._transformer.parameters(), *self._transformer.buffers())
-        )
+        return size_of(self._transformer)
 
     def encode(self, batch: Sequence[Tokenized]) -> Features:
         """Token embeddings of texts padded to the longest."""
@@ -95,6 +92,12 @@ class PackedTorch(PaddedTorch):
             "token_embeddings": found.last_hidden_state,
             "cu_seq_lens_q": torch.from_numpy(np.cumsum([0, *lengths])).to(self._device),
         }
+
+
+def size_of(module: torch.nn.Module) -> int:
+    """Bytes of a module's parameters and buffers."""
+    tensors = (*module.parameters(), *module.buffers())
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def can_be_packed(transformer: Any, after: Sequence[torch.nn.Module]) -> bool:

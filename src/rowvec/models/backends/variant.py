@@ -39,6 +39,9 @@ class Variant:
     dtype: DType | None = None
 
 
+AUTOMATIC = Variant()
+
+
 @dataclass(frozen=True)
 class Runtime:
     """How a process wants a model computed: `variant` if asked for, else `measured`, else the best.
@@ -46,7 +49,7 @@ class Runtime:
     `graphs` is the folder that exported models are kept in; without it torch computes everything.
     """
 
-    variant: Variant = Variant()
+    variant: Variant = AUTOMATIC
     measured: Backend | None = None
     graphs: Path | None = None
     threads: int = 1
@@ -66,7 +69,7 @@ def resolve_variant(
     in its own way. Raises InvalidRequest, or NotSupported for what is not here.
     """
     if backend is None and dtype is None:
-        return Variant()
+        return AUTOMATIC
     if not offered:
         raise NotSupported(f"{model} is of a kind that has no choice of backend and dtype")
     chosen = _one_of("backend", backend, BACKENDS)

@@ -30,4 +30,4 @@ class Instructor(Family):
         from rowvec.models.dense import load_dense  # noqa: PLC0415  # seconds, and needs torch
 
         assert spec.folder is not None
-        return load_dense(spec.folder, sha256=spec.sha256, pools_prompt=False)
+        return load_dense(spec.folder, sha256=spec.sha256, pools_prompt=False, runtime=spec.runtime)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rowvec.errors import ModelError
+from rowvec.models.backends.variant import BACKENDS, Backend
 from rowvec.models.description import NO_LIMIT, Description, Reads
 from rowvec.models.embedder import Embedder
 from rowvec.models.family import Entry, Family
@@ -45,7 +46,7 @@ class SentenceTransformers(Family):
         from rowvec.models.dense import load_dense  # noqa: PLC0415  # seconds, and needs torch
 
         assert spec.folder is not None
-        return load_dense(spec.folder, sha256=spec.sha256)
+        return load_dense(spec.folder, sha256=spec.sha256, runtime=spec.runtime)
 
 
 def describe_folder(entry: Entry, folder: Path) -> Description:
@@ -71,6 +72,8 @@ def describe_folder(entry: Entry, folder: Path) -> Description:
         normalizes=found[-1][0] == "Normalize" and not config.get("truncate_dim"),
         revision=entry.revision,
         reads=_reads(found[0]),
+        backends=_backends(found[0]),
+        dtype=_dtype(found[0]),
     )
 
 
@@ -138,6 +141,17 @@ def _reads(first: tuple[str, Path]) -> tuple[Reads, ...]:
         raise ModelError(f"{path} has neither a tokenizer nor an image processor")
     reads: list[Reads] = ["text"] if texts else []
     return (*reads, "image") if images else tuple(reads)
+
+
+def _backends(first: tuple[str, Path]) -> tuple[Backend, ...]:
+    """A choice there is for transformers that read texts alone."""
+    return BACKENDS if first[0] == "Transformer" and _reads(first) == ("text",) else ()
+
+
+def _dtype(first: tuple[str, Path]) -> str:
+    config = read_json(first[1] / "config.json", missing={})
+    # Its name in files of transformers before 5 was torch_dtype.
+    return str(config.get("dtype") or config.get("torch_dtype") or "float32")
 
 
 def _reads_both_without_modules(folder: Path) -> bool:
