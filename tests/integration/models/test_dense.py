@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +30,11 @@ def same_as_library(
 ) -> Callable[..., Vectors]:
     """Compares a folder's vectors with the library's and its description with the loaded model."""
 
+    # Loading takes seconds where it finds out which backend is the fastest.
+    load = functools.cache(load_dense)
+
     def check(folder: Path, prompt: str = "") -> Vectors:
-        ours = load_dense(folder)
+        ours = load(folder)
         vectors = embed(ours, texts, prompt)
         theirs = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
         assert_same(vectors, theirs.encode(texts, prompt=prompt or None))
