@@ -13,8 +13,11 @@ from rowvec.client import WorkerClient
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
 
-_COLUMNS = ["name", "kind", "dimensions", "max_tokens", "query_prompt", "document_prompt",
-            "revision", "loaded", "requests", "texts"]  # fmt: skip
+_COLUMNS = {
+    "name": "model", "kind": "kind", "dimensions": "dims", "max_tokens": "tokens",
+    "query_prompt": "query prompt", "document_prompt": "document prompt", "revision": "revision",
+    "loaded": "loaded",
+}  # fmt: skip
 
 
 @click.command()
@@ -36,7 +39,11 @@ def models(*, as_json: bool, **given: Any) -> None:
     if as_json:
         print_json(served)
     else:
-        print_table(_COLUMNS, [[model[column] for column in _COLUMNS] for model in served])
+        # A terminal is 80 columns wide: what no model has is left out.
+        shown = [key for key in _COLUMNS if any(model[key] is not None for model in served)]
+        print_table(
+            [_COLUMNS[key] for key in shown], [[model[key] for key in shown] for model in served]
+        )
 
 
 async def _models(conninfo: str) -> list[dict[str, Any]]:
