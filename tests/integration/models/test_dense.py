@@ -29,7 +29,6 @@ def same_as_library(
     texts: list[str], embed: Callable[..., Vectors], assert_same: Callable[..., None]
 ) -> Callable[..., Vectors]:
     """Compares a folder's vectors with the library's and its description with the loaded model."""
-
     # Loading takes seconds where it finds out which backend is the fastest.
     load = functools.cache(load_dense)
 
