@@ -150,6 +150,27 @@ def test_a_failing_batch_is_halved_until_the_culprit_stands_alone() -> None:
     run(scenario)
 
 
+def test_a_failure_that_is_no_inputs_fault_fails_a_batch_whole() -> None:
+    """A remote model that is away is away for every half, too."""
+
+    async def scenario() -> None:
+        batches = []
+
+        async def refuse(batch: Batch[str]) -> Sequence[str]:
+            batches.append(list(batch.work))
+            raise Overloaded("not now")
+
+        batcher: Batcher[str, str] = Batcher(refuse, max_batch_tokens=100, max_waiting=9)
+        batcher.start()
+        with pytest.raises(Overloaded, match=r"^not now$"):
+            await batcher.submit("m", [Item(t, 1, t) for t in "abcd"], interactive=True)
+        assert batches == [["a", "b", "c", "d"]]
+        assert batcher.waiting == 0
+        await batcher.close()
+
+    run(scenario)
+
+
 def test_what_was_cancelled_before_its_turn_is_not_computed() -> None:
     async def scenario() -> None:
         bench = Bench(open_gate=False)
