@@ -22,8 +22,6 @@ _KNOWN_FEATURES = {"input_ids", "attention_mask", "token_type_ids"}
 # Clients may send any prompt; those of an application are few.
 _REMEMBERED_PROMPTS = 1000
 
-Tokens = dict[str, list[list[int]]]
-
 
 class BatchTokenizer:
     """A fast tokenizer of transformers; raises ModelError for one of another kind."""
@@ -63,7 +61,7 @@ class BatchTokenizer:
         if prompt not in self._prompt_lengths:
             if len(self._prompt_lengths) >= _REMEMBERED_PROMPTS:
                 self._prompt_lengths.clear()
-            ids = self._encode([prompt], None, truncate=True)["input_ids"][0]
+            ids = self._encode([prompt], None)["input_ids"][0]
             ends = bool(ids) and ids[-1] in self._tokenizer.all_special_ids
             self._prompt_lengths[prompt] = len(ids) - ends
         return self._prompt_lengths[prompt]
@@ -77,38 +75,29 @@ class BatchTokenizer:
         }
 
     def _tokenized(self, firsts: list[str], seconds: list[str] | None) -> list[Tokenized]:
-        """Tokenises all at once; the few that are too long once more, cut by the tokenizer."""
-        whole = self._encode(firsts, seconds, truncate=False)
-        counts = [len(ids) for ids in whole["input_ids"]]
-        too_long = [i for i, count in enumerate(counts) if count > self.max_tokens]
-        if too_long:
-            cut = self._encode(
-                [firsts[i] for i in too_long],
-                None if seconds is None else [seconds[i] for i in too_long],
-                truncate=True,
-            )
-            for place, i in enumerate(too_long):
-                for name, values in whole.items():
-                    values[i] = cut[name][place]
-        return [
-            Tokenized(
-                count,
-                len(whole["input_ids"][i]),
-                {name: values[i] for name, values in whole.items()},
-            )
-            for i, count in enumerate(counts)
-        ]
+        """Tokenises all at once, and cuts those that are too long."""
+        whole = self._encode(firsts, seconds)
+        tokenized = []
+        for i, encoding in enumerate(whole.encodings):
+            features = {name: whole[name][i] for name in whole if name in _KNOWN_FEATURES}
+            count = len(encoding.ids)
+            if count > self.max_tokens:
+                on_the_left = self._tokenizer.truncation_side == "left"
+                kept = kept_places(encoding.sequence_ids, self.max_tokens, on_the_left=on_the_left)
+                features = {name: [row[k] for k in kept] for name, row in features.items()}
+            tokenized.append(Tokenized(count, min(count, self.max_tokens), features))
+        return tokenized
 
-    def _encode(self, firsts: list[str], seconds: list[str] | None, *, truncate: bool) -> Tokens:
-        encoded = self._tokenizer(
+    def _encode(self, firsts: list[str], seconds: list[str] | None) -> Any:
+        # Never told to truncate: that is a state of the tokenizer, which two threads share.
+        return self._tokenizer(
             firsts,
             seconds,
-            truncation="longest_first" if truncate else False,
+            truncation=False,
             padding=False,
             return_attention_mask=True,
             verbose=False,
         )
-        return dict(encoded)
 
     def _padded(self, name: str, batch: Sequence[Tokenized]) -> npt.NDArray[np.int64]:
         width = max(text.length for text in batch)
@@ -122,3 +111,29 @@ class BatchTokenizer:
             start = width - text.length if on_the_left else 0
             row[start : start + text.length] = text.features[name]
         return padded
+
+
+def kept_places(sequence_ids: Sequence[int | None], limit: int, *, on_the_left: bool) -> list[int]:
+    """Which tokens of a text or a pair stay where only `limit` may, as transformers cuts them.
+
+    Special tokens (None) all stay; of a pair the longer text is cut first, then both.
+    """
+    firsts = [i for i, sequence in enumerate(sequence_ids) if sequence == 0]
+    seconds = [i for i, sequence in enumerate(sequence_ids) if sequence == 1]
+    room = max(0, limit - (len(sequence_ids) - len(firsts) - len(seconds)))
+    dropped: set[int] = set()
+    for places, share in zip((firsts, seconds), _shares(firsts, seconds, room), strict=True):
+        beyond = len(places) - share
+        dropped.update((places[:beyond] if on_the_left else places[share:]) if beyond > 0 else ())
+    return [i for i in range(len(sequence_ids)) if i not in dropped]
+
+
+def _shares(firsts: Sequence[int], seconds: Sequence[int], room: int) -> tuple[int, int]:
+    """How many tokens of either text stay."""
+    if not seconds:
+        return room, 0
+    shorter = min(len(firsts), len(seconds))
+    shares = (shorter, max(shorter, room - shorter))
+    if sum(shares) > room:
+        shares = (room // 2, room // 2 + room % 2)
+    return shares if len(firsts) <= len(seconds) else (shares[1], shares[0])
