@@ -25,6 +25,7 @@ EXPECTED = {
     errors.Overloaded: 429,
     errors.Cancelled: 499,
     errors.TooManyConnections: 503,
+    errors.OutOfMemory: 503,
     errors.ShuttingDown: 503,
     errors.WorkerUnreachable: 503,
 }

@@ -58,7 +58,10 @@ class HttpRules:
 
 
 class Api:
-    """One for the worker. `not_ready` says why the worker is not, None when it is."""
+    """One for the worker. `not_ready` says why the worker is not, None when it is.
+
+    `silent` are connections that have not proved yet who they are: whoever opens one adds it.
+    """
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Api:
         self._created = int(time.time())
         # Bodies are bounded together while they arrive, before anybody can say what they are.
         self._arriving = Admission(max_requests=1 << 30, max_bytes=rules.max_arriving_bytes)
+        self.silent: set[asyncio.BaseProtocol] = set()
         self._computing: set[asyncio.Task[None]] = set()
         self._interrupted: dict[asyncio.Task[None], RowvecError] = {}
 
@@ -157,6 +161,7 @@ class Api:
                 "without API keys the worker answers under localhost or a loopback address only",
                 hint="start it with --api-key-file",
             )
+        self.silent.discard(request.protocol)
 
     def _terms(self, request: web.Request) -> openai.Terms:
         given = request.headers.get(TIMEOUT)

@@ -12,6 +12,7 @@ from typing_extensions import override
 from rowvec.errors import ConfigError, RowvecError
 from rowvec.worker.http_api import Api
 from rowvec.worker.listener import split_address
+from rowvec.worker.session import LOGIN_TIMEOUT_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ _FULL = (
 class HttpServer:
     """One listening socket and the connections behind it.
 
-    A client has `idle_timeout_seconds` to send the head of its next request.
+    A client has 10 seconds to send its first request that is let in, and between requests
+    `idle_timeout_seconds`.
     """
 
     def __init__(
@@ -70,8 +72,9 @@ class HttpServer:
         await self._runner.setup()
         try:
             self._listening = await asyncio.get_running_loop().create_server(
-                self._connection, host, port, ssl=self._tls, backlog=_BACKLOG
-            )
+                self._connection, host, port, backlog=_BACKLOG, ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else LOGIN_TIMEOUT_SECONDS,
+            )  # fmt: skip
         except OSError as exc:
             raise ConfigError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
         bound, port = self._listening.sockets[0].getsockname()[:2]
@@ -93,7 +96,17 @@ class HttpServer:
         assert self._runner is not None
         server = self._runner.server
         assert server is not None
-        return _TurnedAway() if self.connections >= self._max_connections else server()
+        if self.connections >= self._max_connections:
+            return _TurnedAway()
+        client = server()
+        self._api.silent.add(client)
+        asyncio.get_running_loop().call_later(LOGIN_TIMEOUT_SECONDS, self._close_if_silent, client)
+        return client
+
+    def _close_if_silent(self, client: web.RequestHandler) -> None:
+        if client in self._api.silent:
+            self._api.silent.remove(client)
+            client.force_close()
 
 
 class _TurnedAway(asyncio.Protocol):
