@@ -38,7 +38,9 @@ def main() -> int:
     """Prints pgspot's findings file by file; 1 where there are any."""
     pgspot = Path(sys.executable).parent / "pgspot"
     options = [flag for code in IGNORED for flag in ("--ignore", code)]
-    files = {**sql_files("functions"), **sql_files("views"), "grants.sql": sql_file("grants.sql")}
+    folders = (sql_files(name) for name in ("functions", "views", "pgml"))
+    files = {path: text for folder in folders for path, text in folder.items()}
+    files["grants.sql"] = sql_file("grants.sql")
     failed = False
     for path, text in files.items():
         if path in KEEP_THE_CALLERS_PATH:

@@ -2,6 +2,7 @@
 CREATE OR REPLACE FUNCTION pgml.embed(transformer text, text text, kwargs jsonb DEFAULT '{}')
 RETURNS real[]
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000
+SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
     RETURN rowvec.embed(transformer, text, kwargs)::real[];
