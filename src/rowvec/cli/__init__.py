@@ -27,7 +27,7 @@ COMMANDS = {
     "uninstall": ("migrate", "Remove rowvec from a database."),
     "server": ("server", "Tell the database where its worker is."),
     "worker": ("worker", "Serve embedding models to Postgres."),
-    "models": ("models", "List the models that the worker serves."),
+    "models": ("models", "List the models that the worker serves, or change which may be loaded."),
     "embed": ("embed", "Print the vector of each TEXT, one line each, as pgvector reads it."),
     "backfill": ("jobs", "Embed all pending rows of SOURCE, a table's name as written in SQL."),
     "index": (

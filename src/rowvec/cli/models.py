@@ -1,4 +1,4 @@
-"""`rowvec models`: what the worker serves."""
+"""`rowvec models`: what the worker serves, and the commands that change the list it reads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from rowvec.cli.model_list import add, pull, remove, verify
+from rowvec.cli.model_test import test
 from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, print_table
 from rowvec.client import WorkerClient
@@ -16,25 +18,55 @@ from rowvec.db.worker_address import worker_conninfo
 _COLUMNS = {
     "name": "model", "kind": "kind", "dimensions": "dims", "max_tokens": "tokens",
     "query_prompt": "query prompt", "document_prompt": "document prompt", "revision": "revision",
-    "loaded": "loaded",
+    "loaded": "loaded", "backend": "backend",
 }  # fmt: skip
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @setting("worker")
 @setting("dsn")
 @setting("data")
 @json_flag
-def models(*, as_json: bool, **given: Any) -> None:
-    r"""List the models that the worker serves.
+@click.pass_context
+def models(context: click.Context, /, **given: Any) -> None:
+    r"""List the models that the worker serves, or change which may be loaded.
 
-    The worker is found by --worker, else by the server entry of the database.
+    The worker is found by --worker, else by the server entry of the database. A change of the list
+    is seen by a worker when it starts.
 
     \b
     Example:
       rowvec models
-      rowvec models --worker 'host=127.0.0.1 port=5466 user=rowvec passfile=/path/.pgpass' --json
+      rowvec models add my-model --path /models/my-model --models models.toml
     """
+    if context.invoked_subcommand is None:
+        _show(**given)
+
+
+@models.command("list")
+@setting("worker")
+@setting("dsn")
+@setting("data")
+@json_flag
+def list_(**given: Any) -> None:
+    r"""List the models that the worker serves.
+
+    As `rowvec models` alone does. What is in memory, since when and how much, says the SQL
+    function rowvec.models(), and --json here.
+
+    \b
+    Example:
+      rowvec models list --json
+      rowvec models list --worker 'host=127.0.0.1 port=5466 user=rowvec passfile=/path/.pgpass'
+    """
+    _show(**given)
+
+
+for _command in (add, pull, verify, remove, test):
+    models.add_command(_command)
+
+
+def _show(*, as_json: bool, **given: Any) -> None:
     served = asyncio.run(_models(worker_conninfo(Settings.build(**given))))
     if as_json:
         print_json(served)

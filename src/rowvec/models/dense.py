@@ -7,6 +7,7 @@ from pathlib import Path
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from transformers.utils.logging import disable_progress_bar
 
 from rowvec.errors import ModelError
 from rowvec.models.backends.variant import Runtime
@@ -29,6 +30,7 @@ def load_dense(
     `pools_prompt` false leaves prompts out of pooling, whatever the folder says.
     """
     check_folder(folder, sha256)
+    disable_progress_bar()
     try:
         model = SentenceTransformer(
             str(folder), device=device, local_files_only=True, trust_remote_code=False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,25 @@ def check_folder(folder: Path, sha256: str | None) -> None:
             raise ModelError(f"{folder / 'modules.json'} names code of its own, which is never run")
     if sha256 is not None:
         files = weights(folder)
-        found = hashlib.sha256()
-        for file in files:
+        found = sha256_of(files)
+        if found != sha256:
+            raise ModelError(
+                f"{' and '.join(map(str, files))} has the sha256 {found},"
+                f" the list of models pins {sha256}"
+            )
+
+
+def sha256_of(files: Iterable[Path]) -> str:
+    """The hash of the files' bytes, one file after the other; raises ModelError."""
+    found = hashlib.sha256()
+    for file in files:
+        try:
             with file.open("rb") as opened:
                 while piece := opened.read(1 << 20):
                     found.update(piece)
-        if found.hexdigest() != sha256:
-            raise ModelError(
-                f"{' and '.join(map(str, files))} has the sha256 {found.hexdigest()},"
-                f" the list of models pins {sha256}"
-            )
+        except OSError as exc:
+            raise ModelError(f"cannot read {file}: {exc}") from exc
+    return found.hexdigest()
 
 
 def weights(folder: Path) -> list[Path]:

@@ -74,9 +74,16 @@ def read_listing(path: Path | None) -> Listing:
             raise ConfigError("no list of models", hint="give --models FILE")
         return _listing(entries, "the built-in list")
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"cannot read the list of models {path}: {exc}") from exc
+    return parse_listing(text, path)
+
+
+def parse_listing(text: str, path: Path) -> Listing:
+    """The list that the text of a file is; raises ConfigError naming file, model and key."""
+    try:
+        document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path} is not TOML: {exc}") from exc
     if unknown := sorted(set(document) - {"model"}):

@@ -56,5 +56,5 @@ def _hub_folder(repository: str, revision: str | None) -> Path:
     except LocalEntryNotFoundError as exc:
         raise ConfigError(
             f"hub: {repository} at {revision} is not on this machine",
-            hint=f"download it first: hf download {repository} --revision {revision}",
+            hint=f"fetch it first: rowvec models pull {repository} --revision {revision}",
         ) from exc

@@ -9,18 +9,19 @@ import logging
 import os
 import signal
 import ssl
+from collections.abc import Mapping
+from typing import Protocol
 
 from rowvec.config import Settings
-from rowvec.errors import ConfigError, ShuttingDown
+from rowvec.errors import ConfigError, RowvecError, ShuttingDown
 from rowvec.models.listing import Listing, read_listing
+from rowvec.models.measurements import measured_backends
 from rowvec.models.threads import granted_threads
 from rowvec.protocol.scram import Verifier
 from rowvec.worker.admission import Admission
 from rowvec.worker.api_keys import ApiKeys
 from rowvec.worker.cache import VectorCache
 from rowvec.worker.engine_client import EngineClient
-from rowvec.worker.http_api import Api, HttpRules
-from rowvec.worker.http_server import HttpServer
 from rowvec.worker.listener import Listener, split_address
 from rowvec.worker.metrics import Metrics, Vitals
 from rowvec.worker.observing import Observer
@@ -28,6 +29,20 @@ from rowvec.worker.service import Service
 from rowvec.worker.session import Rules
 
 logger = logging.getLogger(__name__)
+
+
+class _Port(Protocol):
+    """Where clients come in."""
+
+    @property
+    def connections(self) -> int:
+        """Clients that are connected."""
+
+    def interrupt_all(self, reason: RowvecError) -> None:
+        """Ends every request that is computed with an error."""
+
+    async def close(self) -> None:
+        """Ends every connection after the answer that is sent on it."""
 
 
 def run(settings: Settings) -> None:
@@ -59,39 +74,39 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
     cache = VectorCache(settings.cache_bytes)
     metrics = Metrics()
     observer = Observer(metrics, listing)
+    threads = granted_threads(settings.threads)
     engine = EngineClient(
         listing,
         max_batch_tokens=settings.max_batch_tokens,
         max_image_bytes=settings.max_image_bytes,
         max_image_pixels=settings.max_image_pixels,
-        threads=granted_threads(settings.threads),
+        threads=threads,
         memory_budget=settings.memory_budget,
         graphs=settings.cache_dir / "graphs",
-        measured={},
+        measured=measured_backends(settings.cache_dir, listing.specs, threads),
         stall_seconds=settings.engine_stall_seconds,
         log_format=settings.log_format,
         on_batch=metrics.batch_computed,
     )
     service = Service(listing, engine, admission, cache, max_reply_bytes=settings.max_queue_bytes)
     listener = Listener(rules, service.answer, observer, max_connections=settings.max_connections)
-    http: HttpServer | None = None
+    ports: dict[str, _Port] = {"postgres": listener}
     if settings.http_listen is not None:
+        # Its library is a third of what the listener imports: for those who want it.
+        from rowvec.worker.http_api import Api, HttpRules  # noqa: PLC0415
+        from rowvec.worker.http_server import HttpServer  # noqa: PLC0415
+
         api = Api(
-            _http_rules(settings, keys),
+            HttpRules.of(settings, keys),
             service,
             admission=admission,
             observer=observer,
             metrics=metrics,
             not_ready=lambda: "the worker is stopping" if admission.closed else engine.not_ready(),
         )
-        http = HttpServer(
-            api,
-            tls=rules.tls,
-            max_connections=settings.max_connections,
-            idle_timeout_seconds=settings.idle_timeout_seconds,
-        )
+        ports["http"] = http = HttpServer.of(settings, api, rules.tls)
         logger.info("answering HTTP on %s", await http.open(settings.http_listen))
-    metrics.watch(Vitals(admission, cache, engine, functools.partial(_connections, listener, http)))
+    metrics.watch(Vitals(admission, cache, engine, functools.partial(_connections, ports)))
     address = await listener.open(settings.listen)
     async with asyncio.TaskGroup() as group:
         # If it ends by itself, which is a bug, the group ends the worker with it.
@@ -99,13 +114,13 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
         logger.info("listening on %s", address)
         await stop.wait()
         logger.info("stopping: finishing what was accepted")
-        await _drain(listener, http, admission, settings.shutdown_grace_seconds)
+        await _drain(listener, ports, admission, settings.shutdown_grace_seconds)
         running.cancel()
     logger.info("stopped")
 
 
 async def _drain(
-    listener: Listener, http: HttpServer | None, admission: Admission, grace_seconds: float
+    listener: Listener, ports: Mapping[str, _Port], admission: Admission, grace_seconds: float
 ) -> None:
     """Answers what was accepted, within the grace, and fails the rest with ShuttingDown.
 
@@ -117,27 +132,14 @@ async def _drain(
             await admission.close()
     except TimeoutError:
         logger.warning("not all was finished within %s s: cancelling the rest", grace_seconds)
-        reason = ShuttingDown("the worker is stopping")
-        listener.interrupt_all(reason)
-        if http is not None:
-            http.interrupt_all(reason)
-    await listener.close()
-    if http is not None:
-        await http.close()
+        for port in ports.values():
+            port.interrupt_all(ShuttingDown("the worker is stopping"))
+    for port in ports.values():
+        await port.close()
 
 
-def _connections(listener: Listener, http: HttpServer | None) -> dict[str, int]:
-    return {"postgres": listener.connections, "http": 0 if http is None else http.connections}
-
-
-def _http_rules(settings: Settings, keys: ApiKeys | None) -> HttpRules:
-    return HttpRules(
-        keys,
-        max_request_bytes=settings.max_request_bytes,
-        max_input_bytes=settings.max_input_bytes,
-        max_arriving_bytes=settings.max_queue_bytes,
-        deadline_ms=int(settings.http_timeout_seconds * 1000),
-    )
+def _connections(ports: Mapping[str, _Port]) -> dict[str, int]:
+    return {protocol: port.connections for protocol, port in ports.items()}
 
 
 def _api_keys(settings: Settings) -> ApiKeys | None:

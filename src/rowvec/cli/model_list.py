@@ -1,0 +1,144 @@
+"""`rowvec models add | pull | verify | remove`: the administrator's list, changed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rowvec.cli.options import json_flag, setting
+from rowvec.cli.output import EXIT_FAILED, print_json, print_table, stdout
+from rowvec.config import Settings
+from rowvec.errors import ConfigError
+from rowvec.models import editing, hub
+from rowvec.models.folder import sha256_of, weights
+from rowvec.models.listing import read_listing
+
+
+@click.command()
+@click.argument("name")
+@setting("models")
+@click.option("--kind", default="sentence-transformers", show_default=True, help="Kind of model.")
+@click.option("--alias", "aliases", multiple=True, help="Another name; may be given repeatedly.")
+@click.option("--path", type=click.Path(), help="Folder of the model, from the list's own folder.")
+@click.option("--package", help="Installed Python package that carries the model.")
+@click.option("--folder", help="Folder in the package.")
+@click.option("--hub", "hub_id", help="Repository of the hub, fetched before by `pull`.")
+@click.option("--revision", help="The 40 hex digits of the hub's commit.")
+@click.option("--sha256", help="What the weights must hash to.  [default: what they hash to now]")
+@click.option("--query-prompt", help="Prefix of queries, in place of the model's own.")
+@click.option("--document-prompt", help="Prefix of documents, in place of the model's own.")
+@click.option("--memory", help="Memory that it takes, as 400MB.  [default: its weights' size]")
+@click.option("--warm", is_flag=True, help="Load it when the worker starts.")
+def add(
+    *, name: str, models: Path | None, aliases: tuple[str, ...], hub_id: str | None, warm: bool,
+    **given: Any,
+) -> None:  # fmt: skip
+    r"""Add a model to the list, its weights pinned by their sha256.
+
+    What is not a model that may be loaded (no safetensors, code of its own, no such folder) is
+    refused, and the list stays as it was. Comments in it are kept.
+
+    \b
+    Example:
+      rowvec models add intfloat/e5-small --hub intfloat/e5-small --models models.toml \
+          --revision e272f3049e853b47cb5ca3952268c6662abda68f
+      rowvec models add my-model --path /models/my-model --warm --models models.toml
+    """
+    entry: dict[str, Any] = {"name": name, "aliases": list(aliases), "hub": hub_id, "warm": warm}
+    entry |= given
+    spec = editing.add(
+        _file(models), {k: v for k, v in entry.items() if v not in (None, [], False)}
+    )
+    description = spec.description
+    stdout().print(
+        f"{spec.name}: {description.dimensions} dimensions, {description.max_tokens} tokens,"
+        f" sha256 {spec.sha256 or '(none)'}"
+    )
+
+
+@click.command()
+@click.argument("model")
+@setting("models")
+@click.option("--revision", help="The 40 hex digits of the commit; a listed model has its own.")
+def pull(*, model: str, models: Path | None, revision: str | None) -> None:
+    r"""Fetch MODEL from the hub, at one commit, for use without a network from then on.
+
+    MODEL is a repository, or a name of the list whose entry says hub and revision. Weights are
+    taken as safetensors only. This is the only command that goes online; it runs as the user whose
+    cache (HF_HOME) the worker reads.
+
+    \b
+    Example:
+      rowvec models pull intfloat/e5-small --revision e272f3049e853b47cb5ca3952268c6662abda68f
+    """
+    entry = _listed(model, models) if revision is None else {"hub": model, "revision": revision}
+    if not entry.get("hub"):
+        raise ConfigError(f"{model} comes from no hub: there is nothing to fetch")
+    folder = hub.pull(str(entry["hub"]), str(entry.get("revision", "")))
+    stdout().print(f"{folder}\nsha256 {sha256_of(weights(folder))}")
+
+
+@click.command()
+@click.argument("name", required=False)
+@setting("models")
+@json_flag
+def verify(*, name: str | None, models: Path | None, as_json: bool) -> None:
+    r"""Hash the weights of every listed model, or of NAME, and compare with what is pinned.
+
+    Exits with 1 where one differs. A model without a pin is shown with the hash to pin.
+
+    \b
+    Example:
+      rowvec models verify --models models.toml
+    """
+    listing = read_listing(_file(models))
+    rows = []
+    for spec in listing.specs if name is None else [listing.find(name)]:
+        files = editing.weights_of(spec)
+        found = sha256_of(files) if files else None
+        verdict = "same" if found == spec.sha256 else "differs"
+        if found is None or spec.sha256 is None:
+            verdict = "no weights" if found is None else "not pinned"
+        rows.append({"model": spec.name, "verdict": verdict, "sha256": found})
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(["model", "verdict", "sha256"], [list(row.values()) for row in rows])
+    if any(row["verdict"] == "differs" for row in rows):
+        raise click.exceptions.Exit(EXIT_FAILED)
+
+
+@click.command()
+@click.argument("name")
+@setting("models")
+def remove(*, name: str, models: Path | None) -> None:
+    r"""Take the model NAME off the list; its files stay where they are.
+
+    Columns that it filled keep their vectors; embedding with it is refused from the worker's next
+    start on.
+
+    \b
+    Example:
+      rowvec models remove my-model --models models.toml
+    """
+    editing.remove(_file(models), name)
+    stdout().print(f"{name} is no longer listed")
+
+
+def _file(models: Path | None, *, must_exist: bool = True) -> Path:
+    settings = Settings.build(models=models)
+    path = settings.models or settings.data / "models.toml"
+    if not path.exists() and (must_exist or settings.models is None):
+        raise ConfigError("no list of models", hint="give --models FILE")
+    return path
+
+
+def _listed(name: str, models: Path | None) -> Mapping[str, Any]:
+    # As it is written: a list with a model that is not here yet cannot be read otherwise.
+    for entry in editing.entries(_file(models)):
+        if name in (entry.get("name"), *entry.get("aliases", ())):
+            return entry
+    raise ConfigError(f"the list has no {name!r}", hint="for a repository, give --revision")

@@ -1,0 +1,108 @@
+"""`rowvec models test`: a listed model, tried out and measured on this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rowvec.cli.options import json_flag, setting
+from rowvec.cli.output import print_json, print_table, stderr, stdout
+from rowvec.config import Settings, engine_environment
+from rowvec.errors import BackendFailed, from_sqlstate
+from rowvec.models.listing import read_listing
+from rowvec.models.measurements import remember
+from rowvec.models.threads import granted_threads
+
+
+@click.command()
+@click.argument("name")
+@setting("models")
+@setting("threads")
+@setting("cache_dir")
+@json_flag
+def test(*, name: str, as_json: bool, **given: Any) -> None:
+    r"""Embed sample texts with the listed model NAME, and choose the backend that is fastest.
+
+    Prints dimensions, nearest neighbours of the samples, and for each installed backend: the time
+    of a short text, texts per second in bulk, memory of the weights, cosine to torch. The choice is
+    stored in --cache-dir, where a worker finds it when it starts.
+
+    \b
+    Example:
+      rowvec models test sentence-transformers/all-MiniLM-L6-v2
+      rowvec models test my-model --models models.toml --json
+    """
+    settings = Settings.build(**given)
+    threads = granted_threads(settings.threads)
+    path = settings.models
+    if path is None and (settings.data / "models.toml").exists():
+        path = settings.data / "models.toml"
+    spec = read_listing(path).find(name)
+    if not as_json:
+        stderr().print(f"measuring {spec.name}: three rounds with each backend")
+    measured = _measure(path, spec.name, settings.cache_dir / "graphs", threads)
+    if spec.description.backends:
+        backend, reason = best(measured["figures"])
+        measured |= {"backend": backend, "reason": reason, "threads": threads}
+        remember(settings.cache_dir, spec, threads, measured)
+    if as_json:
+        print_json(measured)
+    else:
+        _show(measured)
+
+
+def best(figures: dict[str, dict[str, Any]]) -> tuple[str, str]:
+    """The backend that is fastest over both shapes of work, each counted alike, and why."""
+
+    def speed(name: str) -> float:
+        return float(figures[name]["texts_per_second"]) / float(figures[name]["short_ms"])
+
+    chosen = max(figures, key=speed)
+    if len(figures) == 1:
+        return chosen, "the only one that computes it here"
+    return chosen, "the fastest of " + ", ".join(sorted(figures)) + " over short and bulk together"
+
+
+def _measure(path: Path | None, name: str, graphs: Path, threads: int) -> dict[str, Any]:
+    asked = {
+        "models": None if path is None else str(path.resolve()),
+        "name": name,
+        "graphs": str(graphs),
+        "threads": threads,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "rowvec.models.measure"],
+        input=json.dumps(asked), stdout=subprocess.PIPE, text=True, check=False,
+        env=engine_environment(threads),
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise BackendFailed(f"measuring {name} ended with status {done.returncode}")
+    answer = json.loads(done.stdout.splitlines()[-1])
+    if "measured" not in answer:
+        raise from_sqlstate(answer["sqlstate"], answer["message"], answer["hint"])
+    measured: dict[str, Any] = answer["measured"]
+    return measured
+
+
+def _show(measured: dict[str, Any]) -> None:
+    console = stdout()
+    console.print(f"{measured['dimensions']} dimensions, reads {measured['max_tokens']} tokens")
+    for text, nearest, cosine in measured["neighbours"]:
+        console.print(f"  {cosine:6.3f}  {text} → {nearest}")
+    print_table(
+        ["backend", "short text, ms", "bulk, texts/s", "memory, MB", "cosine to torch"],
+        [
+            [name, f["short_ms"], f["texts_per_second"], round(f["memory_bytes"] / 1e6),
+             "" if f["cosine"] is None else f"{f['cosine']:.6f}"]
+            for name, f in measured["figures"].items()
+        ],
+    )  # fmt: skip
+    for name, why in measured["failed"].items():
+        console.print(f"not {name}: {why}")
+    if "backend" in measured:
+        console.print(f"chosen: {measured['backend']}, {measured['reason']}")

@@ -1,0 +1,153 @@
+"""One model, measured: `python -m rowvec.models.measure`, a JSON object in and one out.
+
+A process of its own, so that its threads are set up as an engine's are. The backends take turns,
+round by round, so that a busy moment of the machine falls on all of them.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rowvec.errors import RowvecError
+from rowvec.models.backends.variant import Runtime, Variant, installed
+from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.listing import read_listing
+from rowvec.models.loading import load
+from rowvec.models.spec import ModelSpec
+
+# The shapes of work: a query that someone waits for, and a batch of documents.
+_SHORT = tuple(f"how do I sort a list of {n} things" for n in range(20))
+_ROUNDS = 3
+_BULK_TEXTS = 200
+_BATCH_TOKENS = 2048
+
+SAMPLES = (
+    "The cat sleeps on the warm window sill.",
+    "A kitten naps in the sunlight.",
+    "Interest rates rose by half a percent.",
+    "The central bank tightened monetary policy.",
+    "Bring the water to a boil and add the pasta.",
+    "Recipe: how long to cook spaghetti.",
+)
+
+
+def measure(spec: ModelSpec, graphs: Path, threads: int) -> dict[str, Any]:
+    """Dimensions, neighbours, and of each backend that can compute it: speed, memory, cosine."""
+    offered = [b for b in spec.description.backends if b in installed()]
+    models: dict[str, Any] = {}
+    failed: dict[str, str] = {}
+    for backend in offered:
+        runtime = Runtime(Variant(backend), graphs=graphs, threads=threads)
+        try:
+            models[backend] = load(_with(spec, runtime))
+        except RowvecError as exc:
+            failed[backend] = str(exc)
+    if not offered:
+        models["model"] = load(spec)
+    texts = documents(_BULK_TEXTS)
+    short: dict[str, list[float]] = {name: [] for name in models}
+    bulk: dict[str, list[float]] = {name: [] for name in models}
+    for _ in range(_ROUNDS):
+        for name, model in models.items():
+            _timed(model, _SHORT[:1])
+            short[name] += [_timed(model, [text]) for text in _SHORT]
+            bulk[name].append(_timed(model, texts))
+    first = next(iter(models.values()))
+    return {
+        "dimensions": first.dimensions,
+        "max_tokens": first.max_tokens,
+        "texts": len(texts),
+        "neighbours": neighbours(_embed(first, SAMPLES)),
+        "failed": failed,
+        "figures": {
+            name: {
+                "short_ms": round(1000 * statistics.median(short[name]), 2),
+                "texts_per_second": round(len(texts) / statistics.median(bulk[name]), 1),
+                "memory_bytes": getattr(model, "memory_bytes", spec.memory_bytes()),
+                "cosine": getattr(getattr(model, "chosen", None), "cosine", None),
+            }
+            for name, model in models.items()
+        },
+    }
+
+
+def neighbours(vectors: Sequence[Any]) -> list[tuple[str, str, float]]:
+    """Of each sample the nearest other one and their cosine; none where there are no vectors."""
+    if not all(isinstance(vector, np.ndarray) and vector.size > 1 for vector in vectors):
+        return []
+    matrix = np.stack(vectors).astype(np.float64)
+    matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
+    cosines = matrix @ matrix.T
+    np.fill_diagonal(cosines, -2)
+    return [
+        (SAMPLES[i], SAMPLES[int(j)], round(float(cosines[i, j]), 3))
+        for i, j in enumerate(cosines.argmax(axis=1))
+    ]
+
+
+def documents(count: int) -> list[str]:
+    """Texts of many lengths that every machine has: what Python's own library says of itself."""
+    found: dict[str, None] = {}
+    for file in sorted(Path(ast.__file__).parent.glob("*.py")):
+        tree = ast.parse(file.read_bytes())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and (
+                said := ast.get_docstring(node)
+            ):
+                found[said] = None
+    found.pop("", None)
+    # Every n-th, so that all modules are there.
+    return list(found)[:: max(1, len(found) // count)][:count]
+
+
+def _with(spec: ModelSpec, runtime: Runtime) -> ModelSpec:
+    return ModelSpec(**{**vars(spec), "runtime": runtime})
+
+
+def _timed(model: Any, texts: Sequence[str]) -> float:
+    started = time.perf_counter()
+    _embed(model, texts)
+    return time.perf_counter() - started
+
+
+def _embed(model: Any, texts: Sequence[str]) -> list[Any]:
+    """As the engine does: by length, in batches within a budget of tokens."""
+    tokenized = model.tokenize(list(texts), "")
+    rows: dict[int, Matrix] = {}
+    for places in _batches(tokenized):
+        rows.update(zip(places, model.forward([tokenized[i] for i in places]), strict=True))
+    return [rows[i] for i in range(len(texts))]
+
+
+def _batches(tokenized: Sequence[Tokenized]) -> Iterator[list[int]]:
+    order = sorted(range(len(tokenized)), key=lambda i: -tokenized[i].length)
+    while order:
+        count = max(1, _BATCH_TOKENS // max(1, tokenized[order[0]].length))
+        yield order[:count]
+        order = order[count:]
+
+
+def main() -> None:
+    """Reads what to measure from stdin, writes the figures or the error to stdout."""
+    asked = json.load(sys.stdin)
+    path = asked["models"]
+    answer: dict[str, Any]
+    try:
+        spec = read_listing(None if path is None else Path(path)).find(asked["name"])
+        answer = {"measured": measure(spec, Path(asked["graphs"]), asked["threads"])}
+    except RowvecError as exc:
+        answer = {"sqlstate": exc.sqlstate, "message": str(exc), "hint": exc.hint}
+    sys.stdout.write(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()
