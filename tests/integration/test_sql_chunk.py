@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import os
+import random
 import re
+import socket
+import unicodedata
+import unittest
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +22,39 @@ MIXED = (
     "A vector for every row. It belongs beside the row!\n\nВектор для каждой строки. 每行一个向量。"  # noqa: RUF001
     "👩‍👩‍👧‍👦 e\u0301 é ﷺ — ﬁn.\r\n\r\n" + " ".join(f"word{n}" for n in range(60))
 )
+
+
+WRITING = (
+    "LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "HEBREW", "ARABIC", "DEVANAGARI", "THAI", "HANGUL",
+    "HIRAGANA", "CJK UNIFIED",
+)  # fmt: skip
+
+
+def thousand_texts() -> list[str]:
+    """What the standard library says of itself, and made-up words in ten scripts more."""
+    english = [
+        doc
+        for module in (inspect, logging, os, random, socket, unittest)
+        for value in vars(module).values()
+        if isinstance(doc := getattr(value, "__doc__", None), str) and len(doc) > 80
+    ][:300]
+    chance = random.Random(5)  # noqa: S311 - the same texts in every run
+    letters = {
+        script: [
+            c
+            for c in map(chr, range(0x41, 0xD7A4))
+            if unicodedata.category(c)[0] in "LM" and unicodedata.name(c, "").startswith(script)
+        ]
+        for script in WRITING
+    }
+
+    def sentence() -> str:
+        known = letters[chance.choice(WRITING)]
+        words = ("".join(chance.choices(known, k=chance.randint(1, 9))) for _ in range(12))
+        return " ".join(words) + chance.choice([". ", "! ", "。", "؟ ", "। ", ".\n\n", "\r\n"])
+
+    made = ["".join(sentence() for _ in range(chance.randint(1, 6))) for _ in range(1000)]
+    return [*english, *made][:1000]
 
 
 @pytest.fixture
@@ -53,6 +92,27 @@ def test_offsets_are_those_of_substr(conn: psycopg.Connection, model: str, borde
     assert most <= 24
     assert len(ordinalities) > 2
     assert ordinalities == list(range(1, len(ordinalities) + 1))
+
+
+def test_a_thousand_texts(conn: psycopg.Connection) -> None:
+    conn.execute("CREATE TABLE texts (id serial, t text)")
+    with conn.cursor().copy("COPY texts (t) FROM STDIN") as copy:
+        for text in thousand_texts():
+            copy.write_row((text,))
+    row = conn.execute(
+        """
+        SELECT count(DISTINCT id), count(*), max(tokens),
+            bool_and(substr(t, start_char + 1, end_char - start_char) = chunk)
+        FROM texts, rowvec.chunk(%s, t, '{"max_tokens": 48, "overlap": 8}')
+        """,
+        (MINILM,),
+    ).fetchone()
+    assert row is not None
+    texts, found, most, same = row
+    assert texts == 1000
+    assert found > 3000
+    assert most <= 48
+    assert same
 
 
 def test_a_page_of_prose(conn: psycopg.Connection) -> None:
