@@ -12,11 +12,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from typing import Self
 from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import HttpVersion11, hdrs, web
 
+from rowvec.config import Settings
 from rowvec.errors import (
     AuthenticationError,
     DeadlineExceeded,
@@ -55,6 +57,17 @@ class HttpRules:
     max_input_bytes: int
     max_arriving_bytes: int
     deadline_ms: int
+
+    @classmethod
+    def of(cls, settings: Settings, keys: ApiKeys | None) -> Self:
+        """What the settings say."""
+        return cls(
+            keys,
+            max_request_bytes=settings.max_request_bytes,
+            max_input_bytes=settings.max_input_bytes,
+            max_arriving_bytes=settings.max_queue_bytes,
+            deadline_ms=int(settings.http_timeout_seconds * 1000),
+        )
 
 
 class Api:

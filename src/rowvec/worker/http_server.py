@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from typing import Self
 
 from aiohttp import web
 from typing_extensions import override
 
+from rowvec.config import Settings
 from rowvec.errors import ConfigError, RowvecError
 from rowvec.worker.http_api import Api
 from rowvec.worker.listener import split_address
@@ -48,6 +50,16 @@ class HttpServer:
         self._idle_timeout_seconds = idle_timeout_seconds
         self._listening: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, api: Api, tls: ssl.SSLContext | None) -> Self:
+        """With the limits that the settings say."""
+        return cls(
+            api,
+            tls=tls,
+            max_connections=settings.max_connections,
+            idle_timeout_seconds=settings.idle_timeout_seconds,
+        )
 
     @property
     def connections(self) -> int:
