@@ -15,6 +15,7 @@ from typing import Protocol
 from rowvec.config import Settings
 from rowvec.errors import ConfigError, RowvecError, ShuttingDown
 from rowvec.models.listing import Listing, read_listing
+from rowvec.models.measurements import measured_backends
 from rowvec.models.threads import granted_threads
 from rowvec.protocol.scram import Verifier
 from rowvec.worker.admission import Admission
@@ -73,15 +74,16 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
     cache = VectorCache(settings.cache_bytes)
     metrics = Metrics()
     observer = Observer(metrics, listing)
+    threads = granted_threads(settings.threads)
     engine = EngineClient(
         listing,
         max_batch_tokens=settings.max_batch_tokens,
         max_image_bytes=settings.max_image_bytes,
         max_image_pixels=settings.max_image_pixels,
-        threads=granted_threads(settings.threads),
+        threads=threads,
         memory_budget=settings.memory_budget,
         graphs=settings.cache_dir / "graphs",
-        measured={},
+        measured=measured_backends(settings.cache_dir, listing.specs, threads),
         stall_seconds=settings.engine_stall_seconds,
         log_format=settings.log_format,
         on_batch=metrics.batch_computed,
