@@ -308,6 +308,8 @@ class Engine:
         if not all(map(_is_finite, rows)):
             raise NonFiniteEmbedding("the model answers NaN or infinity for {input}")
         lengths = [work.length for work in batch.work]
+        chosen = getattr(model, "chosen", None)
+        padded = not isinstance(chosen, Chosen) or chosen.encoder.pads
         self._send.write(
             encode(
                 {
@@ -315,7 +317,7 @@ class Engine:
                     "model": group.key.model,
                     "texts": len(lengths),
                     "tokens": sum(lengths),
-                    "padding": max(lengths) * len(lengths) - sum(lengths),
+                    "padding": max(lengths) * len(lengths) - sum(lengths) if padded else 0,
                     "seconds": seconds,
                 }
             )

@@ -23,6 +23,10 @@ class TokenEncoder(Protocol):
         """
 
     @property
+    def pads(self) -> bool:
+        """Whether the shorter texts of a batch cost as much as the longest."""
+
+    @property
     def memory_bytes(self) -> int:
         """Bytes that the weights take."""
 

@@ -16,6 +16,8 @@ from rowvec.models.tokenizing import BatchTokenizer
 class OnnxEncoder:
     """A TokenEncoder that runs in onnxruntime on the CPU."""
 
+    pads = True
+
     def __init__(self, graph: Path, tokenizer: BatchTokenizer, threads: int) -> None:
         import onnxruntime  # noqa: PLC0415  # of the extra `fast`
 
@@ -42,6 +44,8 @@ class OnnxEncoder:
 
 class OpenVinoEncoder:
     """A TokenEncoder that runs in OpenVINO on the CPU."""
+
+    pads = True
 
     def __init__(
         self, graph: Path, tokenizer: BatchTokenizer, threads: int, *, dtype: str = "float32"

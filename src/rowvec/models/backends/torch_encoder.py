@@ -33,6 +33,8 @@ _BEHIND_PADDING = {"roberta", "xlm-roberta", "camembert"}
 class PaddedTorch:
     """A TokenEncoder over a model's first module, as sentence-transformers runs it."""
 
+    pads = True
+
     def __init__(self, transformer: Any, tokenizer: BatchTokenizer, device: str) -> None:
         self._transformer = transformer
         self._tokenizer = tokenizer
@@ -52,6 +54,8 @@ class PaddedTorch:
 
 class PackedTorch(PaddedTorch):
     """As PaddedTorch, without the padding; for models that `can_be_packed`."""
+
+    pads = False
 
     def __init__(self, transformer: Any, tokenizer: BatchTokenizer, device: str) -> None:
         super().__init__(transformer, tokenizer, device)
