@@ -16,10 +16,9 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,24 +30,15 @@ from rowvec.errors import BackendFailed, InputTooLong, NonFiniteEmbedding, Rowve
 from rowvec.models.backends.backend import Chosen
 from rowvec.models.backends.variant import AUTOMATIC, Backend, Runtime, Variant
 from rowvec.models.chunking import Chunking
-from rowvec.models.embedder import Embedder, Matrix, Tokenized
+from rowvec.models.embedder import Matrix, Tokenized
 from rowvec.models.loading import load
 from rowvec.models.registry import family
-from rowvec.models.sparse_vector import SparseEmbedder, SparseVector
-from rowvec.models.splitters import split
+from rowvec.models.sparse_vector import SparseVector
 from rowvec.worker.frames import FrameReader, Header, encode, spec_from_json
 from rowvec.worker.model_store import ModelStore
-from rowvec.worker.reading import Chunks, chunks_of, read_image_text
+from rowvec.worker.reading import Model, Reading
 
 logger = logging.getLogger(__name__)
-
-# Fewer characters are tokenised in less time than it takes to hand them to another thread.
-_INLINE_CHARACTERS = 2000
-
-_PIECE_CHARACTERS = 1_000_000
-
-# Chunks that are found before others get their turn: some milliseconds' work.
-_CHUNKS_A_TURN = 32
 
 # What admission lets through is bounded by bytes; this bounds the sorted list of the batcher.
 _MAX_WAITING = 1_000_000
@@ -58,7 +48,6 @@ _ELSEWHERE_BATCH_TOKENS = 100_000
 
 Vector = np.ndarray[Any, np.dtype[np.float32]]
 Row = Vector | SparseVector
-Model = Embedder | SparseEmbedder
 
 
 @dataclass(frozen=True)
@@ -118,13 +107,10 @@ class Engine:
         self._running: dict[int, asyncio.Task[None]] = {}
         # Always the same thread computes: torch keeps a team of helpers for each that ever did.
         self._compute_thread = ThreadPoolExecutor(1, "compute")
-        self._tokenize_thread = ThreadPoolExecutor(1, "tokenize")
-        # A library's splitter cannot be interrupted: it holds up only others of its kind.
-        self._split_thread = ThreadPoolExecutor(1, "split")
-        self._image_limits = {
-            "max_bytes": configuration["max_image_bytes"],
-            "max_pixels": configuration["max_image_pixels"],
-        }
+        self._reading = Reading(
+            max_image_bytes=configuration["max_image_bytes"],
+            max_image_pixels=configuration["max_image_pixels"],
+        )
         self._here = self._place(self._compute_thread, configuration["max_batch_tokens"])
         self._elsewhere = {
             name: self._place(ThreadPoolExecutor(1, name), _ELSEWHERE_BATCH_TOKENS)
@@ -170,49 +156,39 @@ class Engine:
 
     async def _result(self, header: Header) -> tuple[Header, bytes]:
         if header["op"] == "probe":
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._tokenize_thread, _nothing)
-            await loop.run_in_executor(self._compute_thread, _nothing)
+            await self._reading.probe()
+            await asyncio.get_running_loop().run_in_executor(self._compute_thread, _nothing)
             return {}, b""
         if header["op"] == "split":
-            return {"chunks": await self._split(header)}, b""
+            chunks = self._reading.split(header["splitter"], header["inputs"], header["kwargs"])
+            return {"chunks": await chunks}, b""
         key = self._key(header["model"], Variant(**header["encoding"]["variant"]))
         async with self._store.using(key) as model:
             return await self._answered(header, key, model)
 
     async def _answered(self, header: Header, key: _Key, model: Model) -> tuple[Header, bytes]:
-        encoding = header["encoding"]
+        encoding, inputs = header["encoding"], header["inputs"]
         if header["op"] == "chunk":
-            return {"chunks": await self._chunks(model, header)}, b""
+            chunking = Chunking(**header["chunking"])
+            chunks = self._reading.chunks(model, inputs, encoding["prompt"], chunking)
+            return {"chunks": await chunks}, b""
         if header["op"] == "embed_image":
-            tokenized = await self._images(model, header["inputs"])
+            tokenized = await self._reading.images(model, inputs)
         else:
-            tokenized = await self._tokenized(model, header["inputs"], encoding["prompt"])
+            tokenized = await self._reading.texts(model, inputs, encoding["prompt"])
         counts = [text.count for text in tokenized]
         if header["op"] == "count_tokens":
             return {"tokens": counts}, b""
         if encoding["on_truncate"] == "error":
             _refuse_truncated(counts, model.max_tokens)
         items = [
-            Item(work, work.length, text)
-            for work, text in zip(tokenized, header["inputs"], strict=True)
+            Item(work, work.length, text) for work, text in zip(tokenized, inputs, strict=True)
         ]
         group = _Group(key, header["op"], encoding["prompt"])
         place = self._elsewhere.get(header["model"], self._here)
         rows = await place.batcher.submit(group, items, interactive=header["interactive"])
         vectors = packed(rows, encoding["truncate_dim"], normalize=encoding["normalize"])
         return {"tokens": counts, "sizes": list(map(len, vectors))}, b"".join(vectors)
-
-    async def _tokenized(self, model: Model, texts: Sequence[str], prompt: str) -> list[Tokenized]:
-        if sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
-            return model.tokenize(texts, prompt)
-        loop = asyncio.get_running_loop()
-        tokenized: list[Tokenized] = []
-        for piece in _pieces(texts):
-            tokenized += await loop.run_in_executor(
-                self._tokenize_thread, model.tokenize, piece, prompt
-            )
-        return tokenized
 
     def _key(self, name: str, variant: Variant) -> _Key:
         """Who asks for the backend that is the model's own choice shares it with all others."""
@@ -222,40 +198,6 @@ class Engine:
     async def _warm(self, name: str) -> None:
         async with self._store.using(_Key(name)):
             """It is there."""
-
-    async def _images(self, model: Model, contents: Sequence[str]) -> list[Tokenized]:
-        loop = asyncio.get_running_loop()
-        read = functools.partial(read_image_text, model, limits=self._image_limits)
-        prepared: list[Tokenized] = []
-        for position, content in enumerate(contents):
-            try:
-                prepared.append(await loop.run_in_executor(self._tokenize_thread, read, content))
-            except RowvecError as exc:
-                raise ItemFailed(position) from exc
-        return prepared
-
-    async def _chunks(self, model: Model, header: Header) -> list[Chunks]:
-        chunking = Chunking(**header["chunking"])
-        loop = asyncio.get_running_loop()
-        found: list[Chunks] = []
-        for position, text in enumerate(header["inputs"]):
-            try:
-                left = chunks_of(model, text, header["encoding"]["prompt"], chunking)
-                take = functools.partial(_take, left)
-                chunks: Chunks = []
-                while some := await loop.run_in_executor(self._tokenize_thread, take):
-                    chunks += some
-            except RowvecError as exc:
-                raise ItemFailed(position) from exc
-            found.append(chunks)
-        return found
-
-    async def _split(self, header: Header) -> list[list[str]]:
-        loop = asyncio.get_running_loop()
-        cut = functools.partial(split, header["splitter"], kwargs=header["kwargs"])
-        return [
-            await loop.run_in_executor(self._split_thread, cut, text) for text in header["inputs"]
-        ]
 
     async def _load(self, key: _Key) -> Model:
         name = key.model
@@ -332,10 +274,6 @@ def _timed(
     return list(forward(work)), time.perf_counter() - started
 
 
-def _take(chunks: Iterator[tuple[int, int, int]]) -> Chunks:
-    return list(islice(chunks, _CHUNKS_A_TURN))
-
-
 def _is_finite(row: Row) -> bool:
     return bool(np.isfinite(row.values if isinstance(row, SparseVector) else row).all())
 
@@ -357,22 +295,6 @@ def shaped(vectors: Matrix, truncate_dim: int | None, *, normalize: bool) -> Mat
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors = vectors / np.maximum(lengths, 1e-12)
     return np.ascontiguousarray(vectors, dtype=np.float32)
-
-
-def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
-    """The texts in order, in pieces that are tokenised within a second or so.
-
-    Between two pieces others get their turn, and a cancel takes effect.
-    """
-    piece: list[str] = []
-    size = 0
-    for text in texts:
-        if piece and size + len(text) > _PIECE_CHARACTERS:
-            yield piece
-            piece, size = [], 0
-        piece.append(text)
-        size += len(text)
-    yield piece
 
 
 def _refuse_truncated(counts: Sequence[int], max_tokens: int) -> None:

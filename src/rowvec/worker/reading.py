@@ -1,38 +1,138 @@
-"""What the engine's tokenising thread does beside tokenising: images, chunks, splitters.
+"""What comes before computing: texts to tokens, images to pixels, texts to chunks.
 
-Each takes a moment only, or is a generator that gives others their turn between two pieces.
+One thread does it, a moment at a time, so that nobody waits for another's long text, and a cancel
+takes effect between two moments.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, TypeVar, cast
 
-from rowvec.errors import InvalidRequest, NotSupported
+from rowvec.batching import ItemFailed
+from rowvec.errors import InvalidRequest, NotSupported, RowvecError
 from rowvec.models.chunking import Chunking, Span, cut
-from rowvec.models.embedder import Tokenized
+from rowvec.models.embedder import Embedder, Tokenized
 from rowvec.models.images import read_image
+from rowvec.models.sparse_vector import SparseEmbedder
+from rowvec.models.splitters import split
 
+# Fewer characters are tokenised in less time than it takes to hand them to another thread.
+_INLINE_CHARACTERS = 2000
+
+_PIECE_CHARACTERS = 1_000_000
+
+_CHUNKS_A_TURN = 32
+
+Model = Embedder | SparseEmbedder
+
+# Start, end and tokens of each.
 Chunks = list[tuple[int, int, int]]
 
-
-def read_image_text(model: Any, content: str, limits: Mapping[str, int]) -> Tokenized:
-    """An image in base64, as the model reads it; raises NotSupported, InvalidRequest."""
-    if not hasattr(model, "prepare"):
-        raise NotSupported("this kind of model reads no images")
-    (prepared,) = model.prepare([read_image(_decoded(content), **limits)])
-    return cast("Tokenized", prepared)
+R = TypeVar("R")
 
 
-def chunks_of(
+class Reading:
+    """Reads inputs for models. Where one fails, ItemFailed says which."""
+
+    def __init__(self, *, max_image_bytes: int, max_image_pixels: int) -> None:
+        self._max_image_bytes = max_image_bytes
+        self._max_image_pixels = max_image_pixels
+        self._thread = ThreadPoolExecutor(1, "tokenize")
+        # A library's splitter cannot be interrupted: it holds up only others of its kind.
+        self._split_thread = ThreadPoolExecutor(1, "split")
+
+    async def texts(self, model: Model, texts: Sequence[str], prompt: str) -> list[Tokenized]:
+        """Every text with the prompt before it, as tokens."""
+        if sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
+            return model.tokenize(texts, prompt)
+        tokenized: list[Tokenized] = []
+        for piece in _pieces(texts):
+            tokenized += await self._in_thread(model.tokenize, piece, prompt)
+        return tokenized
+
+    async def images(self, model: Model, contents: Sequence[str]) -> list[Tokenized]:
+        """Every image, given in base64, as the model reads it; one is decoded at a time."""
+        prepared: list[Tokenized] = []
+        for position, content in enumerate(contents):
+            try:
+                prepared.append(await self._in_thread(self._image, model, content))
+            except RowvecError as exc:
+                raise ItemFailed(position) from exc
+        return prepared
+
+    async def chunks(
+        self, model: Model, texts: Sequence[str], prompt: str, chunking: Chunking
+    ) -> list[Chunks]:
+        """The chunks of every text, by the model's own tokenizer."""
+        found: list[Chunks] = []
+        for position, text in enumerate(texts):
+            try:
+                left = _chunks_of(model, text, prompt, chunking)
+                chunks: Chunks = []
+                while some := await self._in_thread(_take, left):
+                    chunks += some
+            except RowvecError as exc:
+                raise ItemFailed(position) from exc
+            found.append(chunks)
+        return found
+
+    async def split(
+        self, splitter: str, texts: Sequence[str], kwargs: Mapping[str, Any]
+    ) -> list[list[str]]:
+        """What one of PostgresML's splitters makes of every text."""
+        loop = asyncio.get_running_loop()
+        return [
+            await loop.run_in_executor(self._split_thread, split, splitter, text, kwargs)
+            for text in texts
+        ]
+
+    async def probe(self) -> None:
+        """Returns when the thread gets to it."""
+        await self._in_thread(_nothing)
+
+    async def _in_thread(self, function: Callable[..., R], *arguments: Any) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+
+    def _image(self, model: Any, content: str) -> Tokenized:
+        if not hasattr(model, "prepare"):
+            raise NotSupported("this kind of model reads no images")
+        image = read_image(
+            _decoded(content), max_bytes=self._max_image_bytes, max_pixels=self._max_image_pixels
+        )
+        (prepared,) = model.prepare([image])
+        return cast("Tokenized", prepared)
+
+
+def _nothing() -> None:
+    """What a probe runs."""
+
+
+def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in order, in pieces that are tokenised within a second or so."""
+    piece: list[str] = []
+    size = 0
+    for text in texts:
+        if piece and size + len(text) > _PIECE_CHARACTERS:
+            yield piece
+            piece, size = [], 0
+        piece.append(text)
+        size += len(text)
+    yield piece
+
+
+def _take(chunks: Iterator[tuple[int, int, int]]) -> Chunks:
+    return list(islice(chunks, _CHUNKS_A_TURN))
+
+
+def _chunks_of(
     model: Any, text: str, prompt: str, chunking: Chunking
 ) -> Iterator[tuple[int, int, int]]:
-    """Start, end and tokens of each chunk of a text, by the model's tokenizer.
-
-    Raises NotSupported where the model has none.
-    """
     if not hasattr(model, "offsets"):
         raise NotSupported("this kind of model has no tokenizer to cut texts by")
     found = cut(text, _ModelTokenizer(model, prompt), chunking)
