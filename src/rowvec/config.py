@@ -191,9 +191,6 @@ def engine_environment(threads: int | None) -> dict[str, str]:
         HF_HUB_DISABLE_TELEMETRY="1",
         TOKENIZERS_PARALLELISM="true",
     )
-    # The threads of a forward pass wait for each other spinning, by default for milliseconds. Where
-    # others want the cores too (Postgres, the listener), that is several times slower.
-    environment.setdefault("GOMP_SPINCOUNT", "1000")
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     return environment

@@ -7,7 +7,8 @@ Everything but attention works on single tokens, so only attention has to know t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ _ATTENTION = "rowvec_packed"
 _FROM_ZERO = {"bert", "electra"}
 _BEHIND_PADDING = {"roberta", "xlm-roberta", "camembert"}
 
+# Measured on 2 cores: up to here one thread is as fast as two that have the cores to themselves.
+_FEW_TOKENS = 10
+
 
 class PaddedTorch:
     """A TokenEncoder over a model's first module, as sentence-transformers runs it."""
@@ -48,7 +52,8 @@ class PaddedTorch:
     def encode(self, batch: Sequence[Tokenized]) -> Features:
         """Token embeddings of texts padded to the longest."""
         features = {**self._tokenizer.padded(batch, self._device), "modality": "text"}
-        found: Features = self._transformer(features)
+        with _threads_for(len(batch) * max(text.length for text in batch)):
+            found: Features = self._transformer(features)
         return found
 
 
@@ -96,6 +101,24 @@ class PackedTorch(PaddedTorch):
             "token_embeddings": found.last_hidden_state,
             "cu_seq_lens_q": torch.from_numpy(np.cumsum([0, *lengths])).to(self._device),
         }
+
+
+@contextmanager
+def _threads_for(tokens: int) -> Iterator[None]:
+    """All threads for a batch; one for a few tokens, which are read weights and little else.
+
+    Several then gain nothing, and lose much where another process wants a core: at each of a
+    hundred steps they wait for the last of them.
+    """
+    threads = torch.get_num_threads()
+    if tokens > _FEW_TOKENS or threads == 1:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def size_of(module: torch.nn.Module) -> int:
