@@ -7,13 +7,10 @@ from pathlib import Path
 
 from rowvec.errors import ConfigError, ModelError
 from rowvec.models.folder import check_folder
+from rowvec.models.source import UNWANTED, WANTED
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")
-
-# What a model needs that is no code: pickles and the exports of others stay there.
-_WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.npy", "README.md", "LICENSE*")
-_UNWANTED = ("onnx/*", "openvino/*", "coreml/*", ".*/*")
 
 
 def pull(repository: str, revision: str) -> Path:
@@ -30,7 +27,6 @@ def pull(repository: str, revision: str) -> Path:
             hint="a branch or a tag may change under the same name",
         )
     try:
-        from httpx import HTTPError  # noqa: PLC0415  # which it is built on
         from huggingface_hub import snapshot_download  # noqa: PLC0415  # of the extra `worker`
         from huggingface_hub.errors import HfHubHTTPError  # noqa: PLC0415
         from huggingface_hub.utils import logging as hub_logging  # noqa: PLC0415
@@ -39,17 +35,17 @@ def pull(repository: str, revision: str) -> Path:
             "fetching models needs the worker's packages", hint="pip install 'rowvec[worker]'"
         ) from exc
     # It tells of each of its attempts; how they ended is the error.
-    hub_logging.set_verbosity_error()
+    hub_logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # theirs has no types
     try:
         folder = Path(
             snapshot_download(
                 repository,
                 revision=revision,
-                allow_patterns=list(_WANTED),
-                ignore_patterns=list(_UNWANTED),
+                allow_patterns=list(WANTED),
+                ignore_patterns=list(UNWANTED),
             )
         )
-    except (OSError, HfHubHTTPError, HTTPError) as exc:
+    except (OSError, HfHubHTTPError) as exc:
         reason = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
         raise ModelError(f"cannot fetch {repository} at {revision}: {reason}") from exc
     check_folder(folder, None)

@@ -14,6 +14,11 @@ KEYS: Mapping[str, type | tuple[type, ...]] = {
     "package": str, "folder": str, "path": str, "hub": str, "revision": str, "sha256": str,
 }  # fmt: skip
 
+# What is fetched of a repository: what a model needs that is no code. Pickles and the exports of
+# others stay there.
+WANTED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.npy", "README.md", "LICENSE*")
+UNWANTED = ("onnx/*", "openvino/*", "coreml/*", ".*/*")
+
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -52,7 +57,16 @@ def _hub_folder(repository: str, revision: str | None) -> Path:
     from huggingface_hub.errors import LocalEntryNotFoundError  # noqa: PLC0415
 
     try:
-        return Path(snapshot_download(repository, revision=revision, local_files_only=True))
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                local_files_only=True,
+                # Without them a folder is incomplete that has all that was fetched.
+                allow_patterns=list(WANTED),
+                ignore_patterns=list(UNWANTED),
+            )
+        )
     except LocalEntryNotFoundError as exc:
         raise ConfigError(
             f"hub: {repository} at {revision} is not on this machine",
