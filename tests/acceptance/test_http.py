@@ -516,9 +516,12 @@ def test_metrics_say_what_happened(start: Callable[..., Client]) -> None:
     assert client.metric("rowvec_request_seconds_count", protocol="http", operation="embed") == 3
 
 
-def test_a_real_model_computes_no_padding(client: Client) -> None:
-    status, _ = client.embed("minilm", "short", "a text that has a few more words in it than that")
-    assert status == 200
+def test_padding_is_counted_where_it_is_computed(client: Client) -> None:
+    """This model is computed without padding by torch."""
+    texts = ["short", "a text that has a few more words in it than that"]
+    body = {"model": "minilm", "input": texts, "kwargs": {"backend": "torch"}}
+    status, answer = client.ask("POST", "/v1/embeddings", body)
+    assert (status, answer["usage"]["total_tokens"]) == (200, 17)
     assert client.metric("rowvec_model_tokens_total", model="minilm") == 17
     assert client.metric("rowvec_model_padding_tokens_total", model="minilm") == 0
     assert client.metric("rowvec_model_memory_bytes", model="minilm") > 80 << 20
