@@ -12,13 +12,13 @@ import binascii
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from rowvec.batching import ItemFailed
 from rowvec.errors import InvalidRequest, NotSupported, RowvecError
-from rowvec.models.chunking import Chunking, Span, cut
+from rowvec.models.chunking import Chunking, ModelTokenizer, TextCutter, cut
 from rowvec.models.embedder import Embedder, Tokenized
-from rowvec.models.images import read_image
+from rowvec.models.images import ImageEmbedder, read_image
 from rowvec.models.sparse_vector import SparseEmbedder
 from rowvec.models.splitters import split
 
@@ -99,14 +99,14 @@ class Reading:
     async def _in_thread(self, function: Callable[..., R], *arguments: Any) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
-    def _image(self, model: Any, content: str) -> Tokenized:
-        if not hasattr(model, "prepare"):
+    def _image(self, model: Model, content: str) -> Tokenized:
+        if not isinstance(model, ImageEmbedder):
             raise NotSupported("this kind of model reads no images")
         image = read_image(
             _decoded(content), max_bytes=self._max_image_bytes, max_pixels=self._max_image_pixels
         )
         (prepared,) = model.prepare([image])
-        return cast("Tokenized", prepared)
+        return prepared
 
 
 def _nothing() -> None:
@@ -131,28 +131,12 @@ def _take(chunks: Iterator[tuple[int, int, int]]) -> Chunks:
 
 
 def _chunks_of(
-    model: Any, text: str, prompt: str, chunking: Chunking
+    model: Model, text: str, prompt: str, chunking: Chunking
 ) -> Iterator[tuple[int, int, int]]:
-    if not hasattr(model, "offsets"):
+    if not isinstance(model, TextCutter):
         raise NotSupported("this kind of model has no tokenizer to cut texts by")
-    found = cut(text, _ModelTokenizer(model, prompt), chunking)
+    found = cut(text, ModelTokenizer(model, prompt), chunking)
     return ((chunk.start, chunk.end, chunk.tokens) for chunk in found)
-
-
-class _ModelTokenizer:
-    """The tokenizer that chunking sees: the model's, with the prompt that the chunks will bear."""
-
-    def __init__(self, model: Any, prompt: str) -> None:
-        self._model = model
-        self._prompt = prompt
-
-    def offsets(self, text: str) -> Sequence[Span]:
-        spans: Sequence[Span] = self._model.offsets(text)
-        return spans
-
-    def count(self, text: str) -> int:
-        (tokenized,) = self._model.tokenize([text], self._prompt)
-        return int(tokenized.count)
 
 
 def _decoded(content: str) -> bytes:
