@@ -81,19 +81,21 @@ def _byte(number: int) -> bytes:
 def test_a_key_depends_on_all_that_the_vector_depends_on_and_on_nothing_else() -> None:
     plain = Encoding()
     keys = [
-        KeyMaker(model, revision, encoding).key(text)
-        for model, revision, encoding, text in [
-            ("m", None, plain, "a"),
-            ("n", None, plain, "a"),
-            ("m", "r", plain, "a"),
-            ("m", None, replace(plain, prompt="p"), "a"),
-            ("m", None, replace(plain, truncate_dim=3), "a"),
-            ("m", None, replace(plain, normalize=True), "a"),
-            ("m", None, plain, "b"),
+        KeyMaker(op, model, revision, encoding).key(text)
+        for op, model, revision, encoding, text in [
+            ("embed", "m", None, plain, "a"),
+            ("embed_image", "m", None, plain, "a"),
+            ("embed", "n", None, plain, "a"),
+            ("embed", "m", "r", plain, "a"),
+            ("embed", "m", None, replace(plain, prompt="p"), "a"),
+            ("embed", "m", None, replace(plain, truncate_dim=3), "a"),
+            ("embed", "m", None, replace(plain, normalize=True), "a"),
+            ("embed", "m", None, plain, "b"),
         ]
     ]
     assert len(set(keys)) == len(keys)
-    assert KeyMaker("m", None, replace(plain, on_truncate="error")).key("a") == keys[0]
+    same = KeyMaker("embed", "m", None, replace(plain, on_truncate="error"))
+    assert same.key("a") == keys[0]
 
 
 @given(
