@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
 from stage import ROWVEC, report
 
@@ -32,7 +33,8 @@ NAMES = ("minilm", "e5", "mpnet")
 DEPTH = 10
 STARTING_SECONDS = 60
 
-Encode = Callable[[list[str], str | None], np.ndarray]
+Vectors = npt.NDArray[np.float32]
+Encode = Callable[[list[str], str | None], Vectors]
 
 
 def main() -> None:
@@ -56,8 +58,8 @@ def main() -> None:
 def through(conninfo: str, model: str) -> Encode:
     """The vectors that a worker gives."""
 
-    def encode(texts: list[str], input_type: str | None) -> np.ndarray:
-        async def ask() -> np.ndarray:
+    def encode(texts: list[str], input_type: str | None) -> Vectors:
+        async def ask() -> Vectors:
             kwargs = {} if input_type is None else {"input_type": input_type}
             async with await WorkerClient.connect(conninfo) as client:
                 return (await client.embed(model, texts, kwargs)).vectors
@@ -70,7 +72,7 @@ def through(conninfo: str, model: str) -> Encode:
 def directly(model: SentenceTransformer) -> Encode:
     """The vectors that the library gives, prompts by its own means."""
 
-    def encode(texts: list[str], input_type: str | None) -> np.ndarray:
+    def encode(texts: list[str], input_type: str | None) -> Vectors:
         if input_type is None:
             return np.asarray(model.encode(texts))
         way = model.encode_query if input_type == "query" else model.encode_document
@@ -110,11 +112,12 @@ def _side(prompts: bool, side: str) -> str | None:  # noqa: FBT001  # the one th
 
 
 def _discounted(gains: list[float]) -> float:
-    return sum(gain / np.log2(rank + 2) for rank, gain in enumerate(gains))
+    return float(sum(gain / np.log2(rank + 2) for rank, gain in enumerate(gains)))
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def _unit(vectors: Vectors) -> Vectors:
+    lengths: Vectors = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / lengths
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 
 import numpy as np
 import psycopg
@@ -41,9 +42,7 @@ def main() -> None:
             in_process: list[float] = []
             for _ in range(ROUNDS):
                 in_process.append(seconds(lambda: model.encode(texts)))
-                in_sql.append(
-                    seconds(lambda kwargs=kwargs: connection.execute(BATCH, (MODEL, texts, kwargs)))
-                )
+                in_sql.append(seconds(partial(connection.execute, BATCH, (MODEL, texts, kwargs))))
             report(
                 "throughput", backend=backend or "the worker's choice", threads=threads,
                 sql_texts_per_second=round(TEXTS / rounded(in_sql), 1),
