@@ -94,8 +94,8 @@ def test_a_key_depends_on_all_that_the_vector_depends_on_and_on_nothing_else() -
         ]
     ]
     assert len(set(keys)) == len(keys)
-    same = KeyMaker("embed", "m", None, replace(plain, on_truncate="error"))
-    assert same.key("a") == keys[0]
+    truncated_is_an_error = replace(plain, on_truncate="error")
+    assert KeyMaker("embed", "m", None, truncated_is_an_error).key("a") == keys[0]
 
 
 @given(
