@@ -61,7 +61,8 @@ def _read(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         # None yet, or none that can be read: the worker then chooses by itself.
         return {}
-    return found if isinstance(found, dict) else {}
+    entries = found.items() if isinstance(found, dict) else ()
+    return {name: entry for name, entry in entries if isinstance(entry, dict)}
 
 
 def _stamp(spec: ModelSpec) -> str | None:
