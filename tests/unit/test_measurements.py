@@ -51,6 +51,11 @@ def test_the_fastest_over_both_shapes_of_work_is_chosen() -> None:
         "openvino": {"short_ms": 2.2, "texts_per_second": 98},
     }
     assert best(figures)[0] == "onnx"
+    # Memory that grows is taken for a fifth of speed, and for no less.
+    figures["openvino"] = {"short_ms": 2.0, "texts_per_second": 110}
+    assert best(figures)[0] == "onnx"
+    figures["openvino"] = {"short_ms": 1.5, "texts_per_second": 110}
+    assert best(figures)[0] == "openvino"
     assert best({"torch": figures["torch"]}) == ("torch", "the only one that computes it here")
 
 
