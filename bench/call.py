@@ -7,13 +7,15 @@ connection that has embedded (proportional set size of all server processes).
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import psutil
 import psycopg
 from stage import MODEL, instance, load_model, report, rounded, seconds
 
-CALLS = 300
+BLOCKS, CALLS = 6, 50
+SETTLE_SECONDS = 0.2
 CONNECTIONS = 20
 EMBED = "SELECT rowvec.embed(%s, %s)"
 
@@ -27,13 +29,14 @@ def main() -> None:
         repeated: list[float] = []
         connection.execute(EMBED, (MODEL, "the first call loads the model"))
         model.encode("the first call loads the model")
-        for number in range(CALLS):
-            # Interleaved, so that a busy moment of the machine falls on both.
-            text = f"a short text, number {number}"
-            call = partial(one_call, connection, text)
-            in_process.append(seconds(partial(model.encode, text)))
-            in_sql.append(seconds(call))
-            repeated.append(seconds(call))
+        for block in range(BLOCKS):
+            # Alternating blocks, so that a busy moment of the machine falls on both; not single
+            # calls, since torch's threads keep the cores for a while after each encode.
+            texts = [f"a short text, number {block}-{number}" for number in range(CALLS)]
+            in_process += [seconds(partial(model.encode, text)) for text in texts]
+            time.sleep(SETTLE_SECONDS)
+            in_sql += [seconds(partial(one_call, connection, text)) for text in texts]
+            repeated += [seconds(partial(one_call, connection, text)) for text in texts]
         sql_ms, model_ms = 1000 * rounded(in_sql, 6), 1000 * rounded(in_process, 6)
         report(
             "call",
