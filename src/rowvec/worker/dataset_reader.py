@@ -13,7 +13,6 @@ import os
 import signal
 import struct
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -38,13 +37,12 @@ def main() -> None:
     os.dup2(2, 1)
     logging.disable(logging.CRITICAL)
     asked = orjson.loads(sys.stdin.buffer.readline())
-    pages = _pages(asked)
+    pages: _Pages | None = None
     for line in sys.stdin.buffer:
         max_bytes, max_rows = map(int, line.split())
         try:
-            next(pages)
-            page = pages.send((max_bytes, max_rows))
-            _write(answers, OK, b"\n".join(page))
+            pages = pages or _Pages(asked)
+            _write(answers, OK, b"\n".join(pages.next(max_bytes, max_rows)))
         except RowvecError as exc:
             _fail(answers, exc)
             return
@@ -55,25 +53,29 @@ def main() -> None:
             return
 
 
-def _pages(asked: dict[str, Any]) -> Iterator[Any]:
-    """Takes the bounds of a page, gives its rows; the first begins with the columns."""
-    spec = asked["spec"]
-    path = None if spec["path"] is None else Path(spec["path"])
-    found = find_files(DatasetSpec(**{**spec, "path": path}), asked["subset"], asked["split"])
-    columns, values = open_dataset(found, offset=asked["offset"], limit=asked["limit"])
-    numbered = zip(itertools.count(asked["offset"] + 1), values, strict=False)
-    rows = (row(columns, each, number) for number, each in numbered)
-    first = [header(columns)] if not asked["offset"] else []
-    while True:
-        max_bytes, max_rows = yield
-        page, size = first, 0
-        for each in itertools.islice(rows, max_rows):
+class _Pages:
+    """An open dataset, page after page; the first begins with the columns."""
+
+    def __init__(self, asked: dict[str, Any]) -> None:
+        spec = asked["spec"]
+        path = None if spec["path"] is None else Path(spec["path"])
+        found = find_files(DatasetSpec(**{**spec, "path": path}), asked["subset"], asked["split"])
+        offset = asked["offset"]
+        columns, values = open_dataset(found, offset=offset, limit=asked["limit"])
+        numbered = enumerate(values, start=offset + 1)
+        self._rows = (row(columns, each, number) for number, each in numbered)
+        self._first = [] if offset else [header(columns)]
+
+    def next(self, max_bytes: int, max_rows: int) -> list[bytes]:
+        """At most so many rows, and no further one once they have so many bytes."""
+        page, self._first = self._first, []
+        size = 0
+        for each in itertools.islice(self._rows, max_rows):
             page.append(each)
             size += len(each)
             if size >= max_bytes:
                 break
-        first = []
-        yield page
+        return page
 
 
 def _fail(answers: IO[bytes], error: RowvecError) -> None:
