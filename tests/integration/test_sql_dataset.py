@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import gzip
 import json
 from collections.abc import Callable, Iterator
@@ -49,20 +49,21 @@ FEATURES = Features(
         "things": List({"a": Value("int64")}),
         "free": Json(),
         "picture": Image(),
+        "outside": Image(),
     }
 )  # fmt: skip
 
 ROW: dict[str, Any] = {
-    "Title": 'He said "hi"\n\\u0000 – ü', "two words": "",
+    "Title": 'He said "hi"\n\\u0000 — ü', "two words": "",
     "yes": True,
     "tiny": -7, "whole": 70000, "long": 2**40, "huge": 2**63 - 1,
     "half": 0.1, "float": float("nan"),
     "raw": b"\x00\xff",
     "price": Decimal("12.50"),
-    "at": datetime.datetime(2020, 2, 29, 12, 30, 1, 5),
-    "at_utc": datetime.datetime(2020, 2, 29, 12, 30, tzinfo=datetime.UTC),
-    "day": datetime.date(1999, 12, 31), "clock": datetime.time(1, 2, 3, 4),
-    "lasts": datetime.timedelta(days=-1, seconds=5, microseconds=7),
+    "at": dt.datetime(2020, 2, 29, 12, 30, 1, 5),  # noqa: DTZ001
+    "at_utc": dt.datetime(2020, 2, 29, 12, 30, tzinfo=dt.UTC),
+    "day": dt.date(1999, 12, 31), "clock": dt.time(1, 2, 3, 4),
+    "lasts": dt.timedelta(days=-1, seconds=5, microseconds=7),
     "label": 1,
     "tags": ["a,b", None, '{"'], "scores": [0.5, float("inf")],
     "ragged": [[1], [2, 3], []],
@@ -70,7 +71,8 @@ ROW: dict[str, Any] = {
     "nested": {"a": 1, "b": ["x"]},
     "things": [{"a": 1}, {"a": None}],
     "free": {"any": [1, "thing"]},
-    "picture": {"bytes": PIXEL, "path": "/etc/passwd"},
+    "picture": {"bytes": PIXEL, "path": "pixel.gif"},
+    "outside": {"bytes": None, "path": "/etc/passwd"},
 }  # fmt: skip
 
 TYPES = {
@@ -80,7 +82,7 @@ TYPES = {
     "at": "timestamp without time zone", "at_utc": "timestamp with time zone", "day": "date",
     "clock": "time without time zone", "lasts": "interval", "label": "bigint", "tags": "text[]",
     "scores": "real[]", "ragged": "jsonb", "grid": "integer[]", "nested": "jsonb",
-    "things": "jsonb", "free": "jsonb", "picture": "bytea",
+    "things": "jsonb", "free": "jsonb", "picture": "bytea", "outside": "bytea",
 }  # fmt: skip
 
 COLUMNS = """
@@ -165,6 +167,7 @@ def test_every_feature_has_its_column(conn: psycopg.Connection) -> None:
         **{name.lower(): value for name, value in ROW.items()},
         "half": pytest.approx(0.1), "float": pytest.approx(float("nan"), nan_ok=True),
         "picture": PIXEL,
+        "outside": None,  # a path is never followed
     }  # fmt: skip
     assert found == expected
 
@@ -234,9 +237,7 @@ def test_a_name_with_a_slash(conn: psycopg.Connection) -> None:
     assert rows(conn, 'SELECT count(*) FROM pgml."owner/name"') == [(3,)]
 
 
-def test_a_table_that_is_there_stays(
-    conn: psycopg.Connection, refused: Callable[..., Any]
-) -> None:
+def test_a_table_that_is_there_stays(conn: psycopg.Connection, refused: Callable[..., Any]) -> None:
     conn.execute("CREATE TABLE pgml.csv AS SELECT 1 AS mine")
     with refused("42P07", "the table pgml.csv is there already", "rename or drop it"):
         load(conn, "'csv'")
@@ -244,7 +245,8 @@ def test_a_table_that_is_there_stays(
 
 
 BAD = {
-    "unlisted": ("'nope'", "42501", "the worker's list has no dataset 'nope'", "listed: typed, csv"),
+    "unlisted": ("'nope'", "42501", "the worker's list has no dataset 'nope'",
+                 "listed: typed, csv"),
     "a path": ("'/etc'", "42501", "has no dataset '/etc'", "listed: typed"),
     "upwards": ("'csv/../json'", "42501", "has no dataset", "listed: typed"),
     "a url": ("'https://example.com/a.csv'", "42501", "has no dataset", "[[dataset]]"),
@@ -289,7 +291,7 @@ def test_the_owners_only(conn: psycopg.Connection, migrated_database: Any) -> No
 
 
 def test_a_load_that_is_rolled_back_leaves_nothing(conn: psycopg.Connection) -> None:
-    with pytest.raises(ZeroDivisionError), conn.transaction():
+    with conn.transaction():
         load(conn, "'csv'")
-        raise ZeroDivisionError
+        raise psycopg.Rollback
     assert load(conn, "'csv'") == [("csv", 3)]
