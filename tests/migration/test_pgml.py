@@ -12,6 +12,7 @@ from rowvec.db.uninstall import plan, uninstall
 from rowvec.errors import DatabaseError
 
 EMPTY = "'{}'::jsonb"
+OPTIONAL = 'subset text DEFAULT NULL::text, "limit" bigint DEFAULT NULL::bigint'
 
 SIGNATURES = """
 SELECT p.proname, pg_get_function_arguments(p.oid), pg_get_function_result(p.oid)
@@ -29,6 +30,9 @@ def test_names_arguments_and_types_are_those_of_postgresml(empty_database: Any) 
             ("embed", "transformer text, inputs text[], kwargs jsonb DEFAULT '{}'::jsonb",
              "SETOF real[]"),
             ("embed", "transformer text, text text, kwargs jsonb DEFAULT '{}'::jsonb", "real[]"),
+            ("load_dataset",
+             f"source text, {OPTIONAL}, kwargs jsonb DEFAULT {EMPTY}",
+             "TABLE(table_name text, rows bigint)"),
             ("rank",
              f"transformer text, query text, documents text[], kwargs jsonb DEFAULT {EMPTY}",
              "TABLE(corpus_id bigint, score double precision, text text)"),

@@ -14,6 +14,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from rowvec.errors import ConfigError, NotAllowed
 from rowvec.models import source
+from rowvec.models.dataset_listing import DatasetListing, parse_datasets
 from rowvec.models.description import Description
 from rowvec.models.family import Entry, Keys
 from rowvec.models.registry import family, kinds
@@ -32,9 +33,10 @@ MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9d
 
 
 class Listing:
-    """The models that may be loaded, by name and alias."""
+    """The models that may be loaded, by name and alias, and the datasets that may be read."""
 
-    def __init__(self, specs: Sequence[ModelSpec]) -> None:
+    def __init__(self, specs: Sequence[ModelSpec], datasets: DatasetListing | None = None) -> None:
+        self.datasets = datasets or DatasetListing()
         self.specs = tuple(specs)
         self._by_name = {n: spec for spec in specs for n in (spec.name, *spec.aliases)}
 
@@ -86,12 +88,13 @@ def parse_listing(text: str, path: Path) -> Listing:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path} is not TOML: {exc}") from exc
-    if unknown := sorted(set(document) - {"model"}):
+    if unknown := sorted(set(document) - {"model", "dataset"}):
         raise ConfigError(f"{path}: unknown key {unknown[0]!r}", hint="models stand in [[model]]")
     listed = document.get("model")
     if not isinstance(listed, list) or not listed:
         raise ConfigError(f"{path} lists no model", hint="models stand in [[model]]")
-    return _listing(listed, str(path), relative_to=path.parent)
+    datasets = parse_datasets(document.get("dataset", []), str(path), path.parent)
+    return Listing(_listing(listed, str(path), relative_to=path.parent).specs, datasets)
 
 
 def _listing(

@@ -77,6 +77,11 @@ def models(listed: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
     return _objects("model", listed)
 
 
+def dataset_rows(found: Sequence[bytes]) -> Iterator[bytes]:
+    """The answer to dataset, one JSON object in ASCII a row; the columns come first."""
+    return _pieces(("row",), ([each] for each in found), len(found))
+
+
 def pong() -> Iterator[bytes]:
     """The answer to ping."""
     return _pieces(("ping",), iter([[b"pong"]]), 1)

@@ -15,19 +15,44 @@ VERSION = 1
 
 Operation = Literal[
     "embed", "embed_image", "embed_sparse", "rerank", "chunk", "split", "count_tokens", "models",
-    "ping",
+    "ping", "dataset",
 ]  # fmt: skip
 Priority = Literal["interactive", "bulk"]
 Format = Literal["text", "base64"]
 
 _KEYS = frozenset(
-    {"v", "op", "model", "inputs", "query", "kwargs", "deadline_ms", "priority", "encoding_format"}
+    {
+        "v",
+        "op",
+        "model",
+        "inputs",
+        "query",
+        "kwargs",
+        "deadline_ms",
+        "priority",
+        "encoding_format",
+        "page",
+    }
 )
 _OPERATIONS = get_args(Operation)
 _WITHOUT_INPUTS = ("models", "ping")
+_DATASET = "dataset"
+
+# Of a cursor and of a subset's name.
+_MAX_NAME_LENGTH = 1000
 
 # Base64 has four characters for three bytes, and line breaks.
 _CHARACTERS_OF_IMAGE_BYTES = 1.4
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which rows of a dataset are asked for: those from `offset` on, of one client's `cursor`."""
+
+    cursor: str
+    offset: int = 0
+    subset: str | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -35,7 +60,8 @@ class Request:
     """What a client asks for. `inputs` of NULL stand as None.
 
     They are texts; images in base64 for embed_image; for rerank the documents that `query` is held
-    against. For split, `model` names a splitter.
+    against. For split, `model` names a splitter, for dataset a
+    dataset.
     """
 
     op: Operation
@@ -46,6 +72,7 @@ class Request:
     priority: Priority = "interactive"
     encoding_format: Format = "text"
     query: str = ""
+    page: Page | None = None
 
 
 def parse(
@@ -75,20 +102,21 @@ def from_fields(
     if fields.get("v") != VERSION:
         raise InvalidRequest(f"the request's version (v) must be {VERSION}")
     op = _one_of(fields, "op", _OPERATIONS, None)
-    has_inputs = op not in _WITHOUT_INPUTS
+    has_inputs = op not in (*_WITHOUT_INPUTS, _DATASET)
     if op == "embed_image":
         limit = _Limit("max_image_bytes", int(max_image_bytes * _CHARACTERS_OF_IMAGE_BYTES))
     else:
         limit = _Limit("max_input_bytes", max_input_bytes)
     return Request(
         op=op,
-        model=_model(fields) if has_inputs else "",
+        model=_model(fields) if op not in _WITHOUT_INPUTS else "",
         inputs=_inputs(fields, limit) if has_inputs else (),
         kwargs=_kwargs(fields),
         deadline_ms=_deadline(fields),
         priority=_one_of(fields, "priority", get_args(Priority), "interactive"),
         encoding_format=_one_of(fields, "encoding_format", get_args(Format), "text"),
         query=_query(fields, op, limit),
+        page=_page(fields, op),
     )
 
 
@@ -164,6 +192,29 @@ def _query(fields: dict[str, Any], op: str, limit: _Limit) -> str:
     _check_text(query, "query", limit)
     assert isinstance(query, str)
     return query
+
+
+def _page(fields: dict[str, Any], op: str) -> Page | None:
+    page = fields.get("page")
+    if op != _DATASET:
+        if page is not None:
+            raise InvalidRequest("page goes with dataset only")
+        return None
+    if not isinstance(page, dict) or set(page) - {"cursor", "offset", "subset", "limit"}:
+        raise InvalidRequest("page must be an object of cursor, offset, subset and limit")
+    cursor, subset = page.get("cursor"), page.get("subset")
+    if not isinstance(cursor, str) or not 0 < len(cursor) <= _MAX_NAME_LENGTH:
+        raise InvalidRequest("page.cursor must be a text")
+    if subset is not None and not (isinstance(subset, str) and len(subset) <= _MAX_NAME_LENGTH):
+        raise InvalidRequest("page.subset must be the name of a subset")
+    return Page(cursor, _count(page.get("offset", 0), "offset"), subset,
+                None if page.get("limit") is None else _count(page["limit"], "limit"))  # fmt: skip
+
+
+def _count(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidRequest(f"page.{name} must be a whole number from 0")
+    return value
 
 
 def _check_text(text: object, name: str, limit: _Limit) -> None:

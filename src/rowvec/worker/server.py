@@ -21,6 +21,7 @@ from rowvec.protocol.scram import Verifier
 from rowvec.worker.admission import Admission
 from rowvec.worker.api_keys import ApiKeys
 from rowvec.worker.cache import VectorCache
+from rowvec.worker.datasets import Datasets
 from rowvec.worker.engine_client import EngineClient
 from rowvec.worker.listener import Listener, split_address
 from rowvec.worker.metrics import Metrics, Vitals
@@ -88,7 +89,10 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
         log_format=settings.log_format,
         on_batch=metrics.batch_computed,
     )
-    service = Service(listing, engine, admission, cache, max_reply_bytes=settings.max_queue_bytes)
+    datasets = Datasets(listing.datasets)
+    service = Service(
+        listing, engine, admission, cache, datasets, max_reply_bytes=settings.max_queue_bytes
+    )
     listener = Listener(rules, service.answer, observer, max_connections=settings.max_connections)
     ports: dict[str, _Port] = {"postgres": listener}
     if settings.http_listen is not None:
@@ -115,6 +119,7 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
         await stop.wait()
         logger.info("stopping: finishing what was accepted")
         await _drain(listener, ports, admission, settings.shutdown_grace_seconds)
+        await datasets.close()
         running.cancel()
     logger.info("stopped")
 

@@ -19,6 +19,7 @@ from rowvec.protocol.request import Request
 from rowvec.worker.admission import Admission
 from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, split_objects
 from rowvec.worker.cache import Cached, KeyMaker, VectorCache
+from rowvec.worker.datasets import PAGE_BYTES, Datasets
 from rowvec.worker.engine_client import EngineClient, InputFailed
 from rowvec.worker.plan import Plan, plan
 
@@ -47,6 +48,7 @@ class Service:
         engine: EngineClient,
         admission: Admission,
         cache: VectorCache,
+        datasets: Datasets,
         *,
         max_reply_bytes: int,
     ) -> None:
@@ -54,6 +56,7 @@ class Service:
         self._engine = engine
         self._admission = admission
         self._cache = cache
+        self._datasets = datasets
         self._max_reply_bytes = max_reply_bytes
 
     async def answer(self, request: Request, size: int, send: Send, form: Form = ROWS) -> None:
@@ -67,6 +70,11 @@ class Service:
                 await send(reply.pong())
             case "models":
                 await send(form.models([self._described(spec) for spec in self._listing.specs]))
+            case "dataset":
+                with self._admission.admitted(size + PAGE_BYTES):
+                    async with self._deadline(request.deadline_ms):
+                        rows = await self._datasets.page(request)
+                    await send(reply.dataset_rows(rows))
             case _:
                 await self._work(request, size, send, form)
 

@@ -1,0 +1,82 @@
+"""Types of columns by their values, for files that declare none (CSV and JSON).
+
+Every value is looked at before the first is given: a type that was guessed by the beginning of a
+file would fail in the middle of a load.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_CODE = re.compile(r"[+-]?0[0-9]")  # 007 is a name, not a number
+_BOOLEAN = ("true", "false")
+
+_NUMBERS = ("bigint", "numeric", "double precision")
+
+
+def of_text(text: str) -> str:
+    """The narrowest type that reads a cell of CSV."""
+    if text.lower() in _BOOLEAN:
+        return "boolean"
+    if len(text) > 1000 or _CODE.match(text):
+        return "text"
+    if _INTEGER.fullmatch(text):
+        return _of_integer(int(text))
+    if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return "double precision"
+    return "text"
+
+
+def of_json(value: Any) -> str | None:
+    """The type of a value of JSON; None where it says nothing."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return "boolean"
+        case int():
+            return _of_integer(value)
+        case float():
+            return "double precision"
+        case str():
+            return "text"
+        case list():
+            kind: str | None = None
+            for element in value:
+                kind = united(kind, of_json(element))
+            return "[]" if kind is None else _array(kind)
+        case _:
+            return "jsonb"
+
+
+def united(one: str | None, other: str | None) -> str | None:
+    """The type that takes the values of both."""
+    if one is None or one == other:
+        return other
+    if other is None:
+        return one
+    if one.endswith("[]") and other.endswith("[]"):
+        kind = united(one[:-2] or None, other[:-2] or None)
+        return "[]" if kind is None else _array(kind)
+    if one.endswith("[]") or other.endswith("[]") or "jsonb" in (one, other):
+        return "jsonb"
+    if one in _NUMBERS and other in _NUMBERS:
+        return max(one, other, key=_NUMBERS.index)
+    return "text"
+
+
+def settled(kind: str | None) -> str:
+    """The type of a column, all its values seen."""
+    return {None: "text", "[]": "jsonb"}.get(kind, kind or "text")
+
+
+def _array(kind: str) -> str:
+    return "jsonb" if kind == "jsonb" or kind.endswith("[]") else f"{kind}[]"
+
+
+def _of_integer(number: int) -> str:
+    return "bigint" if -(2**63) <= number < 2**63 else "numeric"
