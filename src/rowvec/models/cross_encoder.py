@@ -12,7 +12,7 @@ from sentence_transformers.base.modules import Transformer
 
 from rowvec.errors import ModelError
 from rowvec.models.embedder import Matrix, Tokenized
-from rowvec.models.folder import check_folder
+from rowvec.models.folder import load_checked
 from rowvec.models.tokenizing import BatchTokenizer
 
 
@@ -26,14 +26,7 @@ class CrossEncoderScorer:
     dimensions = 1
 
     def __init__(self, folder: Path, *, sha256: str | None = None, device: str = "cpu") -> None:
-        check_folder(folder, sha256)
-        try:
-            self._model = CrossEncoder(
-                str(folder), device=device, local_files_only=True, trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
-            )  # fmt: skip
-        except (OSError, ValueError, RuntimeError, ImportError, KeyError) as exc:
-            raise ModelError(f"cannot load the model in {folder}: {exc}") from exc
+        self._model = load_checked(CrossEncoder, folder, sha256, device)
         self._model.eval()
         self._device = device
         if self._model.num_labels != 1:

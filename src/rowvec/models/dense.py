@@ -12,7 +12,7 @@ from transformers.utils.logging import disable_progress_bar
 from rowvec.errors import ModelError
 from rowvec.models.backends.variant import Runtime
 from rowvec.models.embedder import Embedder
-from rowvec.models.folder import check_folder
+from rowvec.models.folder import load_checked
 from rowvec.models.static_embedding import StaticEmbedder
 from rowvec.models.transformer import TransformerEmbedder
 
@@ -29,15 +29,8 @@ def load_dense(
 
     `pools_prompt` false leaves prompts out of pooling, whatever the folder says.
     """
-    check_folder(folder, sha256)
     disable_progress_bar()
-    try:
-        model = SentenceTransformer(
-            str(folder), device=device, local_files_only=True, trust_remote_code=False,
-            model_kwargs={"use_safetensors": True},
-        )  # fmt: skip
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as exc:
-        raise ModelError(f"cannot load the model in {folder}: {exc}") from exc
+    model = load_checked(SentenceTransformer, folder, sha256, device)
     model.eval()
     if not pools_prompt:
         model.set_pooling_include_prompt(include_prompt=False)

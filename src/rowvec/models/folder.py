@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rowvec.errors import ModelError
+
+M = TypeVar("M")
 
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack")
 
@@ -33,6 +35,21 @@ def check_folder(folder: Path, sha256: str | None) -> None:
                 f"{' and '.join(map(str, files))} has the sha256 {found},"
                 f" the list of models pins {sha256}"
             )
+
+
+def load_checked(kind: Callable[..., M], folder: Path, sha256: str | None, device: str) -> M:
+    """A model of a class of sentence-transformers, by the one policy that all are loaded by.
+
+    Weights from safetensors, no code of the folder's own, no network; raises ModelError.
+    """
+    check_folder(folder, sha256)
+    try:
+        return kind(
+            str(folder), device=device, local_files_only=True, trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        )  # fmt: skip
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as exc:
+        raise ModelError(f"cannot load the model in {folder}: {exc}") from exc
 
 
 def sha256_of(files: Iterable[Path]) -> str:
