@@ -11,7 +11,7 @@ from rowvec.cli.model_list import add, pull, remove, verify
 from rowvec.cli.model_test import test
 from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, print_table
-from rowvec.client import WorkerClient
+from rowvec.client import ServedModel, WorkerClient
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
 
@@ -72,12 +72,11 @@ def _show(*, as_json: bool, **given: Any) -> None:
         print_json(served)
     else:
         # A terminal is 80 columns wide: what no model has is left out.
-        shown = [key for key in _COLUMNS if any(model[key] is not None for model in served)]
-        print_table(
-            [_COLUMNS[key] for key in shown], [[model[key] for key in shown] for model in served]
-        )
+        rows = [dict(model) for model in served]
+        shown = [key for key in _COLUMNS if any(row[key] is not None for row in rows)]
+        print_table([_COLUMNS[key] for key in shown], [[row[key] for key in shown] for row in rows])
 
 
-async def _models(conninfo: str) -> list[dict[str, Any]]:
+async def _models(conninfo: str) -> list[ServedModel]:
     async with await WorkerClient.connect(conninfo) as client:
         return await client.models()

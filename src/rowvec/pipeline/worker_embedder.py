@@ -33,7 +33,7 @@ class WorkerEmbedder:
         """Reads the model's limits from the worker's list."""
         async with self._client() as client:
             for listed in await client.models():
-                if self._model in (listed["name"], *listed.get("aliases", ())):
+                if self._model in (listed["name"], *listed["aliases"]):
                     self._max_tokens = listed["max_tokens"]
 
     async def embed(self, texts: Sequence[str]) -> Embedded:

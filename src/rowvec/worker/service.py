@@ -115,6 +115,7 @@ class Service:
         report = self._engine.reports[spec.name]
         return {
             "name": spec.name,
+            "aliases": list(spec.aliases),
             "kind": spec.kind,
             "dimensions": report.dimensions,
             "max_tokens": report.max_tokens,

@@ -1,9 +1,10 @@
-"""rerank, embed_sparse and embed_image in SQL, through a real worker, beside the library itself."""
+"""rerank, embed_sparse and embed_image through a real worker, in SQL and by the client."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import psycopg
 import pytest
 from PIL import Image
 from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
+
+from rowvec.client import Ranked, TextChunk, WorkerClient
 
 QUERY = "where is the food stored in a yam plant"
 
@@ -181,3 +184,52 @@ def test_too_many_pixels(conn: psycopg.Connection) -> None:
     assert no.value.sqlstate == "54000"
     # The connection to the worker and the worker itself are as before.
     assert one(conn, "SELECT rowvec.embed_image('clip', %s) IS NOT NULL", picture("JPEG"))
+
+
+@pytest.fixture
+def asked(worker: Any) -> Callable[..., Any]:
+    """What a client's method answers: `asked(lambda client: client.models())`."""
+
+    def ask(call: Callable[[WorkerClient], Awaitable[Any]]) -> Any:
+        async def run() -> Any:
+            async with await WorkerClient.connect(worker.conninfo) as client:
+                return await call(client)
+
+        return asyncio.run(run())
+
+    return ask
+
+
+def test_the_client_ranks(conn: psycopg.Connection, asked: Callable[..., Any]) -> None:
+    documents = ["in the tuber", None, "on the table"]
+    found = asked(lambda client: client.rerank("cross", QUERY, documents))
+    rows = reranked(conn, documents)
+    assert found == [Ranked(place - 1, pytest.approx(score)) for place, score, _ in rows]
+
+
+def test_the_client_reads_images(conn: psycopg.Connection, asked: Callable[..., Any]) -> None:
+    found = asked(lambda client: client.embed_images("clip", [picture(), None]))
+    in_sql = one(conn, "SELECT rowvec.embed_image('clip', %s)::real[]", picture())
+    assert found.vectors[0] == pytest.approx(np.array(in_sql), abs=1e-6)
+    assert found.nulls.tolist() == [False, True]
+
+
+def test_the_client_reads_sparse_vectors(
+    conn: psycopg.Connection, asked: Callable[..., Any]
+) -> None:
+    vector, null = asked(lambda client: client.embed_sparse("sparse", [QUERY, None]))
+    assert null is None
+    assert vector.to_text() == one(conn, "SELECT rowvec.embed_sparse('sparse', %s)::text", QUERY)
+
+
+def test_the_client_cuts_texts(asked: Callable[..., Any]) -> None:
+    chunks = asked(
+        lambda client: client.chunk("stand-in", ["one two three", None, " "], {"max_tokens": 2})
+    )
+    assert chunks == [[TextChunk("one two", 0, 7, 2), TextChunk("three", 8, 13, 1)], [], []]
+
+
+def test_the_client_lists_models(asked: Callable[..., Any]) -> None:
+    listed = asked(lambda client: client.models())
+    assert [model["name"] for model in listed] == ["cross", "sparse", "clip", "stand-in"]
+    assert listed[3]["dimensions"] == 8
