@@ -17,6 +17,7 @@ _STATEMENTS = (
         name text NOT NULL CHECK (name <> ''),
         model text NOT NULL,
         input text NOT NULL,
+        modality text NOT NULL DEFAULT 'text' CHECK (modality IN ('text', 'image')),
         filter text,
         destination text NOT NULL DEFAULT 'column' CHECK (destination IN ('column', 'table')),
         dimensions int NOT NULL CHECK (dimensions > 0),
@@ -27,19 +28,44 @@ _STATEMENTS = (
         version int NOT NULL DEFAULT 1,
         paused boolean NOT NULL DEFAULT false,
         index_name text,
-        index_kind text,
+        index_kind text CHECK (index_kind IN ('ivfflat', 'hnsw')),
+        index_storage text CHECK (index_storage IN ('vector', 'halfvec', 'bit')),
         index_lists int,
+        index_rows bigint,
         probes int,
+        ef_search int,
+        rescore int,
         recall real,
+        measured_at timestamptz,
         created_at timestamptz NOT NULL DEFAULT now(),
         UNIQUE (source, name)
     )
     """,
     "COMMENT ON TABLE rowvec.embedding IS 'One row a definition, see rowvec.create_embedding'",
     "COMMENT ON COLUMN rowvec.embedding.input IS 'SQL expression over the row, canonical form'",
+    """
+    COMMENT ON COLUMN rowvec.embedding.modality
+    IS 'What the input is to the model; an image is read as base64'
+    """,
     "COMMENT ON COLUMN rowvec.embedding.filter IS 'Which rows take part; all where NULL'",
     "COMMENT ON COLUMN rowvec.embedding.version IS 'Raised when what is embedded changes'",
+    "COMMENT ON COLUMN rowvec.embedding.index_rows IS 'Rows when the index was built'",
     "COMMENT ON COLUMN rowvec.embedding.probes IS 'Measured: reaches the target recall'",
+    "COMMENT ON COLUMN rowvec.embedding.ef_search IS 'Measured: reaches the target recall'",
+    """
+    COMMENT ON COLUMN rowvec.embedding.rescore
+    IS 'Candidates of the index that are ranked again by the vectors themselves; NULL for none'
+    """,
+    """
+    CREATE TABLE rowvec.derived (
+        embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
+        kind text NOT NULL CHECK (kind <> ''),
+        relation regclass NOT NULL,
+        created_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (embedding_id, kind)
+    )
+    """,
+    "COMMENT ON TABLE rowvec.derived IS 'Tables that rowvec made from a source and its vectors'",
     """
     CREATE TABLE rowvec.failure (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
@@ -50,10 +76,23 @@ _STATEMENTS = (
         attempts int NOT NULL DEFAULT 1,
         first_failed_at timestamptz NOT NULL DEFAULT now(),
         last_failed_at timestamptz NOT NULL DEFAULT now(),
+        next_attempt_at timestamptz,
         PRIMARY KEY (embedding_id, key)
     )
     """,
     "COMMENT ON TABLE rowvec.failure IS 'Rows left alone until their input changes'",
+    """
+    CREATE TABLE rowvec.truncation (
+        embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
+        key jsonb NOT NULL,
+        input_hash bigint NOT NULL,
+        tokens int NOT NULL,
+        max_tokens int NOT NULL,
+        truncated_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (embedding_id, key)
+    )
+    """,
+    "COMMENT ON TABLE rowvec.truncation IS 'Rows whose text was longer than the model reads'",
     """
     CREATE TABLE rowvec.shard (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,

@@ -1,5 +1,6 @@
--- Called by the owner of a table: forgets an embedding and drops its columns, with the indexes on them.
+-- Called by the owner of a table: forgets an embedding and drops what it filled.
 --
+-- Its columns go, the indexes on them, and the tables that were made from it (clusters and their like).
 -- keep_columns keeps the vectors and their index; the index on pending rows goes, as nothing fills it.
 CREATE OR REPLACE FUNCTION rowvec.drop_embedding(
     source regclass, embedding text DEFAULT NULL, keep_columns boolean DEFAULT false
@@ -11,7 +12,15 @@ AS $function$
 DECLARE
     v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
     v_index regclass;
+    v_table regclass;
 BEGIN
+    FOR v_table IN
+        SELECT d.relation
+        FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = d.relation
+        WHERE d.embedding_id = v_definition.id
+    LOOP
+        EXECUTE format('DROP TABLE %s', v_table);
+    END LOOP;
     DELETE FROM rowvec.embedding AS e WHERE e.id = v_definition.id;
     -- By what it is, not by its name: names are cut, and people rename.
     FOR v_index IN
