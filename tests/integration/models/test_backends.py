@@ -229,8 +229,13 @@ def other_architecture(folder: Path, tokenizer_from: Path, model: torch.nn.Modul
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["e5", "mpnet"])
 def test_real_models_on_every_backend(
-    *, load: Load, real_models: Path, texts: list[str], embed: Callable[..., Vectors], name: str,
+    *,
+    load: Load,
+    real_model: Callable[[str], Path],
+    texts: list[str],
+    embed: Callable[..., Vectors],
+    name: str,
     backend: Backend,
-) -> None:  # fmt: skip
-    folder = real_models / name / "model"
+) -> None:
+    folder = real_model(name)
     assert cosines(embed(load(folder, backend), texts), library(folder, texts)).min() >= choice.SAME

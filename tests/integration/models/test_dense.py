@@ -182,13 +182,13 @@ def test_static_embeddings_read_texts_whole(
     [("minilm", 384, 256), ("e5", 384, 512), ("mpnet", 768, 384)],
 )
 def test_real_models(
-    real_models: Path,
+    real_model: Callable[[str], Path],
     same_as_library: Callable[..., Vectors],
     name: str,
     dimensions: int,
     max_tokens: int,
 ) -> None:
-    folder = real_models / name / "model"
+    folder = real_model(name)
     description = SentenceTransformers.describe(Entry("m", ("m",), folder))
     assert (description.dimensions, description.max_tokens) == (dimensions, max_tokens)
     assert description.normalizes
@@ -197,9 +197,9 @@ def test_real_models(
 
 @pytest.mark.models
 def test_real_e5_with_its_prompts(
-    real_models: Path, same_as_library: Callable[..., Vectors]
+    real_model: Callable[[str], Path], same_as_library: Callable[..., Vectors]
 ) -> None:
-    folder = real_models / "e5" / "model"
+    folder = real_model("e5")
     queries, passages = same_as_library(folder, "query: "), same_as_library(folder, "passage: ")
     cosines = (queries * passages).sum(axis=1)
     assert cosines.max() < 0.9999

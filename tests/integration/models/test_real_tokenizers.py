@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import unittest
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,10 @@ class Tokenizer:
     ("name", "prompt"), [("minilm", ""), ("e5", "passage: "), ("mpnet", ""), ("splade", "")]
 )
 @pytest.mark.parametrize("max_tokens", [40, 256])
-def test_chunks_of_real_models(real_models: Path, name: str, prompt: str, max_tokens: int) -> None:
-    tokenizer = Tokenizer(real_models / name / "model", prompt)
+def test_chunks_of_real_models(
+    real_model: Callable[[str], Path], name: str, prompt: str, max_tokens: int
+) -> None:
+    tokenizer = Tokenizer(real_model(name), prompt)
     source = inspect.getsource(unittest.case)
     for text in (UNIVERSAL * 8, source, source.replace(" ", "")):
         covered = 0

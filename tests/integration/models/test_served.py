@@ -203,7 +203,7 @@ def test_words_are_looked_up(connection: psycopg.Connection) -> None:
 
 @pytest.mark.models
 def test_germany_and_paris_without_france_is_berlin_in_sql(
-    real_models: Path,
+    real_model: Callable[[str], Path],
     start_worker: Callable[..., Any],
     migrated_database: Any,
     point_at: Callable[..., None],
@@ -212,7 +212,7 @@ def test_germany_and_paris_without_france_is_berlin_in_sql(
 [[model]]
 name = "glove"
 kind = "word-vectors"
-path = "{real_models / "glove" / "model"}"
+path = "{real_model("glove")}"
 sha256 = "{GLOVE_SHA256}"
 """
     point_at(migrated_database, start_worker(entry))

@@ -73,8 +73,10 @@ def test_a_model_of_another_kind_is_one_sentence(bert_folder: Callable[..., Path
 
 
 @pytest.mark.models
-def test_real_splade(real_models: Path, texts: list[str], assert_same: Callable[..., None]) -> None:
-    folder = real_models / "splade" / "model"
+def test_real_splade(
+    real_model: Callable[[str], Path], texts: list[str], assert_same: Callable[..., None]
+) -> None:
+    folder = real_model("splade")
     entry = Entry("splade", ("splade",), folder)
     description = sparse_encoder.SparseEncoder.describe(entry)
     assert (description.dimensions, description.max_tokens) == (30522, 512)

@@ -163,8 +163,8 @@ def test_the_hash_that_the_list_pins_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.models
-def test_germany_and_paris_without_france_is_berlin(real_models: Path) -> None:
-    folder = real_models / "glove" / "model"
+def test_germany_and_paris_without_france_is_berlin(real_model: Callable[[str], Path]) -> None:
+    folder = real_model("glove")
     description = WordVectors.describe(Entry("glove", ("glove",), folder))
     assert description.dimensions == 50
     model = WordVectors.load(
