@@ -27,6 +27,7 @@ _STATEMENTS = (
         metric text NOT NULL DEFAULT 'cosine' CHECK (metric IN ('cosine', 'inner_product', 'l2')),
         version int NOT NULL DEFAULT 1,
         paused boolean NOT NULL DEFAULT false,
+        adopted_before xid8,
         index_name text,
         index_kind text CHECK (index_kind IN ('ivfflat', 'hnsw')),
         index_storage text CHECK (index_storage IN ('vector', 'halfvec', 'bit')),
@@ -36,6 +37,7 @@ _STATEMENTS = (
         ef_search int,
         rescore int,
         recall real,
+        target_recall real,
         measured_at timestamptz,
         created_at timestamptz NOT NULL DEFAULT now(),
         UNIQUE (source, name)
@@ -49,6 +51,10 @@ _STATEMENTS = (
     """,
     "COMMENT ON COLUMN rowvec.embedding.filter IS 'Which rows take part; all where NULL'",
     "COMMENT ON COLUMN rowvec.embedding.version IS 'Raised when what is embedded changes'",
+    """
+    COMMENT ON COLUMN rowvec.embedding.adopted_before
+    IS 'Vectors of rows that no later transaction wrote were there before, and are kept'
+    """,
     "COMMENT ON COLUMN rowvec.embedding.index_rows IS 'Rows when the index was built'",
     "COMMENT ON COLUMN rowvec.embedding.probes IS 'Measured: reaches the target recall'",
     "COMMENT ON COLUMN rowvec.embedding.ef_search IS 'Measured: reaches the target recall'",
@@ -56,6 +62,7 @@ _STATEMENTS = (
     COMMENT ON COLUMN rowvec.embedding.rescore
     IS 'Candidates of the index that are ranked again by the vectors themselves; NULL for none'
     """,
+    "COMMENT ON COLUMN rowvec.embedding.target_recall IS 'Asked for; the setting''s where NULL'",
     """
     CREATE TABLE rowvec.derived (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
@@ -82,6 +89,10 @@ _STATEMENTS = (
     """,
     "COMMENT ON TABLE rowvec.failure IS 'Rows left alone until their input changes'",
     """
+    COMMENT ON COLUMN rowvec.failure.next_attempt_at
+    IS 'When the row is tried again by itself; never where NULL'
+    """,
+    """
     CREATE TABLE rowvec.truncation (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
         key jsonb NOT NULL,
@@ -99,11 +110,14 @@ _STATEMENTS = (
         number int NOT NULL,
         lower text[],
         upper text[],
+        token bigint NOT NULL DEFAULT 1,
+        leased_until timestamptz,
         done_at timestamptz,
         PRIMARY KEY (embedding_id, number)
     )
     """,
     "COMMENT ON TABLE rowvec.shard IS 'Key ranges (lower, upper] of the running pass of backfill'",
+    "COMMENT ON COLUMN rowvec.shard.token IS 'Counts the holders; only the last one may write'",
     """
     CREATE TABLE rowvec.setting (
         name text PRIMARY KEY,
@@ -131,10 +145,12 @@ _STATEMENTS = (
     )
     """,
     "COMMENT ON TABLE rowvec.sql_object IS 'Files of sql/ as they were last applied'",
-    # Where the worker is; `rowvec server set` changes it.
+    # Where the worker is; `rowvec server set` changes it. A network that loses packets is noticed
+    # within 5 s: what is sent has to be acknowledged, and what waits is asked for a sign of life.
     """
     CREATE SERVER IF NOT EXISTS rowvec_worker FOREIGN DATA WRAPPER dblink_fdw
-    OPTIONS (host '127.0.0.1', port '5466', dbname 'rowvec')
+    OPTIONS (host '127.0.0.1', port '5466', dbname 'rowvec', connect_timeout '4',
+        tcp_user_timeout '4000', keepalives_idle '1', keepalives_interval '1')
     """,
     "GRANT USAGE ON FOREIGN SERVER rowvec_worker TO rowvec_caller",
 )

@@ -55,6 +55,7 @@ class Batch(Generic[W]):
 
     group: Hashable
     work: Sequence[W]
+    identities: Sequence[Hashable]
 
 
 @dataclass(eq=False)
@@ -346,7 +347,9 @@ class Batcher(Generic[W, R]):
     async def _execute(self, batch: list[_Entry[W, R]]) -> None:
         lane = batch[0].lane
         try:
-            results = await self._compute(Batch(lane.group, [entry.item.work for entry in batch]))
+            items = [entry.item for entry in batch]
+            work, identities = [i.work for i in items], [i.identity for i in items]
+            results = await self._compute(Batch(lane.group, work, identities))
             assert len(results) == len(batch)
         except Exception as exc:  # noqa: BLE001  # whatever a model raises belongs to an item
             if isinstance(exc, RowvecError) and not isinstance(exc, InvalidRequest):

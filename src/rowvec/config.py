@@ -115,6 +115,9 @@ class Settings(BaseSettings):
         description="after a request's deadline, the engine is restarted when it gets nothing done"
         " for so long",
     )
+    engine_refuse_seconds: float = Field(
+        600, gt=0, description="a text that ended the engine twice is refused for so long"
+    )
     shutdown_grace_seconds: float = Field(
         10, ge=0, description="time for accepted requests to finish after SIGTERM"
     )

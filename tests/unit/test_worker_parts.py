@@ -16,9 +16,9 @@ from rowvec.models.encoding import Encoding
 from rowvec.models.listing import read_listing
 from rowvec.worker.admission import Admission
 from rowvec.worker.cache import Cached, KeyMaker, VectorCache
-from rowvec.worker.engine import shaped
 from rowvec.worker.frames import FrameReader, encode, spec_from_json
 from rowvec.worker.listener import split_address
+from rowvec.worker.rows import shaped
 
 
 def test_admission_refuses_beyond_its_bounds_and_forgets_what_ended() -> None:

@@ -39,6 +39,7 @@ from rowvec.config import Settings
 @setting("cache_dir")
 @setting("idle_timeout_seconds")
 @setting("engine_stall_seconds")
+@setting("engine_refuse_seconds")
 @setting("shutdown_grace_seconds")
 @setting("log_format")
 @click.option(

@@ -1,13 +1,16 @@
 """A model for tests and benchmarks: unit vectors derived from the SHA-256 of the text.
 
 It means nothing, costs nothing, and gives the same vector for the same text everywhere. Words are
-its tokens. It can be told to refuse texts and to be slow.
+its tokens. It can be told to be slow, and to fail at texts in the ways that models do.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import signal
+import threading
 import time
 from collections.abc import Sequence
 
@@ -19,22 +22,31 @@ from rowvec.models.embedder import Matrix, Tokenized
 # What str.split, too, takes for a word.
 _WORD = re.compile(r"\S+")
 
+Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
+
 
 class StandIn:
-    """An Embedder without a model. `refuse` is a regular expression searched in each text."""
+    """An Embedder without a model.
+
+    Regular expressions, searched in each text, say what happens at it: `refuse` raises
+    InvalidRequest, `die` kills the process, `hang` never ends to tokenise, `nan` and `zero` give
+    vectors of NaN and of zeros. `memory_tokens` are as many as a batch has memory for.
+    """
 
     def __init__(
         self,
         *,
         dimensions: int = 384,
         max_tokens: int = 256,
-        refuse: str | None = None,
         delay_ms_per_text: float = 0,
+        memory_tokens: int | None = None,
+        **happens: str,
     ) -> None:
         self._dimensions = dimensions
         self._max_tokens = max_tokens
-        self._refuse = re.compile(refuse) if refuse is not None else None
         self._delay_seconds = delay_ms_per_text / 1000
+        self._memory_tokens = memory_tokens
+        self._happens = {what: re.compile(pattern) for what, pattern in happens.items()}
 
     @property
     def dimensions(self) -> int:
@@ -50,6 +62,8 @@ class StandIn:
         """Words as tokens; what is cut off does not change the vector."""
         tokenized = []
         for text in texts:
+            if self._happens_at("hang", text):
+                threading.Event().wait()
             words = (prompt + text).split()
             read = (
                 prompt + text
@@ -64,15 +78,29 @@ class StandIn:
         return [word.span() for word in _WORD.finditer(text)]
 
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
-        """Derived vectors; raises InvalidRequest where a text matches `refuse`."""
+        """Derived vectors; raises InvalidRequest at `refuse`, MemoryError beyond the memory."""
         if self._delay_seconds:
             time.sleep(self._delay_seconds * len(batch))
-        if self._refuse is not None and any(self._refuse.search(t.features) for t in batch):
+        if self._memory_tokens is not None and sum(t.length for t in batch) > self._memory_tokens:
+            raise MemoryError
+        if any(self._happens_at("die", t.features) for t in batch):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if any(self._happens_at("refuse", t.features) for t in batch):
             raise InvalidRequest("the stand-in refuses this text, as models.toml tells it to")
-        return np.stack([derived_vector(t.features, self._dimensions) for t in batch])
+        return np.stack([self._vector(t.features) for t in batch])
+
+    def _vector(self, text: str) -> Vector:
+        vector = derived_vector(text, self._dimensions)
+        if self._happens_at("nan", text):
+            return np.full_like(vector, np.nan)
+        return np.zeros_like(vector) if self._happens_at("zero", text) else vector
+
+    def _happens_at(self, what: str, text: str) -> bool:
+        pattern = self._happens.get(what)
+        return pattern is not None and pattern.search(text) is not None
 
 
-def derived_vector(text: str, dimensions: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+def derived_vector(text: str, dimensions: int) -> Vector:
     """The unit vector that stands for a text: its SHA-256 stretched to `dimensions` numbers."""
     stretched = hashlib.shake_256(hashlib.sha256(text.encode()).digest()).digest(2 * dimensions)
     numbers = np.frombuffer(stretched, "<i2").astype(np.float64) + 0.5

@@ -1,4 +1,4 @@
-"""The process that computes: `python -m rowvec.worker.engine FD LOG_FORMAT`.
+"""The process that computes: `python -m rowvec.worker.engine SOCKET BLACK_BOX LOG_FORMAT`.
 
 The listener starts it, and it ends when the listener does. Its event loop talks, one thread
 tokenises, one thread computes.
@@ -20,23 +20,22 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from rowvec import logs
 from rowvec.batching import Batch, Batcher, Item, ItemFailed
-from rowvec.errors import BackendFailed, InputTooLong, NonFiniteEmbedding, RowvecError
+from rowvec.errors import BackendFailed, NonFiniteEmbedding, OutOfMemory, RowvecError
 from rowvec.models.backends.backend import Chosen
 from rowvec.models.backends.variant import AUTOMATIC, Backend, Runtime, Variant
 from rowvec.models.chunking import Chunking
-from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.embedder import Tokenized
 from rowvec.models.loading import load
 from rowvec.models.registry import family
-from rowvec.models.sparse_vector import SparseVector
+from rowvec.worker.black_box import BlackBox, fingerprint
 from rowvec.worker.frames import FrameReader, Header, encode, spec_from_json
+from rowvec.worker.memory import give_memory_back, is_out_of_memory
 from rowvec.worker.model_store import ModelStore
 from rowvec.worker.reading import Model, Reading
+from rowvec.worker.rows import Row, is_finite, is_zero, packed, refuse_truncated
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +44,6 @@ _MAX_WAITING = 1_000_000
 
 # A model that computes elsewhere pads nothing here, and wants few and large requests.
 _ELSEWHERE_BATCH_TOKENS = 100_000
-
-Vector = np.ndarray[Any, np.dtype[np.float32]]
-Row = Vector | SparseVector
 
 
 @dataclass(frozen=True)
@@ -65,12 +61,14 @@ class _Key:
 class _Group:
     """What may share a batch: one model, all texts or all images, one prompt.
 
-    Some models leave the prompt out of pooling.
+    Some models leave the prompt out of pooling. A text that is suspected of having ended an engine
+    is a group of its own.
     """
 
     key: _Key
     op: str
     prompt: str
+    alone: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,9 @@ class _Place:
 class Engine:
     """Answers frames until the connection to the listener ends."""
 
-    def __init__(self, configuration: Header, send: asyncio.Transport) -> None:
+    def __init__(self, configuration: Header, send: asyncio.Transport, box: BlackBox) -> None:
+        self._box = box
+        self._salt = bytes.fromhex(configuration["salt"])
         self._specs = {s["description"]["name"]: spec_from_json(s) for s in configuration["models"]}
         self._send = send
         self._runtimes = {
@@ -110,6 +110,8 @@ class Engine:
         self._reading = Reading(
             max_image_bytes=configuration["max_image_bytes"],
             max_image_pixels=configuration["max_image_pixels"],
+            box=box,
+            salt=self._salt,
         )
         self._here = self._place(self._compute_thread, configuration["max_batch_tokens"])
         self._elsewhere = {
@@ -168,27 +170,46 @@ class Engine:
 
     async def _answered(self, header: Header, key: _Key, model: Model) -> tuple[Header, bytes]:
         encoding, inputs = header["encoding"], header["inputs"]
+        name, prompt, alone = header["model"], encoding["prompt"], header["alone"]
         if header["op"] == "chunk":
             chunking = Chunking(**header["chunking"])
-            chunks = self._reading.chunks(model, inputs, encoding["prompt"], chunking)
+            chunks = self._reading.chunks(name, model, inputs, prompt, chunking)
             return {"chunks": await chunks}, b""
         if header["op"] == "embed_image":
-            tokenized = await self._reading.images(model, inputs)
+            tokenized = await self._reading.images(name, model, inputs)
         else:
-            tokenized = await self._reading.texts(model, inputs, encoding["prompt"])
+            tokenized = await self._reading.texts(name, model, inputs, prompt, alone)
         counts = [text.count for text in tokenized]
         if header["op"] == "count_tokens":
             return {"tokens": counts}, b""
         if encoding["on_truncate"] == "error":
-            _refuse_truncated(counts, model.max_tokens)
+            refuse_truncated(counts, model.max_tokens)
         items = [
             Item(work, work.length, text) for work, text in zip(tokenized, inputs, strict=True)
         ]
-        group = _Group(key, header["op"], encoding["prompt"])
-        place = self._elsewhere.get(header["model"], self._here)
-        rows = await place.batcher.submit(group, items, interactive=header["interactive"])
+        group = _Group(key, header["op"], prompt)
+        rows = await self._rows(group, items, alone, interactive=header["interactive"])
         vectors = packed(rows, encoding["truncate_dim"], normalize=encoding["normalize"])
         return {"tokens": counts, "sizes": list(map(len, vectors))}, b"".join(vectors)
+
+    async def _rows(
+        self, group: _Group, items: list[Item[Tokenized]], alone: list[int], *, interactive: bool
+    ) -> list[Row]:
+        """What the model makes of the items; those `alone` come last, one after the other."""
+        submit = self._elsewhere.get(group.key.model, self._here).batcher.submit
+        if not alone:
+            return await submit(group, items, interactive=interactive)
+        together = [position for position in range(len(items)) if position not in set(alone)]
+        rows: dict[int, Row] = {}
+        for positions in (together, *([position] for position in alone)):
+            if len(positions) == 1 and positions[0] in alone:
+                group = replace(group, alone=str(items[positions[0]].identity))
+            try:
+                some = await submit(group, [items[i] for i in positions], interactive=interactive)
+            except ItemFailed as exc:
+                raise ItemFailed(positions[exc.position]) from exc.__cause__
+            rows.update(zip(positions, some, strict=True))
+        return [rows[position] for position in range(len(items))]
 
     def _key(self, name: str, variant: Variant) -> _Key:
         """Who asks for the backend that is the model's own choice shares it with all others."""
@@ -246,8 +267,19 @@ class Engine:
         model = self._store.loaded(group.key)
         place = self._elsewhere.get(group.key.model, self._here)
         loop = asyncio.get_running_loop()
-        rows, seconds = await loop.run_in_executor(place.thread, _timed, model.forward, batch.work)
-        if not all(map(_is_finite, rows)):
+        # What is computed elsewhere does not end this process.
+        mine = [] if group.key.model in self._elsewhere else batch.identities
+        marks = [fingerprint(self._salt, group.key.model, group.prompt, str(t)) for t in mine]
+        with self._box.noted("batch", marks):
+            try:
+                rows, seconds = await loop.run_in_executor(
+                    place.thread, _timed, model.forward, batch.work
+                )
+            except Exception as exc:
+                if is_out_of_memory(exc):
+                    give_memory_back()
+                raise
+        if not all(map(is_finite, rows)):
             raise NonFiniteEmbedding("the model answers NaN or infinity for {input}")
         lengths = [work.length for work in batch.work]
         chosen = getattr(model, "chosen", None)
@@ -261,6 +293,7 @@ class Engine:
                     "tokens": sum(lengths),
                     "padding": max(lengths) * len(lengths) - sum(lengths) if padded else 0,
                     "seconds": seconds,
+                    "zeros": sum(map(is_zero, rows)),
                 }
             )
         )
@@ -274,39 +307,12 @@ def _timed(
     return list(forward(work)), time.perf_counter() - started
 
 
-def _is_finite(row: Row) -> bool:
-    return bool(np.isfinite(row.values if isinstance(row, SparseVector) else row).all())
-
-
-def packed(rows: Sequence[Row], truncate_dim: int | None, *, normalize: bool) -> list[bytes]:
-    """The bytes of every row; a model gives either dense ones or sparse ones."""
-    sparse = [row.to_bytes() for row in rows if isinstance(row, SparseVector)]
-    dense = [row for row in rows if not isinstance(row, SparseVector)]
-    if not dense:
-        return sparse
-    return [row.tobytes() for row in shaped(np.stack(dense), truncate_dim, normalize=normalize)]
-
-
-def shaped(vectors: Matrix, truncate_dim: int | None, *, normalize: bool) -> Matrix:
-    """The vectors cut to their first numbers and brought to length 1, where that is asked."""
-    if truncate_dim is not None:
-        vectors = vectors[:, :truncate_dim]
-    if normalize:
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        vectors = vectors / np.maximum(lengths, 1e-12)
-    return np.ascontiguousarray(vectors, dtype=np.float32)
-
-
-def _refuse_truncated(counts: Sequence[int], max_tokens: int) -> None:
-    for position, count in enumerate(counts):
-        if count > max_tokens:
-            raise ItemFailed(position) from InputTooLong(
-                f"{{input}} has {count} tokens, the model reads {max_tokens}",
-                hint="shorten it, or let it be cut off with on_truncate = truncate",
-            )
-
-
 def _failure(number: int, error: BaseException, position: int | None) -> Header:
+    if is_out_of_memory(error):
+        error = OutOfMemory(
+            "the engine has not the memory to compute {input}",
+            hint="try again later, shorten it, or lower the worker's max_batch_tokens",
+        )
     if not isinstance(error, RowvecError):
         # A library's message may quote the text: the place it failed at is enough.
         place = "".join(traceback.format_tb(error.__traceback__))
@@ -339,7 +345,8 @@ def _nothing() -> None:
 class _Line(asyncio.Protocol):
     """The connection to the listener; its end is the end of the process."""
 
-    def __init__(self) -> None:
+    def __init__(self, box: BlackBox) -> None:
+        self._box = box
         self._engine: Engine | None = None
         self._reader = FrameReader(self._on_frame)
         self._transport: asyncio.Transport | None = None
@@ -354,7 +361,7 @@ class _Line(asyncio.Protocol):
     def _on_frame(self, header: Header, blob: bytes) -> None:
         if self._engine is None:
             assert self._transport is not None
-            self._engine = Engine(header, self._transport)
+            self._engine = Engine(header, self._transport, self._box)
             self._engine.start()
         else:
             self._engine.on_frame(header, blob)
@@ -364,8 +371,9 @@ class _Line(asyncio.Protocol):
         os._exit(0)
 
 
-async def _serve(connection: socket.socket) -> None:
-    await asyncio.get_running_loop().connect_accepted_socket(_Line, connection)
+async def _serve(connection: socket.socket, box: BlackBox) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.connect_accepted_socket(functools.partial(_Line, box), connection)
     await asyncio.Event().wait()
 
 
@@ -375,11 +383,12 @@ def main() -> None:
     # and this one ends with it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    logs.configure("json" if sys.argv[2] == "json" else "text", level=logging.INFO)
+    logs.configure("json" if sys.argv[3] == "json" else "text", level=logging.INFO)
     noisy_ones = "sentence_transformers", "transformers", "huggingface_hub"
     for noisy in (*noisy_ones, "langchain_text_splitters"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    asyncio.run(_serve(socket.socket(fileno=int(sys.argv[1]))))
+    connection, box = socket.socket(fileno=int(sys.argv[1])), BlackBox(int(sys.argv[2]))
+    asyncio.run(_serve(connection, box))
 
 
 if __name__ == "__main__":

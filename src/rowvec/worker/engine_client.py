@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import secrets
 import socket
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,10 @@ from rowvec import logs
 from rowvec.config import engine_environment
 from rowvec.errors import BackendFailed, RowvecError, ShuttingDown, from_sqlstate
 from rowvec.models.listing import Listing
+from rowvec.worker.black_box import BlackBox, fingerprint, shared_memory
 from rowvec.worker.frames import FrameReader, Header, encode
+from rowvec.worker.model_report import Report
+from rowvec.worker.suspects import Suspects
 
 logger = logging.getLogger(__name__)
 
@@ -42,50 +45,27 @@ class InputFailed(Exception):  # it names the input; `error` is the error
 
 @dataclass(eq=False)
 class _InFlight:
-    """A request that the engine has or will have."""
+    """A request that the engine has or will have.
 
-    frame: bytes
+    `deaths` are the engines that ended while they worked on it, `alone` the places of texts that
+    are suspected for it.
+    """
+
+    op: str
+    fields: Mapping[str, Any]
     future: asyncio.Future[tuple[Header, bytes]]
-    sent: int = 0
-
-
-@dataclass
-class Report:
-    """What is known of one model in the engine; its sizes are the files' until it is loaded."""
-
-    dimensions: int
-    max_tokens: int
-    requests: int = 0
-    texts: int = 0
-    tokens: int = 0
-    padding: int = 0
-    seconds: float = 0
-    last_use: float | None = None
-    memory_of: dict[Any, int] = field(default_factory=dict)
-    backend: str | None = None
-    reason: str | None = None
-
-    @property
-    def loaded(self) -> bool:
-        """Whether the model is in memory, however it is computed."""
-        return bool(self.memory_of)
-
-    @property
-    def memory(self) -> int:
-        """Bytes that it takes there."""
-        return sum(self.memory_of.values())
-
-    def note_request(self) -> None:
-        """Counts a request that was answered."""
-        self.requests += 1
-        self.last_use = time.time()
+    alone: list[int] = field(default_factory=list)
+    marks: list[bytes] | None = None
+    sent: bool = False
+    deaths: int = 0
 
 
 class EngineClient:
     """Owns the engine process.
 
-    A request that was in flight when the engine died is sent once more to the next one; when that
-    dies too, the request fails with BackendFailed.
+    What was in flight when the engine died is sent to the next one. A request that two engines died
+    over fails with BackendFailed. Texts that an engine worked on when it died are computed alone
+    from then on; one that was alone when another died is refused for `refuse_seconds`.
     """
 
     def __init__(
@@ -100,6 +80,7 @@ class EngineClient:
         graphs: Path,
         measured: Mapping[str, str],
         stall_seconds: float,
+        refuse_seconds: float,
         log_format: logs.Format,
         on_batch: OnBatch,
     ) -> None:
@@ -107,8 +88,11 @@ class EngineClient:
             spec.name: Report(spec.description.dimensions, spec.description.max_tokens)
             for spec in listing.specs
         }
+        self._salt = secrets.token_bytes(16)
+        self.suspects = Suspects(refuse_seconds)
         self._configuration = {
             "op": "configure",
+            "salt": self._salt.hex(),
             "models": listing.specs,
             "max_batch_tokens": max_batch_tokens,
             "max_image_bytes": max_image_bytes,
@@ -155,9 +139,10 @@ class EngineClient:
         try:
             while True:
                 started = loop.time()
-                returncode = await self._live_once()
-                logger.error("the engine ended with status %s: starting another", returncode)
-                self._after_death()
+                with shared_memory() as descriptor:
+                    returncode = await self._live_once(descriptor)
+                    logger.error("the engine ended with status %s: starting another", returncode)
+                    await self._after_death(BlackBox(descriptor).read())
                 self.restarts += 1
                 deaths = 0 if loop.time() - started > _GOOD_START_SECONDS else deaths + 1
                 await asyncio.sleep(_BACKOFF_SECONDS[min(deaths, len(_BACKOFF_SECONDS) - 1)])
@@ -178,15 +163,31 @@ class EngineClient:
             raise ShuttingDown("the worker is stopping")
         number = next(self._numbers)
         future: asyncio.Future[tuple[Header, bytes]] = asyncio.get_running_loop().create_future()
-        request = _InFlight(encode({"op": op, "id": number, **fields}), future)
+        request = _InFlight(op, fields, future)
         self._in_flight[number] = request
-        self._send(request)
         try:
-            return await future
+            if self.suspects:
+                await self._look_at(request)
+            self._send(number, request)
+            answer = await future
         finally:
             del self._in_flight[number]
             if future.cancelled() and self._line is not None:
                 self._line.write(encode({"op": "cancel", "id": number}))
+        if request.alone and request.marks:
+            self.suspects.cleared(request.marks[place] for place in request.alone)
+        return answer
+
+    async def _look_at(self, request: _InFlight) -> None:
+        """Finds the suspected texts of a request, and fails it for one that is refused."""
+        if request.marks is None:
+            # Many megabytes take a while to hash, and everybody else is answered meanwhile.
+            request.marks = await asyncio.to_thread(_marks, self._salt, request.fields)
+        for place, mark in enumerate(request.marks):
+            if self.suspects.is_refused(mark) and not request.future.done():
+                request.future.set_exception(InputFailed(place, _refusal()))
+        is_suspected = self.suspects.is_suspected
+        request.alone = [i for i, mark in enumerate(request.marks) if is_suspected(mark)]
 
     def suspect(self) -> None:
         """A request overran: unless the engine's threads still get anywhere, it is killed."""
@@ -208,13 +209,13 @@ class EngineClient:
         except RowvecError:
             logger.debug("the engine ended while it was probed")
 
-    async def _live_once(self) -> int:
+    async def _live_once(self, black_box: int) -> int:
         """Starts an engine and returns when it has ended, with its exit status."""
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "rowvec.worker.engine", str(theirs.fileno()),
-                self._log_format, pass_fds=(theirs.fileno(),),
+                str(black_box), self._log_format, pass_fds=(theirs.fileno(), black_box),
                 env=engine_environment(self._threads), stdin=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
         self._process = process
@@ -223,8 +224,8 @@ class EngineClient:
             _, line = await loop.connect_accepted_socket(lambda: _Line(self._on_frame), ours)
             line.write(encode(self._configuration))
             self._line = line
-            for request in list(self._in_flight.values()):
-                self._send(request)
+            for number, request in self._in_flight.items():
+                self._send(number, request)
             return await process.wait()
         finally:
             self._line = None
@@ -233,17 +234,30 @@ class EngineClient:
                 process.kill()
                 await process.wait()
 
-    def _send(self, request: _InFlight) -> None:
+    def _send(self, number: int, request: _InFlight) -> None:
         if self._line is not None and not request.future.done():
-            request.sent += 1
-            self._line.write(request.frame)
+            request.sent = True
+            head = {"op": request.op, "id": number, "alone": request.alone}
+            self._line.write(encode({**head, **request.fields}))
 
-    def _after_death(self) -> None:
+    async def _after_death(self, places: list[list[bytes]]) -> None:
+        """Finds out what the engine died over; `places` are the texts that it worked on."""
+        loading = set(self._loading)
         self._loading.clear()
         for report in self.reports.values():
             report.memory_of.clear()
-        for request in self._in_flight.values():
-            if request.sent > 1 and not request.future.done():
+        for mark in self.suspects.died(places):
+            logger.error("a text (%s) ended the engine twice: refused for a while", mark.hex()[:8])
+        worked_on = {mark for place in places for mark in place}
+        for request in list(self._in_flight.values()):
+            if not request.sent or request.future.done():
+                continue
+            await self._look_at(request)
+            if worked_on:
+                request.deaths += not worked_on.isdisjoint(request.marks or ())
+            else:
+                request.deaths += not loading or request.fields.get("model") in loading
+            if request.deaths > 1 and not request.future.done():
                 request.future.set_exception(
                     BackendFailed(
                         "the engine died twice while it computed this request",
@@ -294,7 +308,23 @@ class EngineClient:
         report.tokens += header["tokens"]
         report.padding += header["padding"]
         report.seconds += header["seconds"]
+        report.zeros += header["zeros"]
         self._on_batch(header["model"], header["texts"], header["tokens"], header["padding"])
+
+
+def _marks(salt: bytes, fields: Mapping[str, Any]) -> list[bytes]:
+    """What the engine knows the texts of a request by."""
+    if "encoding" not in fields:
+        return []
+    prompt = fields["encoding"].prompt
+    return [fingerprint(salt, fields["model"], prompt, text) for text in fields["inputs"]]
+
+
+def _refusal() -> BackendFailed:
+    return BackendFailed(
+        "{input} ended the engine twice and is refused for a while",
+        hint="leave it out; the worker's log says when it happened",
+    )
 
 
 def _variant(header: Header) -> tuple[str | None, str | None]:

@@ -18,7 +18,8 @@ from prometheus_client.registry import Collector
 import rowvec
 from rowvec.worker.admission import Admission
 from rowvec.worker.cache import VectorCache
-from rowvec.worker.engine_client import EngineClient, Report
+from rowvec.worker.engine_client import EngineClient
+from rowvec.worker.model_report import Report
 from rowvec.worker.resident import resident_bytes
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
@@ -30,6 +31,7 @@ _MODEL_COUNTERS: tuple[tuple[str, str, Callable[[Report], float]], ...] = (
     ("model_texts", "Texts that a model computed, cached ones left out", lambda r: r.texts),
     ("model_tokens", "Tokens that a model read", lambda r: r.tokens),
     ("model_padding_tokens", "Tokens that only filled up batches", lambda r: r.padding),
+    ("model_zero_vectors", "Vectors of zeros, which cosine indexes skip", lambda r: r.zeros),
     ("model_seconds", "Time that a model computed", lambda r: r.seconds),
 )
 _MODEL_GAUGES: tuple[tuple[str, str, Callable[[Report], float]], ...] = (
@@ -115,6 +117,8 @@ class Vitals(Collector):
         yield from self._remembered()
         yield _gauge("engine_up", "Whether the engine runs", self._engine.up)
         yield _counter("engine_restarts", "Engines started after one died", self._engine.restarts)
+        refused = self._engine.suspects.refused
+        yield _gauge("refused_texts", "Texts refused since they ended the engine twice", refused)
         connections = GaugeMetricFamily(
             "rowvec_connections", "Clients that are connected", labels=("protocol",)
         )

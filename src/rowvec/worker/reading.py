@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from rowvec.models.embedder import Embedder, Tokenized
 from rowvec.models.images import ImageEmbedder, read_image
 from rowvec.models.sparse_vector import SparseEmbedder
 from rowvec.models.splitters import split
+from rowvec.worker.black_box import BlackBox, Place, fingerprint
 
 # Fewer characters are tokenised in less time than it takes to hand them to another thread.
 _INLINE_CHARACTERS = 2000
@@ -40,42 +42,60 @@ R = TypeVar("R")
 class Reading:
     """Reads inputs for models. Where one fails, ItemFailed says which."""
 
-    def __init__(self, *, max_image_bytes: int, max_image_pixels: int) -> None:
+    def __init__(
+        self, *, max_image_bytes: int, max_image_pixels: int, box: BlackBox, salt: bytes
+    ) -> None:
+        self._box = box
+        self._salt = salt
         self._max_image_bytes = max_image_bytes
         self._max_image_pixels = max_image_pixels
         self._thread = ThreadPoolExecutor(1, "tokenize")
         # A library's splitter cannot be interrupted: it holds up only others of its kind.
         self._split_thread = ThreadPoolExecutor(1, "split")
 
-    async def texts(self, model: Model, texts: Sequence[str], prompt: str) -> list[Tokenized]:
-        """Every text with the prompt before it, as tokens."""
-        if sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
-            return model.tokenize(texts, prompt)
+    async def texts(
+        self,
+        name: str,
+        model: Model,
+        texts: Sequence[str],
+        prompt: str,
+        alone: Sequence[int] = (),
+    ) -> list[Tokenized]:
+        """Every text with the prompt before it, as tokens; those `alone` by themselves."""
+        if not alone and sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
+            return self._noting("inline", name, model.tokenize, texts, prompt)
         tokenized: list[Tokenized] = []
-        for piece in _pieces(texts):
-            tokenized += await self._in_thread(model.tokenize, piece, prompt)
+        for piece in _pieces(texts, set(alone)):
+            tokenized += await self._in_thread(
+                self._noting, "thread", name, model.tokenize, piece, prompt
+            )
         return tokenized
 
-    async def images(self, model: Model, contents: Sequence[str]) -> list[Tokenized]:
+    async def images(self, name: str, model: Model, contents: Sequence[str]) -> list[Tokenized]:
         """Every image, given in base64, as the model reads it; one is decoded at a time."""
         prepared: list[Tokenized] = []
         for position, content in enumerate(contents):
             try:
-                prepared.append(await self._in_thread(self._image, model, content))
+                prepared += await self._in_thread(
+                    self._noting, "thread", name, partial(self._image, model), [content], ""
+                )
             except RowvecError as exc:
                 raise ItemFailed(position) from exc
         return prepared
 
     async def chunks(
-        self, model: Model, texts: Sequence[str], prompt: str, chunking: Chunking
+        self, name: str, model: Model, texts: Sequence[str], prompt: str, chunking: Chunking
     ) -> list[Chunks]:
         """The chunks of every text, by the model's own tokenizer."""
         found: list[Chunks] = []
         for position, text in enumerate(texts):
             try:
                 left = _chunks_of(model, text, prompt, chunking)
+                take = partial(_take, left)
                 chunks: Chunks = []
-                while some := await self._in_thread(_take, left):
+                while some := await self._in_thread(
+                    self._noting, "thread", name, take, [text], prompt
+                ):
                     chunks += some
             except RowvecError as exc:
                 raise ItemFailed(position) from exc
@@ -96,29 +116,45 @@ class Reading:
         """Returns when the thread gets to it."""
         await self._in_thread(_nothing)
 
+    def _noting(
+        self,
+        place: Place,
+        name: str,
+        function: Callable[[Sequence[str], str], R],
+        texts: Sequence[str],
+        prompt: str,
+    ) -> R:
+        """Runs the function, and lets it be known meanwhile what it is about."""
+        marks = [fingerprint(self._salt, name, prompt, text) for text in texts]
+        with self._box.noted(place, marks):
+            return function(texts, prompt)
+
     async def _in_thread(self, function: Callable[..., R], *arguments: Any) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
-    def _image(self, model: Model, content: str) -> Tokenized:
+    def _image(self, model: Model, contents: Sequence[str], _prompt: str) -> list[Tokenized]:
         if not isinstance(model, ImageEmbedder):
             raise NotSupported("this kind of model reads no images")
         image = read_image(
-            _decoded(content), max_bytes=self._max_image_bytes, max_pixels=self._max_image_pixels
+            _decoded(contents[0]),
+            max_bytes=self._max_image_bytes,
+            max_pixels=self._max_image_pixels,
         )
-        (prepared,) = model.prepare([image])
-        return prepared
+        return list(model.prepare([image]))
 
 
 def _nothing() -> None:
     """What a probe runs."""
 
 
-def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
+def _pieces(texts: Sequence[str], alone: Collection[int]) -> Iterator[list[str]]:
     """The texts in order, in pieces that are tokenised within a second or so."""
     piece: list[str] = []
     size = 0
-    for text in texts:
-        if piece and size + len(text) > _PIECE_CHARACTERS:
+    for position, text in enumerate(texts):
+        if piece and (
+            size + len(text) > _PIECE_CHARACTERS or position in alone or position - 1 in alone
+        ):
             yield piece
             piece, size = [], 0
         piece.append(text)
@@ -126,7 +162,7 @@ def _pieces(texts: Sequence[str]) -> Iterator[list[str]]:
     yield piece
 
 
-def _take(chunks: Iterator[tuple[int, int, int]]) -> Chunks:
+def _take(chunks: Iterator[tuple[int, int, int]], _texts: Sequence[str], _prompt: str) -> Chunks:
     return list(islice(chunks, _CHUNKS_A_TURN))
 
 

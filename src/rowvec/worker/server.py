@@ -86,6 +86,7 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
         graphs=settings.cache_dir / "graphs",
         measured=measured_backends(settings.cache_dir, listing.specs, threads),
         stall_seconds=settings.engine_stall_seconds,
+        refuse_seconds=settings.engine_refuse_seconds,
         log_format=settings.log_format,
         on_batch=metrics.batch_computed,
     )

@@ -11,6 +11,9 @@ from rowvec.models.embedder import Embedder
 from rowvec.models.family import Entry, Family, Keys
 from rowvec.models.spec import ModelSpec
 
+# What happens at a text that one of these finds.
+_PATTERNS = ("refuse", "die", "hang", "nan", "zero")
+
 
 class StandIn(Family):
     """No model at all; its keys say how it behaves."""
@@ -18,8 +21,9 @@ class StandIn(Family):
     keys: ClassVar[Keys] = {
         "dimensions": int,
         "max_tokens": int,
-        "refuse": str,
         "delay_ms_per_text": (int, float),
+        "memory_tokens": int,
+        **dict.fromkeys(_PATTERNS, str),
     }
     has_folder: ClassVar[bool] = False
 
@@ -30,10 +34,11 @@ class StandIn(Family):
         for key in ("dimensions", "max_tokens"):
             if options.get(key, 1) < 1:
                 raise ConfigError(f"{key} must be at least 1")
-        try:
-            re.compile(options.get("refuse", ""))
-        except re.error as exc:
-            raise ConfigError(f"refuse is no regular expression: {exc}") from exc
+        for key in _PATTERNS:
+            try:
+                re.compile(options.get(key, ""))
+            except re.error as exc:
+                raise ConfigError(f"{key} is no regular expression: {exc}") from exc
         return Description(
             name=entry.name,
             dimensions=options.get("dimensions", 384),

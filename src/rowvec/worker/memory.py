@@ -1,0 +1,29 @@
+"""Memory that a model ran out of: how that looks, and what gives it back."""
+
+from __future__ import annotations
+
+import gc
+import sys
+
+# torch.OutOfMemoryError, which older code knows as torch.cuda.OutOfMemoryError.
+_TORCHS = "OutOfMemoryError"
+
+# What torch and onnxruntime say in errors that have no class of their own.
+_WORDS = ("DefaultCPUAllocator: can't allocate", "Failed to allocate memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was not enough memory, the processor's or a device's."""
+    if isinstance(error, MemoryError) or type(error).__name__ == _TORCHS:
+        return True
+    words = str(error) if isinstance(error, RuntimeError) else ""
+    return any(each in words for each in _WORDS)
+
+
+def give_memory_back() -> None:
+    """Gives back what libraries keep for later, so that a smaller batch finds room."""
+    gc.collect()
+    # Only where it was imported anyway.
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
