@@ -17,6 +17,7 @@ The tree (an indented class derives from the one above it)::
         InvalidText          22021  a text that no encoding can carry (lone surrogate, U+0000)
         InputTooLong         22001  a text longer than the model reads, where that is an error
         RequestTooLarge      54000  beyond the worker's limit of bytes
+        BadRow               22P04  a row of a file or of another source that cannot be read
         NotAllowed           42501  a model that the administrator's list does not have
         NotSupported         0A000  a part of the protocol or a feature that is not there
         NonFiniteEmbedding   22003  the model answered NaN or infinity
@@ -134,6 +135,12 @@ class RequestTooLarge(InvalidRequest):
     """More bytes than the worker takes."""
 
     sqlstate = "54000"
+
+
+class BadRow(InvalidRequest):
+    """A row of a file or of another source that cannot be read; the others may be fine."""
+
+    sqlstate = "22P04"
 
 
 class NotAllowed(InvalidRequest):

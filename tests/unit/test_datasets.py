@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from rowvec.errors import ConfigError, NotAllowed
-from rowvec.models.dataset_columns import named, plain
+from rowvec.rows.columns import named, plain
 from rowvec.models.dataset_files import find_files
-from rowvec.models.dataset_kinds import of_json, of_text, settled, united
+from rowvec.rows.kinds import of_json, of_text, settled, united
 from rowvec.models.dataset_listing import DatasetListing, DatasetSpec, parse_datasets
 from rowvec.protocol.request import Page, Request
 from rowvec.worker.datasets import Datasets

@@ -19,7 +19,7 @@ from typing import IO, Any
 import orjson
 
 from rowvec.errors import ModelError, RowvecError
-from rowvec.models.dataset_columns import header, row
+from rowvec.rows.columns import header, row
 from rowvec.models.dataset_files import find_files
 from rowvec.models.dataset_listing import DatasetSpec
 from rowvec.models.dataset_rows import open_dataset

@@ -1,4 +1,4 @@
-"""Columns of Postgres for what a dataset holds, and its values as JSON that they read."""
+"""Columns of Postgres for what a source holds, and its values as JSON that they read."""
 
 from __future__ import annotations
 

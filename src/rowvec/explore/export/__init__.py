@@ -1,0 +1,1 @@
+"""Keys, texts and vectors of an embedding into a file, streaming."""

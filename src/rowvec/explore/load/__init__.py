@@ -1,0 +1,1 @@
+"""Rows from files, other databases and the network into a table, by COPY."""

@@ -1,0 +1,165 @@
+"""Objects of JSON as rows: one a line, one array, or one after the other over several lines."""
+
+from __future__ import annotations
+
+import codecs
+import itertools
+import json
+from collections.abc import Iterator
+from typing import IO, Any, NoReturn
+
+import orjson
+
+from rowvec.errors import BadRow
+from rowvec.rows.reading import MAX_ROW_BYTES, OnBad, Row, Rows, lines, refuse, too_long
+
+_CHUNK_BYTES = 1 << 18
+_SPACE = " \t\r\n"
+
+# Errors that more text could mend. "Expecting ..." could too, where it stands at the very end.
+_UNFINISHED = ("Unterminated string", "Invalid \\escape", "Invalid \\uXXXX escape")
+_NEAR_THE_END = 16
+
+
+def read_json(stream: IO[bytes], name: str, *, on_bad: OnBad = refuse) -> Rows:
+    """The objects, whichever of the three forms their beginning shows.
+
+    An array, and objects that are spread over lines, are read piece by piece too; but behind a
+    broken value in them nothing can be told apart, so that one is an error whatever `on_bad` does.
+    """
+    numbered = lines(stream, name, on_bad)
+    first = next(((number, line) for number, line in numbered if line.strip()), None)
+    if first is None:
+        return iter(())
+    start = first[1].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith(b"[") or start.strip() == b"{":
+        return _objects(_values(itertools.chain((start,), _chunks(stream)), name), name, on_bad)
+    again = itertools.chain(((first[0], start),), numbered)
+    return _lines_of_json(again, name, on_bad)
+
+
+def read_ndjson(stream: IO[bytes], name: str, *, on_bad: OnBad = refuse) -> Rows:
+    """The objects of newline-delimited JSON, empty lines left out."""
+    return _lines_of_json(lines(stream, name, on_bad), name, on_bad)
+
+
+def _lines_of_json(numbered: Iterator[tuple[int, bytes]], name: str, on_bad: OnBad) -> Rows:
+    loads = orjson.loads
+    for number, line in numbered:
+        try:
+            value = loads(line)
+        except orjson.JSONDecodeError as exc:
+            if line.isspace():
+                continue
+            if number == 1 and line.startswith(codecs.BOM_UTF8):
+                value = loads(line.removeprefix(codecs.BOM_UTF8))
+            else:
+                # The parser's own words may quote the line, its place may not.
+                on_bad(BadRow(f"line {number} of {name} is not valid JSON (column {exc.colno})"))
+                continue
+        if type(value) is dict:
+            yield value
+        else:
+            on_bad(BadRow(f"line {number} of {name} is no JSON object"))
+
+
+def _objects(values: Iterator[Any], name: str, on_bad: OnBad) -> Iterator[Row]:
+    for number, value in enumerate(values, start=1):
+        if isinstance(value, dict):
+            yield value
+        else:
+            on_bad(BadRow(f"value {number} of {name} is no JSON object"))
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    while chunk := stream.read(_CHUNK_BYTES):
+        yield chunk
+
+
+class _Text:
+    """The text that was read and not yet parsed; grows by chunks, forgets what is done."""
+
+    def __init__(self, chunks: Iterator[bytes], name: str) -> None:
+        self._chunks = chunks
+        self._decode = codecs.getincrementaldecoder("utf-8")()
+        self.name = name
+        self.text = ""
+        self.at = 0
+        self.ended = False
+        self._line = 1
+
+    def seek(self, characters: str) -> str:
+        """Moves behind these characters, and gives the one that follows; none at the end."""
+        while True:
+            text, at = self.text, self.at
+            while at < len(text) and text[at] in characters:
+                at += 1
+            self.at = at
+            if at < len(text) or self.ended:
+                return text[at : at + 1]
+            self.grow(_CHUNK_BYTES)
+
+    def grow(self, size: int) -> None:
+        """Forgets what was parsed, and reads so many characters more, or to the end."""
+        self._line = self.line()
+        pieces = [self.text[self.at :]]
+        self.at = 0
+        while size > 0 and not self.ended:
+            chunk = next(self._chunks, b"")
+            self.ended = not chunk
+            try:
+                piece = self._decode.decode(chunk, final=self.ended)
+            except UnicodeDecodeError as exc:
+                raise BadRow(f"{self.name} is not valid UTF-8, after line {self._line}") from exc
+            pieces.append(piece)
+            size -= len(piece)
+        self.text = "".join(pieces)
+
+    def line(self) -> int:
+        """The number of the line that is being parsed."""
+        return self._line + self.text.count("\n", 0, self.at)
+
+
+def _values(chunks: Iterator[bytes], name: str) -> Iterator[Any]:
+    """The elements of an array, or the values that stand one after the other."""
+    source = _Text(chunks, name)
+    is_array = source.seek(_SPACE) == "["
+    source.at += is_array
+    while following := source.seek(_SPACE + "," if is_array else _SPACE):
+        if is_array and following == "]":
+            return
+        yield _value(source)
+    if is_array:
+        raise BadRow(f"the array in {name} has no end: the file is cut off")
+
+
+def _no_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_decode_at = json.JSONDecoder(parse_constant=_no_constant).raw_decode
+
+
+def _value(source: _Text) -> Any:
+    while True:
+        try:
+            value, end = _decode_at(source.text, source.at)
+        except (ValueError, RecursionError) as exc:
+            where = f"the value on line {source.line()} of {source.name}"
+            if source.ended or not _may_be_cut(exc, len(source.text)):
+                raise BadRow(f"{where} is not valid JSON") from exc
+            if len(source.text) - source.at > MAX_ROW_BYTES:
+                raise too_long(where) from exc
+        else:
+            # A number at the very end may have more digits.
+            if end < len(source.text) or source.ended:
+                source.at = end
+                return value
+        # Doubled each time, so that a long value is parsed few times over.
+        source.grow(max(_CHUNK_BYTES, len(source.text) - source.at))
+
+
+def _may_be_cut(exc: Exception, length: int) -> bool:
+    if not isinstance(exc, json.JSONDecodeError):
+        return False
+    return exc.msg.startswith(_UNFINISHED) or exc.pos >= length - _NEAR_THE_END
