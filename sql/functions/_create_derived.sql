@@ -1,8 +1,11 @@
 -- Called by create_embedding and the jobs that store what they derive: a table beside the source, for its rows.
 --
 -- It begins with the key of the source, with a foreign key that follows it, and goes on with p_columns
--- (SQL, as between the parentheses of CREATE TABLE, of the caller's making: never a user's).
-CREATE OR REPLACE FUNCTION rowvec._create_derived(p_embedding_id bigint, p_kind text, p_columns text)
+-- (SQL, as between the parentheses of CREATE TABLE, of the caller's making: never a user's). Without
+-- the key it is a table about all rows together.
+CREATE OR REPLACE FUNCTION rowvec._create_derived(
+    p_embedding_id bigint, p_kind text, p_columns text, p_has_key boolean DEFAULT true
+)
 RETURNS regclass
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -43,8 +46,9 @@ BEGIN
     INTO STRICT v_keys, v_columns
     FROM ROWS FROM (rowvec._key_columns(v_definition.source))
         WITH ORDINALITY AS k(name, type, position);
-    EXECUTE format('CREATE TABLE %I.%I (%s, %s, %s)', v_schema, v_name, v_columns, p_columns,
-        format(c_reference, v_keys, v_definition.source));
+    EXECUTE format('CREATE TABLE %I.%I (%s)', v_schema, v_name, CASE WHEN p_has_key THEN
+        concat_ws(', ', v_columns, p_columns, format(c_reference, v_keys, v_definition.source))
+        ELSE p_columns END);
     v_relation := format('%I.%I', v_schema, v_name)::regclass;
     INSERT INTO rowvec.derived (embedding_id, kind, relation)
     VALUES (p_embedding_id, p_kind, v_relation);

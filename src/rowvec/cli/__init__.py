@@ -30,6 +30,7 @@ COMMANDS = {
     "models": ("models", "List the models that the worker serves, or change which may be loaded."),
     "embed": ("embed", "Print the vector of each TEXT, one line each, as pgvector reads it."),
     "backfill": ("jobs", "Embed all pending rows of SOURCE, a table's name as written in SQL."),
+    "sync": ("sync", "Keep embeddings filled as rows come and change."),
     "index": (
         "jobs",
         "Build the ivfflat index of SOURCE, measure its recall, and store the probes it needs.",
@@ -38,6 +39,10 @@ COMMANDS = {
     "similar": (
         "search",
         "Find the rows of SOURCE that are nearest in meaning to one of its rows, or to a text.",
+    ),
+    "cluster": (
+        "cluster",
+        "Sort the rows of SOURCE into N groups of similar meaning, and name them.",
     ),
 }
 

@@ -77,11 +77,11 @@ class BackfillBar:
         self._bar.console.print(message, markup=False)
 
 
-class IndexBar:
-    """The progress of a build: one bar a phase."""
+class PhaseBar:
+    """The progress of a job that has phases: one bar each."""
 
-    def __init__(self) -> None:
-        self._bar = progress_bar("tuples")
+    def __init__(self, unit: str) -> None:
+        self._bar = progress_bar(unit)
         self._task: TaskID | None = None
         self._name = ""
 
@@ -93,14 +93,21 @@ class IndexBar:
         self._bar.stop()
 
     def phase(self, name: str, done: int, total: int) -> None:
-        """What Postgres is doing, and how many tuples of how many are done."""
+        """What is being done, and how many of how many are done (0 of 0: unknown)."""
         if name != self._name or self._task is None:
             self._task, self._name = self._bar.add_task(name), name
         self._bar.update(self._task, completed=done, total=total or None)
 
-    def measured(self, one: Measured) -> None:
-        """Nothing: the table at the end shows it."""
-
     def say(self, message: str) -> None:
         """A sentence that cannot wait."""
         self._bar.console.print(message, markup=False)
+
+
+class IndexBar(PhaseBar):
+    """The progress of a build."""
+
+    def __init__(self) -> None:
+        super().__init__("tuples")
+
+    def measured(self, one: Measured) -> None:
+        """Nothing: the table at the end shows it."""

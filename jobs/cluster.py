@@ -1,0 +1,49 @@
+"""Clusters an embedding's rows: what `rowvec cluster` runs, and `python -m rowvec.jobs.cluster`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+
+import orjson
+
+from rowvec.config import Settings
+from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.schema import require_head
+from rowvec.errors import RowvecError
+from rowvec.explore.cluster.run import ClusterRequest, ClusterResult, Summarise, cluster
+from rowvec.explore.phases import LogPhases, Phases
+
+
+def run(
+    settings: Settings,
+    request: ClusterRequest,
+    phases: Phases,
+    summarise: Summarise | None = None,
+) -> ClusterResult:
+    """Clusters and stores; killed, it leaves what an earlier run stored."""
+    with connect(resolve_dsn(settings)) as connection:
+        require_head(connection)
+    return asyncio.run(cluster(settings, request, phases, summarise))
+
+
+def main() -> int:
+    """Settings from the environment, progress to the log, the result as JSON on stdout."""
+    parser = argparse.ArgumentParser(prog="rowvec.jobs.cluster", description=__doc__)
+    parser.add_argument("source", help="table, as written in SQL")
+    parser.add_argument("clusters", type=int, help="how many")
+    parser.add_argument("--embedding", help="which one, where the table has several")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        result = run(Settings.build(), ClusterRequest(**vars(arguments)), LogPhases())
+    except RowvecError as exc:
+        sys.exit(f"error: {exc}")
+    sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

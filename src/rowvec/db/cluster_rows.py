@@ -1,0 +1,92 @@
+"""The rows of clusters with their texts: the most central ones, and a sample of each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from rowvec.db.compose import comma, expression, identifier
+from rowvec.db.connection import database_errors
+from rowvec.db.definition import Definition
+from rowvec.db.derived import DerivedTable
+from rowvec.db.session import Session
+
+_FETCHED_ROWS = 500
+
+
+@dataclass(frozen=True)
+class CentralRow:
+    """A row near the centroid of its cluster; `key` as JSON has it, `distance` is the cosine's."""
+
+    cluster: int
+    key: Any
+    distance: float
+    text: str
+
+
+class ClusterRows:
+    """Reads `<source>_cluster` together with the source's texts."""
+
+    def __init__(self, definition: Definition, clusters: DerivedTable) -> None:
+        columns = [identifier(name) for name in clusters.key]
+        self._parts = {
+            "clusters": clusters.name,
+            "key": comma(list(columns)),
+            "key_text": sql.SQL("row({})::text").format(comma(list(columns))),
+            "key_json": _json(clusters.key),
+            # From the source alone: a column of it may be called as one of ours.
+            "texts": sql.SQL("(SELECT {}, ({})::text AS text FROM {}) AS s").format(
+                comma(list(columns)), expression(definition.input), clusters.source
+            ),
+        }
+
+    async def central(self, session: Session, rows: int, characters: int) -> list[CentralRow]:
+        """So many rows of each cluster, the nearest to its centroid first, their texts cut."""
+        found = await session.dicts(
+            self._sql(
+                "SELECT q.cluster, {key_json} AS key, q.distance,"
+                " coalesce(left(s.text, %(characters)s), '') AS text"
+                " FROM {texts} JOIN ("
+                "  SELECT c.*, row_number() OVER ("
+                "   PARTITION BY c.cluster ORDER BY c.distance, {key}) AS nth"
+                "  FROM {clusters} AS c) AS q USING ({key})"
+                " WHERE q.nth <= %(rows)s ORDER BY q.cluster, q.nth"
+            ),
+            {"rows": rows, "characters": characters},
+        )
+        return [CentralRow(**row) for row in found]
+
+    async def sample(
+        self, session: Session, rows: int, characters: int
+    ) -> AsyncIterator[tuple[int, str]]:
+        """Cluster and text of so many rows of each cluster: random ones, the same each time."""
+        statement = self._sql(
+            "SELECT q.cluster, left(s.text, %(characters)s) FROM {texts} JOIN ("
+            "  SELECT c.*, row_number() OVER ("
+            "   PARTITION BY c.cluster ORDER BY hashtextextended({key_text}, 0)) AS nth"
+            "  FROM {clusters} AS c) AS q USING ({key})"
+            " WHERE q.nth <= %(rows)s AND s.text IS NOT NULL"
+        )
+        async with session.transaction():
+            with database_errors():
+                cursor = psycopg.AsyncServerCursor(session.connection, "rowvec_sample")
+                async with cursor:
+                    await cursor.execute(statement, {"rows": rows, "characters": characters})
+                    while found := await cursor.fetchmany(_FETCHED_ROWS):
+                        for cluster, text in found:
+                            yield cluster, text
+
+    def _sql(self, template: str) -> sql.Composed:
+        return sql.SQL(template).format(**self._parts)
+
+
+def _json(key: tuple[str, ...]) -> sql.Composable:
+    """A key as SQL functions give it: the bare value of one column, an object of several."""
+    if len(key) == 1:
+        return sql.SQL("to_jsonb({})").format(identifier(key[0]))
+    pairs = [sql.SQL("{}, {}").format(sql.Literal(name), identifier(name)) for name in key]
+    return sql.SQL("jsonb_build_object({})").format(comma(list(pairs)))

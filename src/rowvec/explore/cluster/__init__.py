@@ -1,0 +1,1 @@
+"""Groups of rows by meaning: k-means over their vectors, and names for what it finds."""
