@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, LiteralString
@@ -16,7 +17,7 @@ from rowvec.db.connection import database_errors
 from rowvec.db.queries import query
 from rowvec.errors import SchemaError
 
-Statement = LiteralString | sql.SQL | sql.Composed
+Statement = LiteralString | bytes | sql.SQL | sql.Composed
 
 # Keys travel as text, in shards even from one process to another: each must print them alike.
 _SETTINGS = (
@@ -30,12 +31,14 @@ _SETTINGS = (
 class Session:
     """Statements on one connection; every error of psycopg leaves as a DatabaseError.
 
-    `vector_schema` is where pgvector's types, operators and operator classes live.
+    `vector_schema` is where pgvector's types, operators and operator classes live. Tasks that share
+    a session hold `turn` around what they do: else it would run inside another's transaction.
     """
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], vector_schema: str) -> None:
         self.connection = connection
         self.vector_schema = vector_schema
+        self.turn = asyncio.Lock()
 
     async def run(self, statement: Statement, parameters: Any = ()) -> int:
         """Executes and gives the number of rows it touched."""
@@ -88,9 +91,9 @@ class Session:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """A transaction around the block; errors at COMMIT are ours too."""
+        """A transaction around the block, in its `turn`; errors at COMMIT are ours too."""
         with database_errors():
-            async with self.connection.transaction():
+            async with self.turn, self.connection.transaction():
                 yield
 
 

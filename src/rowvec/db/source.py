@@ -48,27 +48,13 @@ class Source:
         self._columns = [identifier(column.name) for column in definition.key]
         self._pending = expression(definition.pending)
         self._hash = sql.SQL("hashtextextended(({}), 0)").format(expression(definition.input))
+        self._reads: dict[tuple[bool, bool], bytes] = {}
 
     async def read(self, session: Session, within: Range, limit: int) -> list[Row]:
-        """The next pending rows in key order, those that failed before among them."""
-        where, parameters = self._within(within)
-        statement = sql.SQL(
-            "SELECT r.k, r.j::text, r.i, r.h, EXISTS ("
-            " SELECT FROM rowvec.failure AS f"
-            " WHERE f.embedding_id = %s AND f.key = r.j AND f.input_hash = r.h)"
-            " FROM (SELECT ARRAY[{as_text}] AS k, {json_key} AS j, ({input})::text AS i,"
-            " {hash} AS h FROM {table} WHERE ({pending}) {where} ORDER BY {order} LIMIT %s) AS r"
-        ).format(
-            as_text=self._key_as_text,
-            json_key=self._json_key,
-            input=expression(self.definition.input),
-            hash=self._hash,
-            table=self._table,
-            pending=self._pending,
-            where=where,
-            order=self._order,
-        )
-        found = await session.all(statement, (self.definition.id, *parameters, limit))
+        """The next pending rows in key order, those that failed before among them, without text."""
+        bounds = [*(within.lower or ()), *(within.upper or ())]
+        statement = self._read(within.lower is not None, within.upper is not None)
+        found = await session.all(statement, (self.definition.id, *bounds, limit))
         return [Row(tuple(k), j, i, h, failed) for k, j, i, h, failed in found]
 
     async def key_after(self, session: Session, lower: Key | None, rows: int) -> Key | None:
@@ -115,6 +101,35 @@ class Source:
         with session.notices() as warnings:
             await session.run(sql.SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(self._table))
         return warnings
+
+    def _read(self, has_lower: bool, has_upper: bool) -> bytes:  # noqa: FBT001 - the cache's key
+        """The statement of `read`; composed once, as an idle sync runs it every second."""
+        if (has_lower, has_upper) not in self._reads:
+            edge = ("",) * len(self._columns)
+            where, _ = self._within(Range(edge if has_lower else None, edge if has_upper else None))
+            self._reads[has_lower, has_upper] = (
+                sql.SQL(
+                    "SELECT f.k, f.j::text, CASE WHEN NOT f.failed THEN f.i END, f.h, f.failed"
+                    " FROM (SELECT r.*, EXISTS ("
+                    " SELECT FROM rowvec.failure AS f"
+                    " WHERE f.embedding_id = %s AND f.key = r.j AND f.input_hash = r.h) AS failed"
+                    " FROM (SELECT ARRAY[{as_text}] AS k, {json_key} AS j, ({input})::text AS i,"
+                    " {hash} AS h FROM {table} WHERE ({pending}) {where} ORDER BY {order} LIMIT %s)"
+                    " AS r) AS f"
+                )
+                .format(
+                    as_text=self._key_as_text,
+                    json_key=self._json_key,
+                    input=expression(self.definition.input),
+                    hash=self._hash,
+                    table=self._table,
+                    pending=self._pending,
+                    where=where,
+                    order=self._order,
+                )
+                .as_bytes()
+            )
+        return self._reads[has_lower, has_upper]
 
     @cached_property
     def _fill(self) -> sql.Composed:

@@ -44,6 +44,11 @@ class WorkerEmbedder:
             )
         return Embedded(answer.vectors, answer.tokens)
 
+    async def move(self, conninfo: str) -> None:
+        """Asks the worker at another address from now on, over new connections."""
+        await self.close()
+        self._conninfo = conninfo
+
     async def close(self) -> None:
         """Closes the idle connections; those in use end with their calls."""
         await asyncio.gather(*(client.close() for client in self._idle))

@@ -1,0 +1,25 @@
+-- Every embedding that a sync may keep filled: who would, and whether a backfill is at it.
+WITH candidate AS MATERIALIZED (
+    SELECT (l.classid::bigint << 32) | l.objid::bigint AS lock, l.pid
+    FROM pg_locks AS l
+    WHERE l.locktype = 'advisory'
+      AND l.objsubid = 1
+      AND l.mode = 'ShareLock'
+      AND l.granted
+      AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+)
+SELECT e.id,
+       e.source::text AS source,
+       e.name,
+       e.version,
+       e.paused,
+       %(sources)s::text[] IS NULL
+           OR e.source IN (SELECT to_regclass(s) FROM unnest(%(sources)s::text[]) AS s) AS is_wanted,
+       ARRAY(
+           SELECT c.pid FROM candidate AS c
+           WHERE c.lock = hashtextextended('rowvec.sync.candidate:' || e.id, 0)
+           ORDER BY c.pid
+       ) AS candidates
+FROM rowvec.embedding AS e
+JOIN pg_class AS c ON c.oid = e.source
+ORDER BY e.id;

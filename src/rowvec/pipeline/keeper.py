@@ -1,0 +1,131 @@
+"""Keeps one embedding filled: look for pending rows, embed a batch, write it, look again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rowvec.db.session import Session, open_session
+from rowvec.db.source import Key, Range, Row, Source
+from rowvec.errors import (
+    DatabaseConflict,
+    DatabaseUnavailable,
+    DefinitionChanged,
+    RowvecError,
+)
+from rowvec.pipeline.batch import Result, Writer
+from rowvec.pipeline.isolation import Isolation
+from rowvec.pipeline.pace import Pace
+from rowvec.pipeline.patience import Stopped, sleep_unless
+from rowvec.pipeline.pending_rows import ensure_index
+from rowvec.pipeline.trouble import Trouble
+from rowvec.pipeline.worker_embedder import WorkerEmbedder
+
+_LOG = logging.getLogger("rowvec.sync")
+
+# A table that others have locked costs everybody's turn each time: not too often.
+_CONFLICT_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a keeper works with. Its session is shared with others, who take turns."""
+
+    session: Session
+    dsn: str
+    application: str
+    commit_rows: int
+    find_worker: Callable[[], str]
+    say: Callable[[str], None]
+
+
+class Keeper:
+    """Works on one embedding that this process leads, until it is told to stop.
+
+    A cursor walks over the pending rows and begins again behind the last: rows that were set aside
+    are passed, not read over and over from the head. One batch a round, whatever is waiting, so
+    that a flood lets the others have their turns.
+    """
+
+    def __init__(
+        self, means: Means, source: Source, embedder: WorkerEmbedder, isolation: Isolation
+    ) -> None:
+        self._means = means
+        self._session = means.session
+        self._source = source
+        self._embedder = embedder
+        self._isolation = isolation
+        self._writer = Writer(means.session, source)
+        self._pace = Pace()
+        self._trouble = Trouble(source.definition.label, means.say)
+        self._cursor: Key | None = None
+        self._is_ready = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Returns after the batch in hand on a stop, or when the definition has changed.
+
+        Raises DatabaseUnavailable. Whatever else goes wrong is said, and tried again later.
+        """
+        try:
+            while not stop.is_set():
+                await sleep_unless(stop, await self._round_or_trouble(stop))
+        except (Stopped, DefinitionChanged):
+            return
+        finally:
+            await self._embedder.close()
+
+    async def _round_or_trouble(self, stop: asyncio.Event) -> float:
+        """Seconds to wait before the next round."""
+        try:
+            if not self._is_ready:
+                await self._index(stop)
+            if await self._round():
+                self._pace.found()
+                return 0
+        except (DatabaseUnavailable, DefinitionChanged):
+            raise
+        except DatabaseConflict as exc:
+            _LOG.debug("%s: %s", self._source.definition.label, exc)
+            return _CONFLICT_SECONDS
+        except RowvecError as exc:
+            pause = self._trouble.met(exc)
+            if exc.retryable:
+                # It may have moved: `rowvec server set`.
+                await self._embedder.move(await asyncio.to_thread(self._means.find_worker))
+            return pause
+        return self._pace.pause()
+
+    async def _index(self, stop: asyncio.Event) -> None:
+        # On a session of its own, since it may take long.
+        async with open_session(self._means.dsn, self._means.application) as session:
+            await ensure_index(session, self._source.definition, self._means.say, stop)
+        self._is_ready = True
+
+    async def _round(self) -> bool:
+        """Embeds the next batch; whether there was one."""
+        rows = await self._look()
+        todo = [row for row in rows if not row.failed]
+        if not todo:
+            # Behind rows that were set aside there may be others.
+            return self._cursor is not None
+        if self._embedder.max_tokens is None:
+            await self._isolation.check()
+            await self._embedder.look_up()
+        texts = [row.input for row in todo if row.input is not None]
+        outcomes = iter(await self._isolation.embed(texts) if texts else [])
+        results = [Result(row, None if row.input is None else next(outcomes)) for row in todo]
+        written = await self._writer.write(results)
+        self._trouble.over()
+        for failure in written.failures:
+            label, code = self._source.definition.label, failure.sqlstate
+            _LOG.warning("%s %s was set aside (%s)", label, failure.key, code)
+        return True
+
+    async def _look(self) -> list[Row]:
+        limit = self._means.commit_rows
+        async with self._session.turn:
+            rows = await self._source.read(self._session, Range(self._cursor), limit)
+        self._cursor = rows[-1].key if len(rows) == limit else None
+        return rows

@@ -1,0 +1,42 @@
+"""What a daemon does about an error that it does not end for: say it once, wait ever longer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rowvec.errors import RowvecError
+
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 5.0
+
+
+class Trouble:
+    """One thing that may fail again and again."""
+
+    def __init__(self, about: str, say: Callable[[str], None]) -> None:
+        self._about = about
+        self._say = say
+        self._said: str | None = None
+        self._pause = _FIRST_PAUSE_SECONDS
+
+    @property
+    def reason(self) -> str | None:
+        """What is wrong now; None while all is well."""
+        return self._said
+
+    def met(self, error: RowvecError) -> float:
+        """Says what happened unless it was said before; seconds to wait before another attempt."""
+        reason = str(error)
+        if reason != self._said:
+            self._say(f"{self._about}: {reason}; trying again until it works")
+            self._said = reason
+        pause = self._pause
+        self._pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+        return pause
+
+    def over(self) -> None:
+        """It worked."""
+        if self._said is not None:
+            self._say(f"{self._about}: going on")
+        self._said = None
+        self._pause = _FIRST_PAUSE_SECONDS
