@@ -25,6 +25,7 @@ KEEP_THE_CALLERS_PATH = {
     "functions/_check_expression.sql",
     "functions/_search.sql",
     "functions/_similar.sql",
+    "functions/alter_embedding.sql",
     "functions/backfill.sql",
     "functions/cosine_similarity.sql",  # inlined, its body is bound when it is created
     "functions/create_embedding.sql",

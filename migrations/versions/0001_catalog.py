@@ -74,6 +74,19 @@ _STATEMENTS = (
     """,
     "COMMENT ON TABLE rowvec.derived IS 'Tables that rowvec made from a source and its vectors'",
     """
+    CREATE TABLE rowvec.measurement (
+        embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
+        setting int NOT NULL,
+        rescore int,
+        recall real NOT NULL,
+        p50_ms real NOT NULL,
+        p95_ms real NOT NULL,
+        UNIQUE NULLS NOT DISTINCT (embedding_id, setting, rescore)
+    )
+    """,
+    "COMMENT ON TABLE rowvec.measurement IS 'Recall and latency of the index as last measured'",
+    "COMMENT ON COLUMN rowvec.measurement.setting IS 'Probes of ivfflat, ef_search of hnsw'",
+    """
     CREATE TABLE rowvec.failure (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
         key jsonb NOT NULL,
@@ -149,8 +162,8 @@ _STATEMENTS = (
     # within 5 s: what is sent has to be acknowledged, and what waits is asked for a sign of life.
     """
     CREATE SERVER IF NOT EXISTS rowvec_worker FOREIGN DATA WRAPPER dblink_fdw
-    OPTIONS (host '127.0.0.1', port '5466', dbname 'rowvec', connect_timeout '4',
-        tcp_user_timeout '4000', keepalives_idle '1', keepalives_interval '1')
+    OPTIONS (host '127.0.0.1', port '5466', dbname 'rowvec', connect_timeout '2',
+        tcp_user_timeout '2500', keepalives_idle '1', keepalives_interval '1')
     """,
     "GRANT USAGE ON FOREIGN SERVER rowvec_worker TO rowvec_caller",
 )

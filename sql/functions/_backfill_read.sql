@@ -1,7 +1,7 @@
 -- Called by backfill alone: the next pending rows behind a key that have not failed with this text before.
 CREATE OR REPLACE FUNCTION rowvec._backfill_read(
     p_definition rowvec.embedding, p_after jsonb, p_rows int,
-    OUT keys jsonb[], OUT inputs text[], OUT hashes bigint[]
+    OUT keys jsonb[], OUT inputs text[], OUT hashes bigint[], OUT kept boolean[]
 )
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -17,17 +17,20 @@ BEGIN
     -- The innermost FROM has the source alone, so no column of it can be taken for one of ours.
     EXECUTE format(
         $sql$
-        SELECT pg_catalog.array_agg(b.k), pg_catalog.array_agg(b.t), pg_catalog.array_agg(b.h)
+        SELECT pg_catalog.array_agg(b.k), pg_catalog.array_agg(b.t), pg_catalog.array_agg(b.h),
+            pg_catalog.array_agg(b.a)
         FROM (
-            SELECT q.k, q.t, q.h
+            SELECT q.k, q.t, q.h, q.a
             FROM (
-                SELECT %1$s AS k, (%2$s) AS t, pg_catalog.hashtextextended((%2$s), 0) AS h, %3$s
+                SELECT %1$s AS k, (%2$s) AS t, pg_catalog.hashtextextended((%2$s), 0) AS h,
+                    %10$s AS a, %3$s
                 FROM %4$s
                 WHERE (%5$s) AND %6$s
             ) AS q
             WHERE NOT EXISTS (
                 SELECT FROM rowvec.failure AS f
                 WHERE f.embedding_id = %7$s AND f.key = q.k AND f.input_hash = q.h
+                    AND (f.next_attempt_at IS NULL OR f.next_attempt_at > pg_catalog.now())
             )
             ORDER BY %8$s
             LIMIT %9$s
@@ -37,7 +40,7 @@ BEGIN
         p_definition.source, rowvec._pending(p_definition.id),
         CASE WHEN p_after IS NULL THEN 'true'
             ELSE rowvec._key_compare(p_definition.source, '>', p_after) END,
-        p_definition.id, v_key_order, p_rows)
-    INTO STRICT keys, inputs, hashes;
+        p_definition.id, v_key_order, p_rows, rowvec._kept(p_definition.id))
+    INTO STRICT keys, inputs, hashes, kept;
 END
 $function$;

@@ -1,6 +1,7 @@
--- Called by create_embedding alone: input and filter as Postgres writes them, once it has checked them.
+-- Called by create_embedding and alter_embedding: input and filter as Postgres writes them, once it has checked them.
 CREATE OR REPLACE FUNCTION rowvec._canonical_expressions(
-    p_source regclass, p_input text, p_filter text, OUT input text, OUT filter text
+    p_source regclass, p_input text, p_filter text,
+    OUT input text, OUT filter text, OUT modality text
 )
 -- No search_path of its own: the expressions are the caller's, and mean what they mean to the caller.
 LANGUAGE plpgsql VOLATILE
@@ -41,7 +42,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '0A000', MESSAGE = v_problem,
             HINT = 'write out the columns, or the expression of the generated column';
     END IF;
-    SELECT c.input, c.filter INTO STRICT input, filter FROM rowvec._index_expressions(v_copy) AS c;
+    SELECT c.* INTO STRICT input, filter, modality FROM rowvec._index_expressions(v_copy) AS c;
     EXECUTE 'DROP TABLE pg_temp.' || v_name;
 END
 $function$;

@@ -22,34 +22,16 @@ BEGIN
             MESSAGE = 'source, model, input and name must not be NULL';
     END IF;
 
-    IF p_destination = 'table' THEN
-        RAISE EXCEPTION USING ERRCODE = '0A000',
-            MESSAGE = 'destination => ''table'' is not there yet: vectors go to a column';
-    ELSIF p_chunk IS NOT NULL OR p_on_truncate IN ('mean', 'chunk') THEN
-        RAISE EXCEPTION USING ERRCODE = '0A000',
-            MESSAGE = 'chunks are not there yet: a text has one vector',
-            HINT = 'on_truncate => ''error'' lists the texts that are too long for the model';
-    ELSIF p_adopt IS DISTINCT FROM 'verify' THEN
-        RAISE EXCEPTION USING ERRCODE = '0A000',
-            MESSAGE = 'adopt is not there yet: a new embedding begins with an empty column';
-    ELSIF p_destination IS DISTINCT FROM 'column' THEN
+    IF p_adopt IS NULL OR p_adopt NOT IN ('verify', 'trust', 'no') THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format(
-            'destination must be column, not %s', coalesce(quote_literal(p_destination), 'NULL'));
-    ELSIF p_on_truncate IS NULL OR p_on_truncate NOT IN ('truncate', 'error') THEN
-        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format(
-            'on_truncate must be truncate or error, not %s',
-            coalesce(quote_literal(p_on_truncate), 'NULL'));
-    ELSIF jsonb_typeof(p_kwargs) <> 'object' THEN
-        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE =
-            format('kwargs must be a JSON object, not %s', jsonb_typeof(p_kwargs));
-    ELSIF p_kwargs ? 'on_truncate' THEN
-        RAISE EXCEPTION USING ERRCODE = '22023',
-            MESSAGE = 'on_truncate is an argument of create_embedding, not one of its kwargs';
+            'adopt must be verify, trust or no, not %s', coalesce(quote_literal(p_adopt), 'NULL'));
     ELSIF p_name = '' OR octet_length(p_name) > 60 THEN
         RAISE EXCEPTION USING ERRCODE = '42622',
             MESSAGE = 'the name of an embedding has 1 to 60 bytes',
             DETAIL = 'Its columns are called by the name, and by the name with _of behind it.';
     END IF;
+
+    PERFORM rowvec._check_options(p_destination, p_kwargs, p_on_truncate, p_chunk);
 
     SELECT * INTO v_table FROM pg_class WHERE oid = p_source;
     IF NOT FOUND THEN

@@ -1,5 +1,7 @@
 -- Called by backfill alone: vectors of texts, and for those that cannot be embedded why not.
-CREATE OR REPLACE FUNCTION rowvec._embed_apart(p_model text, p_inputs text[], p_kwargs jsonb)
+CREATE OR REPLACE FUNCTION rowvec._embed_apart(
+    p_model text, p_inputs text[], p_kwargs jsonb, p_modality text
+)
 RETURNS TABLE (embedding text, code text, message text)
 LANGUAGE plpgsql STABLE ROWS 256
 SET search_path = pg_catalog, pg_temp
@@ -9,7 +11,9 @@ DECLARE
     v_answers text[];
 BEGIN
     BEGIN
-        v_answers := rowvec._ask('embed', p_model, p_inputs, p_kwargs, 'bulk');
+        v_answers := rowvec._ask(
+            CASE p_modality WHEN 'image' THEN 'embed_image' ELSE 'embed' END,
+            p_model, p_inputs, p_kwargs, 'bulk');
         RETURN QUERY SELECT answer, NULL, NULL FROM unnest(v_answers) AS answer;
         RETURN;
     EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
@@ -19,7 +23,8 @@ BEGIN
             RETURN;
         END IF;
     END;
-    RETURN QUERY SELECT * FROM rowvec._embed_apart(p_model, p_inputs[:v_half], p_kwargs);
-    RETURN QUERY SELECT * FROM rowvec._embed_apart(p_model, p_inputs[v_half + 1:], p_kwargs);
+    RETURN QUERY SELECT * FROM rowvec._embed_apart(p_model, p_inputs[:v_half], p_kwargs, p_modality);
+    RETURN QUERY
+    SELECT * FROM rowvec._embed_apart(p_model, p_inputs[v_half + 1:], p_kwargs, p_modality);
 END
 $function$;

@@ -1,6 +1,6 @@
 -- Called by _canonical_expressions alone: what the one index of a table is on, as text, and its predicate.
 CREATE OR REPLACE FUNCTION rowvec._index_expressions(
-    p_table regclass, OUT input text, OUT filter text
+    p_table regclass, OUT input text, OUT filter text, OUT modality text
 )
 LANGUAGE plpgsql STABLE
 -- With this path every function and type that is not Postgres's own is written with its schema.
@@ -20,9 +20,14 @@ BEGIN
     JOIN pg_type AS t ON t.oid = a.atttypid
     LEFT JOIN pg_collation AS c ON c.oid = i.indcollation[0]
     WHERE i.indrelid = p_table;
-    IF v_category <> 'S' THEN
+    modality := CASE v_type WHEN 'bytea'::regtype THEN 'image' ELSE 'text' END;
+    IF modality = 'image' THEN
+        -- Hashed, read and sent as the worker takes images.
+        input := format('pg_catalog.encode(%s, ''base64''::text)', input);
+        RETURN;
+    ELSIF v_category <> 'S' THEN
         RAISE EXCEPTION USING ERRCODE = '42804',
-            MESSAGE = format('the input is of type %s, not text', v_type),
+            MESSAGE = format('the input is of type %s, not text (nor bytea, for images)', v_type),
             HINT = format('cast it: (%s)::text', input);
     END IF;
     IF v_type <> 'text'::regtype THEN

@@ -34,6 +34,11 @@ BEGIN
             'commit_rows must be from 1 to 10000, not %s', coalesce(commit_rows::text, 'NULL'));
     END IF;
     v_definition := rowvec._definition(source, embedding);
+    IF v_definition.paused THEN
+        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = pg_catalog.format(
+            'the embedding "%s" of %s is paused', v_definition.name, source),
+            HINT = pg_catalog.format('SELECT rowvec.resume_embedding(%L, %L)', source, v_definition.name);
+    END IF;
 
     -- One pass goes through the keys once; rows changed behind it are for the next. It ends with a
     -- pass that changed nothing.
@@ -46,7 +51,8 @@ BEGIN
             EXIT WHEN v_batch.keys IS NULL;
             SELECT * INTO STRICT v_done
             FROM rowvec._backfill_write(
-                v_definition, v_batch.keys, v_batch.inputs, v_batch.hashes);
+                v_definition, v_batch.keys, v_batch.inputs, v_batch.hashes,
+                v_batch.kept);
             COMMIT;
             v_written := v_written + v_done.written;
             v_failed := v_failed + v_done.failed;

@@ -19,27 +19,40 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
-    v_kwargs CONSTANT jsonb := coalesce(kwargs, '{}');
+    v_kwargs jsonb := coalesce(kwargs, '{}');
     v_input text;
     v_filter text;
+    v_modality text;
     v_dimensions int;
+    v_adopts boolean;
     v_id bigint;
 BEGIN
     PERFORM rowvec._check_definition(
         source, model, input, name, destination, v_kwargs, on_truncate, chunk, adopt);
-    SELECT c.input, c.filter INTO STRICT v_input, v_filter
+    SELECT c.* INTO STRICT v_input, v_filter, v_modality
     FROM rowvec._canonical_expressions(source, input, filter) AS c;
 
     -- The model itself says how long its vectors are, and whether it is listed at all. Before any
     -- lock: the first call may load it.
-    v_dimensions := @extschema:vector@.vector_dims(rowvec.embed(
-        model, 'rowvec', rowvec._document_kwargs(v_kwargs, on_truncate)));
+    v_dimensions := rowvec._dimensions(
+        model, v_modality, rowvec._document_kwargs(v_kwargs, on_truncate));
+    v_kwargs := rowvec._pinned(model, v_kwargs);
+    v_adopts := rowvec._check_columns(source, name, v_dimensions, adopt);
+    IF v_adopts AND adopt = 'verify' THEN
+        PERFORM rowvec._check_adopted(pg_catalog.jsonb_populate_record(
+            NULL::rowvec.embedding,
+            pg_catalog.jsonb_build_object('source', source::oid, 'name', name, 'model', model,
+                'input', v_input, 'modality', v_modality, 'filter', v_filter, 'kwargs', v_kwargs)));
+    END IF;
 
     PERFORM rowvec._add_columns(source, name, v_dimensions);
     INSERT INTO rowvec.embedding AS e
-        (source, name, model, input, filter, destination, dimensions, kwargs, on_truncate)
+        (source, name, model, input, modality, filter, destination, dimensions, kwargs, on_truncate,
+        adopted_before)
     VALUES
-        (source, name, model, v_input, v_filter, destination, v_dimensions, v_kwargs, on_truncate)
+        (source, name, model, v_input, v_modality, v_filter, destination, v_dimensions, v_kwargs,
+        on_truncate,
+        CASE WHEN v_adopts THEN pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) END)
     RETURNING e.id INTO STRICT v_id;
 
     RAISE NOTICE USING

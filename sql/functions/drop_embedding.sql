@@ -11,7 +11,6 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
-    v_index regclass;
     v_table regclass;
 BEGIN
     FOR v_table IN
@@ -22,20 +21,7 @@ BEGIN
         EXECUTE format('DROP TABLE %s', v_table);
     END LOOP;
     DELETE FROM rowvec.embedding AS e WHERE e.id = v_definition.id;
-    -- By what it is, not by its name: names are cut, and people rename.
-    FOR v_index IN
-        SELECT i.indexrelid
-        FROM pg_index AS i
-        JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attname = v_definition.name || '_of'
-        JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
-            AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid
-            AND d.refobjsubid = a.attnum
-        WHERE i.indrelid = v_definition.source
-            AND pg_get_expr(i.indpred, i.indrelid) LIKE '%hashtextextended(%'
-        GROUP BY i.indexrelid
-    LOOP
-        EXECUTE format('DROP INDEX %s', v_index);
-    END LOOP;
+    PERFORM rowvec._drop_pending_index(v_definition);
     -- Of a table that was dropped the number is left: drop_embedding('16423').
     IF NOT keep_columns AND EXISTS (SELECT FROM pg_class WHERE oid = v_definition.source) THEN
         EXECUTE format('ALTER TABLE %s DROP COLUMN IF EXISTS %I, DROP COLUMN IF EXISTS %I',

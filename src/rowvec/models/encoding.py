@@ -60,8 +60,11 @@ def resolve(kwargs: Mapping[str, Any], model: Description) -> Encoding:
         raise NotSupported(f"{model.name} takes no instruction", hint="use prompt instead")
     _refuse_other_places(given)
     if given.get("revision") not in (None, model.revision):
-        raise InvalidRequest(
-            f"the list of models pins revision {model.revision or '(none)'} of {model.name}"
+        # No fault of the text: a job that met it must not set rows aside one by one.
+        raise NotSupported(
+            f"the list of models pins revision {model.revision or '(none)'} of {model.name}",
+            hint="the vectors of a column are of one revision: rowvec.alter_embedding with the same"
+            " model begins the column anew with this one",
         )
     truncate_dim, normalize = _shape(given, model)
     return Encoding(

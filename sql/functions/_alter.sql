@@ -1,0 +1,58 @@
+-- Called by alter_embedding alone, with expressions that are canonical: checks the rest, and changes the definition.
+CREATE OR REPLACE FUNCTION rowvec._alter(
+    p_old rowvec.embedding, p_model text, p_input text, p_modality text, p_filter text, p_kwargs jsonb,
+    p_on_truncate text
+)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    v_model CONSTANT text := coalesce(p_model, p_old.model);
+    v_on_truncate CONSTANT text := coalesce(p_on_truncate, p_old.on_truncate);
+    v_filter CONSTANT text := nullif(p_filter, 'true');
+    -- The revision is that of the old vectors, unless somebody names one again.
+    v_kwargs jsonb := coalesce(p_kwargs, p_old.kwargs - 'revision');
+    v_dimensions int;
+BEGIN
+    PERFORM rowvec._check_options(p_old.destination, v_kwargs, v_on_truncate, p_old.chunk);
+    v_dimensions := rowvec._dimensions(v_model, p_modality,
+        rowvec._document_kwargs(v_kwargs, v_on_truncate));
+    IF v_dimensions <> p_old.dimensions THEN
+        RAISE EXCEPTION USING ERRCODE = '22000',
+            MESSAGE = format('the embedding "%s" of %s has %s dimensions, and %s would have %s',
+                p_old.name, p_old.source, p_old.dimensions, v_model, v_dimensions),
+            HINT = 'create another embedding beside it (name => ...), and drop this one when that is filled';
+    END IF;
+    v_kwargs := rowvec._pinned(v_model, v_kwargs);
+    IF (v_model, v_kwargs, p_input, p_modality, v_filter, v_on_truncate) IS NOT DISTINCT FROM
+        (p_old.model, p_old.kwargs, p_old.input, p_old.modality, p_old.filter, p_old.on_truncate)
+    THEN
+        RETURN;
+    END IF;
+
+    -- First of all, as the jobs do: they hold it for each batch that they write.
+    UPDATE rowvec.embedding AS e
+    SET model = v_model, input = p_input, modality = p_modality, filter = v_filter,
+        kwargs = v_kwargs, on_truncate = v_on_truncate, version = p_old.version + 1,
+        -- Adopted vectors are those of the old input.
+        adopted_before = CASE WHEN p_input = p_old.input THEN e.adopted_before END
+    WHERE e.id = p_old.id AND e.version = p_old.version;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = '40001',
+            MESSAGE = 'somebody else changed the embedding at the same time',
+            HINT = 'look at it, and alter it again';
+    END IF;
+    PERFORM rowvec._drop_pending_index(p_old);
+    DELETE FROM rowvec.shard AS s WHERE s.embedding_id = p_old.id;
+    IF (v_model, v_kwargs, p_modality) IS DISTINCT FROM (p_old.model, p_old.kwargs, p_old.modality) THEN
+        PERFORM rowvec._begin_anew(p_old);
+        RAISE NOTICE USING
+            MESSAGE = format('embedding "%s" of %s is empty now: its vectors were of another model',
+                p_old.name, p_old.source),
+            HINT = format('fill it: rowvec backfill %s, then rowvec index %s', p_old.source, p_old.source);
+    ELSIF v_on_truncate <> p_old.on_truncate THEN
+        PERFORM rowvec._retry_long(p_old);
+    END IF;
+END
+$function$;

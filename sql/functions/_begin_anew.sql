@@ -1,0 +1,48 @@
+-- Called by alter_embedding alone: empties what an embedding filled, at once whatever the size of the table.
+CREATE OR REPLACE FUNCTION rowvec._begin_anew(p_definition rowvec.embedding)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '5s'
+AS $function$
+DECLARE
+    v_derived regclass;
+BEGIN
+    -- New columns are empty without a row being written, and the index on the old one goes with it.
+    IF p_definition.destination = 'column' THEN
+        EXECUTE format('ALTER TABLE %s DROP COLUMN %I', p_definition.source, p_definition.name);
+    END IF;
+    EXECUTE format('ALTER TABLE %s DROP COLUMN %I', p_definition.source, p_definition.name || '_of');
+    IF p_definition.destination = 'column' THEN
+        PERFORM rowvec._add_columns(p_definition.source, p_definition.name, p_definition.dimensions);
+    ELSE
+        EXECUTE format('ALTER TABLE %s ADD COLUMN %I bigint', p_definition.source, p_definition.name || '_of');
+    END IF;
+    FOR v_derived IN
+        SELECT d.relation
+        FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = d.relation
+        WHERE d.embedding_id = p_definition.id
+    LOOP
+        EXECUTE format('TRUNCATE %s', v_derived);
+    END LOOP;
+    DELETE FROM rowvec.failure WHERE embedding_id = p_definition.id;
+    DELETE FROM rowvec.truncation WHERE embedding_id = p_definition.id;
+    UPDATE rowvec.embedding
+    SET index_name = NULL, index_kind = NULL, index_storage = NULL, index_lists = NULL,
+        index_rows = NULL, probes = NULL, ef_search = NULL, rescore = NULL, recall = NULL,
+        measured_at = NULL, adopted_before = NULL
+    WHERE id = p_definition.id;
+EXCEPTION
+    WHEN lock_not_available THEN
+        RAISE EXCEPTION USING ERRCODE = '55P03',
+            MESSAGE = format('%s is in use by a transaction that does not end: nothing was changed',
+                p_definition.source),
+            HINT = 'try again when it has ended';
+    WHEN dependent_objects_still_exist THEN
+        RAISE EXCEPTION USING ERRCODE = '2BP01',
+            MESSAGE = format('other objects need the column "%s" of %s: nothing was changed',
+                p_definition.name, p_definition.source),
+            DETAIL = SQLERRM,
+            HINT = 'create another embedding beside it (name => ...), or drop those first';
+END
+$function$;

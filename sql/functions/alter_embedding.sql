@@ -1,0 +1,38 @@
+-- Called by the owner of a table: changes an embedding; what is NULL stays as it is.
+--
+-- filter => 'true' takes part for every row again; kwargs replaces all of them. Another input or filter
+-- makes pending what it changes, and old vectors serve until the new ones are there. Another model, other
+-- kwargs or another revision of the model begin with an empty column, because vectors of two models in
+-- one column would be compared; for a change without a gap, create another embedding beside this one.
+CREATE OR REPLACE FUNCTION rowvec.alter_embedding(
+    source regclass,
+    embedding text DEFAULT NULL,
+    model text DEFAULT NULL,
+    input text DEFAULT NULL,
+    filter text DEFAULT NULL,
+    kwargs jsonb DEFAULT NULL,
+    on_truncate text DEFAULT NULL
+)
+RETURNS void
+-- No search_path of its own: input and filter are the caller's, and mean what they mean to the caller.
+LANGUAGE plpgsql VOLATILE
+AS $function$
+DECLARE
+    v_old CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
+    v_input text := v_old.input;
+    v_filter text := v_old.filter;
+    v_modality text := v_old.modality;
+BEGIN
+    IF input IS NOT NULL OR filter IS NOT NULL THEN
+        -- What is not given has been written by Postgres, qualified: it means the same to everybody.
+        SELECT c.* INTO STRICT v_input, v_filter, v_modality
+        FROM rowvec._canonical_expressions(
+            source, coalesce(input, v_old.input), coalesce(filter, v_old.filter)) AS c;
+        IF input IS NULL THEN
+            v_input := v_old.input;
+            v_modality := v_old.modality;
+        END IF;
+    END IF;
+    PERFORM rowvec._alter(v_old, model, v_input, v_modality, v_filter, kwargs, on_truncate);
+END
+$function$;
