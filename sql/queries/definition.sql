@@ -6,13 +6,17 @@ SELECT d.id,
        d.name,
        d.model,
        d.input,
+       d.modality,
        d.filter,
+       d.destination,
        d.dimensions,
        d.kwargs,
        d.on_truncate,
        d.metric,
        d.version,
-       rowvec._pending(d.id) AS pending
+       d.paused,
+       rowvec._pending(d.id) AS pending,
+       rowvec._kept(d.id) AS kept
 FROM rowvec._definition(%(source)s::regclass, %(embedding)s::text) AS d
 JOIN pg_class AS c ON c.oid = d.source
 JOIN pg_namespace AS n ON n.oid = c.relnamespace;

@@ -31,7 +31,8 @@ def conn(database: Any) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         connection.execute("CREATE TABLE reviews (id bigint PRIMARY KEY, title text, body text)")
         connection.execute(
-            "INSERT INTO reviews SELECT g, 'title ' || g, 'body ' || g FROM generate_series(1, 60) AS g"
+            "INSERT INTO reviews SELECT g, 'title ' || g, 'body ' || g"
+            " FROM generate_series(1, 60) AS g"
         )
         yield connection
 
@@ -231,7 +232,8 @@ def test_what_may_pass_is_tried_again_a_few_times_ever_later(conn: psycopg.Conne
         waits.append(
             one(
                 conn,
-                "SELECT extract(epoch FROM next_attempt_at - last_failed_at)::int FROM rowvec.failure",
+                "SELECT extract(epoch FROM next_attempt_at - last_failed_at)::int"
+                " FROM rowvec.failure",
             )
         )
     assert waits == [60, 240, 960, 3840, None, None]

@@ -21,7 +21,8 @@ class KeyColumn:
 class Definition:
     """One row of rowvec.embedding and what belongs to it in Postgres's catalog.
 
-    `input`, `filter` and `pending` are SQL over the columns of the source.
+    `input`, `filter`, `pending` and `kept` (pending, and its vector stays) are SQL over the columns
+    of the source.
     """
 
     id: int
@@ -31,13 +32,17 @@ class Definition:
     name: str
     model: str
     input: str
+    modality: str
     filter: str | None
+    destination: str
     dimensions: int
     kwargs: dict[str, Any]
     on_truncate: str
     metric: str
     version: int
+    paused: bool
     pending: str
+    kept: str
     key: tuple[KeyColumn, ...]
 
     @property

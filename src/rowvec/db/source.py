@@ -15,6 +15,7 @@ from psycopg.types.numeric import Int8
 from rowvec.db.compose import comma, expression, identifier
 from rowvec.db.definition import Definition
 from rowvec.db.session import Session
+from rowvec.errors import DatabaseError
 
 # A key as text, one element a column, in key order.
 Key = tuple[str, ...]
@@ -22,13 +23,23 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Row:
-    """A pending row as it was read. `failed` says that this very input was set aside before."""
+    """A pending row as it was read.
+
+    `failed` says that this very input was set aside before, `kept` that its vector was adopted and
+    only its hash is missing; the text of either is not read.
+    """
 
     key: Key
     json_key: str
     input: str | None
     input_hash: int | None
     failed: bool
+    kept: bool = False
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether there is a text to embed."""
+        return self.input is not None and not self.kept
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,17 @@ class Range:
 
     lower: Key | None = None
     upper: Key | None = None
+
+
+# undefined_column, undefined_function, undefined_object, datatype_mismatch: of an expression whose
+# columns were renamed, dropped or changed.
+_GONE = frozenset({"42703", "42883", "42704", "42804"})
+
+# Of `r`, a pending row: that very input failed, and is not due to be tried again.
+_IS_SET_ASIDE = sql.SQL(
+    "f.embedding_id = %s AND f.key = r.j AND f.input_hash = r.h"
+    " AND (f.next_attempt_at IS NULL OR f.next_attempt_at > now())"
+)
 
 
 class Source:
@@ -50,12 +72,39 @@ class Source:
         self._hash = sql.SQL("hashtextextended(({}), 0)").format(expression(definition.input))
         self._reads: dict[tuple[bool, bool], bytes] = {}
 
+    async def check(self, session: Session) -> None:
+        """Raises DatabaseError where the definition is paused, or its source is not as it was."""
+        definition = self.definition
+        if definition.paused:
+            raise DatabaseError(
+                f"the embedding {definition.label} is paused",
+                hint=f"SELECT rowvec.resume_embedding('{definition.table}', '{definition.name}')",
+                code="55000",
+            )
+        names = [identifier(f"{definition.name}_of")]
+        if definition.destination == "column":
+            names.append(identifier(definition.name))
+        statement = sql.SQL("SELECT {names}, {hash} FROM {table} WHERE ({pending}) LIMIT 0").format(
+            names=comma([*names]), hash=self._hash, table=self._table, pending=self._pending
+        )
+        try:
+            await session.run(statement)
+        except DatabaseError as exc:
+            if exc.code not in _GONE:
+                raise
+            raise DatabaseError(
+                f"the embedding {definition.label} needs what is not there any more: {exc}",
+                hint="rename it back, or say the new expression: rowvec.alter_embedding("
+                f"'{definition.table}', input => ...)",
+                code=exc.code,
+            ) from exc
+
     async def read(self, session: Session, within: Range, limit: int) -> list[Row]:
         """The next pending rows in key order, those that failed before among them, without text."""
         bounds = [*(within.lower or ()), *(within.upper or ())]
         statement = self._read(within.lower is not None, within.upper is not None)
         found = await session.all(statement, (self.definition.id, *bounds, limit))
-        return [Row(tuple(k), j, i, h, failed) for k, j, i, h, failed in found]
+        return [Row(tuple(key), *rest) for key, *rest in found]
 
     async def key_after(self, session: Session, lower: Key | None, rows: int) -> Key | None:
         """The key of the pending row that is `rows` rows beyond `lower`; None where fewer are."""
@@ -79,8 +128,14 @@ class Source:
             "SELECT count(*) FROM (SELECT FROM ("
             " SELECT {json_key} AS j, {hash} AS h FROM {table} WHERE ({pending})) AS r"
             " WHERE NOT EXISTS (SELECT FROM rowvec.failure AS f"
-            " WHERE f.embedding_id = %s AND f.key = r.j AND f.input_hash = r.h) LIMIT %s) AS n"
-        ).format(json_key=self._json_key, hash=self._hash, table=self._table, pending=self._pending)
+            " WHERE {is_set_aside}) LIMIT %s) AS n"
+        ).format(
+            json_key=self._json_key,
+            hash=self._hash,
+            table=self._table,
+            pending=self._pending,
+            is_set_aside=_IS_SET_ASIDE,
+        )
         counted: int = await session.value(statement, (self.definition.id, limit))
         return counted
 
@@ -96,6 +151,13 @@ class Source:
         """Takes the vector from rows whose input has become NULL, and tells how many."""
         return await session.run_many(self._clear, [row.key for row in rows])
 
+    async def keep(self, session: Session, rows: Sequence[Row]) -> int:
+        """Adopts the vectors that are there, as those of the input; tells how many."""
+        return await session.run_many(
+            self._keep,
+            [(Int8(row.input_hash or 0), *row.key, Int8(row.input_hash or 0)) for row in rows],
+        )
+
     async def vacuum(self, session: Session) -> list[str]:
         """Removes dead rows and refreshes statistics; gives what Postgres had to warn of."""
         with session.notices() as warnings:
@@ -109,19 +171,22 @@ class Source:
             where, _ = self._within(Range(edge if has_lower else None, edge if has_upper else None))
             self._reads[has_lower, has_upper] = (
                 sql.SQL(
-                    "SELECT f.k, f.j::text, CASE WHEN NOT f.failed THEN f.i END, f.h, f.failed"
+                    "SELECT f.k, f.j::text, CASE WHEN NOT f.failed AND NOT f.kept THEN f.i END,"
+                    " f.h, f.failed, f.kept"
                     " FROM (SELECT r.*, EXISTS ("
                     " SELECT FROM rowvec.failure AS f"
-                    " WHERE f.embedding_id = %s AND f.key = r.j AND f.input_hash = r.h) AS failed"
+                    " WHERE {is_set_aside}) AS failed"
                     " FROM (SELECT ARRAY[{as_text}] AS k, {json_key} AS j, ({input})::text AS i,"
-                    " {hash} AS h FROM {table} WHERE ({pending}) {where} ORDER BY {order} LIMIT %s)"
-                    " AS r) AS f"
+                    " {hash} AS h, {kept} AS kept"
+                    " FROM {table} WHERE ({pending}) {where} ORDER BY {order} LIMIT %s) AS r) AS f"
                 )
                 .format(
                     as_text=self._key_as_text,
                     json_key=self._json_key,
                     input=expression(self.definition.input),
                     hash=self._hash,
+                    kept=expression(self.definition.kept),
+                    is_set_aside=_IS_SET_ASIDE,
                     table=self._table,
                     pending=self._pending,
                     where=where,
@@ -137,6 +202,13 @@ class Source:
             "UPDATE {table} SET {vector} = %s, {of} = %s"
             " WHERE {match} AND ({pending}) AND {hash} = %s"
         ).format(hash=self._hash, **self._written)
+
+    @cached_property
+    def _keep(self) -> sql.Composed:
+        return sql.SQL(
+            "UPDATE {table} SET {of} = %s"
+            " WHERE {match} AND ({pending}) AND {hash} = %s AND ({kept})"
+        ).format(hash=self._hash, kept=expression(self.definition.kept), **self._written)
 
     @cached_property
     def _clear(self) -> sql.Composed:

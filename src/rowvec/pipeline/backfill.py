@@ -50,7 +50,10 @@ async def backfill(
     dsn = resolve_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
-    embedder = WorkerEmbedder(worker, definition.model, document_kwargs(definition))
+        await Source(definition).check(session)
+    embedder = WorkerEmbedder(
+        worker, definition.model, document_kwargs(definition), definition.modality
+    )
     for_worker, for_database = (
         Patience(settings.worker_wait_seconds, reporter.say, stop) for _ in range(2)
     )
@@ -59,7 +62,7 @@ async def backfill(
         dsn=dsn,
         source=Source(definition),
         embedder=embedder,
-        isolation=Isolation(embedder, definition.dimensions, for_worker),
+        isolation=Isolation(embedder, definition.dimensions, for_worker, definition.modality),
         patience=for_database,
         limits=Limits(settings.commit_rows, request.limit),
         summary=summary,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,32 @@ from rowvec.pipeline.report import FailedRow
 _SHOWN_CHARACTERS = 500
 
 
+class Kept(Enum):
+    """The vector of a row stays as it is."""
+
+    ADOPTED = "it was there before the embedding was declared"
+
+
 @dataclass(frozen=True)
 class Result:
     """A row and what became of it: a vector, a reason for none, or None where the input is NULL."""
 
     row: Row
-    outcome: Vector | RowvecError | None
+    outcome: Vector | RowvecError | Kept | None
+
+
+def texts_of(rows: Sequence[Row]) -> list[str]:
+    """What is to be embedded of a batch."""
+    return [row.input for row in rows if row.needs_model and row.input is not None]
+
+
+def results_of(rows: Sequence[Row], outcomes: Sequence[Vector | RowvecError]) -> list[Result]:
+    """Every row of a batch, with the outcomes of its `texts_of` in their order."""
+    outcome = iter(outcomes)
+    return [
+        Result(row, next(outcome) if row.needs_model else Kept.ADOPTED if row.kept else None)
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True)
@@ -35,6 +56,7 @@ class Written:
     changed: int = 0
     truncated: int = 0
     failures: tuple[FailedRow, ...] = ()
+    kept: int = 0
 
     def __add__(self, other: Written) -> Written:
         return Written(
@@ -43,6 +65,7 @@ class Written:
             self.changed + other.changed,
             self.truncated + other.truncated,
             self.failures + other.failures,
+            self.kept + other.kept,
         )
 
 
@@ -70,12 +93,15 @@ class Writer:
     async def _commit(self, results: Sequence[Result]) -> Written:
         filled: list[tuple[Row, NDArray[np.float32]]] = []
         cleared: list[Row] = []
+        kept: list[Row] = []
         failed: list[tuple[Row, RowvecError]] = []
         truncated = 0
         for result in results:
             match result.outcome:
                 case None:
                     cleared.append(result.row)
+                case Kept.ADOPTED:
+                    kept.append(result.row)
                 case Vector(values, is_truncated):
                     filled.append((result.row, values))
                     truncated += is_truncated
@@ -87,10 +113,11 @@ class Writer:
             await self._session.run("SET LOCAL lock_timeout = '2s'")
             done_filled = await self._source.fill(self._session, filled)
             done_cleared = await self._source.clear(self._session, cleared)
+            done_kept = await self._source.keep(self._session, kept)
             await self._forget([row for row, _ in filled] + cleared)
             failures = await self._record(failed)
-        changed = len(filled) - done_filled + len(cleared) - done_cleared
-        return Written(done_filled, done_cleared, changed, truncated, failures)
+        changed = len(filled) + len(cleared) + len(kept) - done_filled - done_cleared - done_kept
+        return Written(done_filled, done_cleared, changed, truncated, failures, done_kept)
 
     async def _hold_definition(self) -> None:
         definition = self._definition

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rowvec.db.session import Session
 from rowvec.db.source import Range, Row, Source
 from rowvec.errors import RowvecError
-from rowvec.pipeline.batch import Result, Writer, Written
+from rowvec.pipeline.batch import Writer, Written, results_of, texts_of
 from rowvec.pipeline.isolation import Isolation, Vector
 from rowvec.pipeline.patience import sleep_unless
 from rowvec.pipeline.report import Summary
@@ -124,7 +124,7 @@ class Filling:
         return max(self._limits.rows - self._summary.handled - reading, 0)
 
     def _embed(self, rows: list[Row]) -> _Batch:
-        texts = [row.input for row in rows if row.input is not None]
+        texts = texts_of(rows)
         return _Batch(rows, asyncio.create_task(self._isolation.embed(texts) if texts else _none()))
 
     def _batches_in_flight(self) -> int:
@@ -136,11 +136,7 @@ class Filling:
         if isinstance(step, Shard):
             await self._shards.finish(step)
         else:
-            outcomes = iter(await step.vectors)
-            results = [
-                Result(row, None if row.input is None else next(outcomes)) for row in step.rows
-            ]
-            self._count(await self._writer.write(results))
+            self._count(await self._writer.write(results_of(step.rows, await step.vectors)))
             self._committed()
         self._in_flight.popleft()
 
@@ -149,6 +145,7 @@ class Filling:
         summary.written += written.filled
         summary.cleared += written.cleared
         summary.changed += written.changed
+        summary.kept += written.kept
         summary.truncated += written.truncated
         summary.failed += len(written.failures)
         room = _LISTED_FAILURES - len(summary.failures)

@@ -21,8 +21,13 @@ from rowvec.errors import (
 from rowvec.pipeline.embedder import Embedded, Embedder
 from rowvec.pipeline.patience import Patience
 
-# Sent when a batch has killed the engine, to learn whether the engine or the batch is at fault.
-PROBE = "rowvec"
+# Sent when a batch has killed the engine, to learn whether the engine or the batch is at fault; a
+# model of images gets a black pixel.
+PROBES = {
+    "text": "rowvec",
+    "image": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNgYGAAAAAE"
+    "AAHI6uv5AAAAAElFTkSuQmCC",
+}
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,13 @@ class _Refused(Exception):
 class Isolation:
     """Embeds with patience, and halves a refused batch until the refused text stands alone."""
 
-    def __init__(self, embedder: Embedder, dimensions: int, patience: Patience) -> None:
+    def __init__(
+        self, embedder: Embedder, dimensions: int, patience: Patience, modality: str = "text"
+    ) -> None:
         self._embedder = embedder
         self._dimensions = dimensions
         self._patience = patience
+        self._probe = PROBES[modality]
 
     async def embed(self, texts: Sequence[str]) -> list[Vector | RowvecError]:
         """A vector or the reason for none, in the order of the texts.
@@ -69,7 +77,7 @@ class Isolation:
     async def check(self) -> None:
         """Raises unless the model answers with the column's dimensions and takes its arguments."""
         try:
-            await self._embed([PROBE])
+            await self._embed([self._probe])
         except _Refused as refused:
             raise refused.error from None
 
@@ -79,7 +87,7 @@ class Isolation:
             try:
                 embedded = await self._embedder.embed(texts)
             except (BackendFailed, DeadlineExceeded) as exc:
-                if list(texts) != [PROBE] and await self._is_well():
+                if list(texts) != [self._probe] and await self._is_well():
                     raise _Refused(exc) from exc
                 await self._patience.wait(exc)
             except (NotAllowed, NotSupported):
@@ -97,7 +105,7 @@ class Isolation:
 
     async def _is_well(self) -> bool:
         try:
-            await self._embedder.embed([PROBE])
+            await self._embedder.embed([self._probe])
         except RowvecError as exc:
             if exc.retryable:
                 return False

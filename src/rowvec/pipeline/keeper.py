@@ -15,7 +15,7 @@ from rowvec.errors import (
     DefinitionChanged,
     RowvecError,
 )
-from rowvec.pipeline.batch import Result, Writer
+from rowvec.pipeline.batch import Writer, results_of, texts_of
 from rowvec.pipeline.isolation import Isolation
 from rowvec.pipeline.pace import Pace
 from rowvec.pipeline.patience import Stopped, sleep_unless
@@ -113,10 +113,9 @@ class Keeper:
         if self._embedder.max_tokens is None:
             await self._isolation.check()
             await self._embedder.look_up()
-        texts = [row.input for row in todo if row.input is not None]
-        outcomes = iter(await self._isolation.embed(texts) if texts else [])
-        results = [Result(row, None if row.input is None else next(outcomes)) for row in todo]
-        written = await self._writer.write(results)
+        texts = texts_of(todo)
+        outcomes = await self._isolation.embed(texts) if texts else []
+        written = await self._writer.write(results_of(todo, outcomes))
         self._trouble.over()
         for failure in written.failures:
             label, code = self._source.definition.label, failure.sqlstate

@@ -30,6 +30,7 @@ class Summary:
     model: str
     written: int = 0
     cleared: int = 0
+    kept: int = 0
     changed: int = 0
     failed: int = 0
     truncated: int = 0
@@ -42,7 +43,7 @@ class Summary:
     @property
     def settled(self) -> int:
         """Rows that are not pending any more because of this run."""
-        return self.written + self.cleared + self.failed
+        return self.written + self.cleared + self.kept + self.failed
 
     @property
     def handled(self) -> int:

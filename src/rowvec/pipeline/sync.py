@@ -160,7 +160,9 @@ class _Dealing:
     async def _keeper(self, definition: Definition, stop: asyncio.Event) -> Keeper:
         task = self._task
         worker = await asyncio.to_thread(task.find_worker)
-        embedder = WorkerEmbedder(worker, definition.model, document_kwargs(definition))
+        embedder = WorkerEmbedder(
+            worker, definition.model, document_kwargs(definition), definition.modality
+        )
         means = Means(
             session=self._session,
             dsn=resolve_dsn(task.settings),
@@ -170,5 +172,6 @@ class _Dealing:
             say=task.say,
         )
         # No patience of its own: the keeper has all the time, and may be asked to stop.
-        isolation = Isolation(embedder, definition.dimensions, Patience(0, task.say, stop))
+        patience = Patience(0, task.say, stop)
+        isolation = Isolation(embedder, definition.dimensions, patience, definition.modality)
         return Keeper(means, Source(definition), embedder, isolation)

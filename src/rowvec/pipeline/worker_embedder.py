@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from rowvec.client import WorkerClient
+from rowvec.client import Embeddings, WorkerClient
 from rowvec.pipeline.embedder import Embedded
 
 # A batch waits behind those of every other job at the worker; its line breaks when the worker dies.
@@ -15,12 +16,18 @@ _DEADLINE_MS = 600_000
 
 
 class WorkerEmbedder:
-    """Embeds through a worker, each call in flight on a connection of its own."""
+    """Embeds through a worker, each call in flight on a connection of its own.
 
-    def __init__(self, conninfo: str, model: str, kwargs: Mapping[str, Any]) -> None:
+    To a model of images, inputs are files of images in base64.
+    """
+
+    def __init__(
+        self, conninfo: str, model: str, kwargs: Mapping[str, Any], modality: str = "text"
+    ) -> None:
         self._conninfo = conninfo
         self._model = model
         self._kwargs = kwargs
+        self._modality = modality
         self._idle: list[WorkerClient] = []
         self._max_tokens: int | None = None
 
@@ -39,10 +46,18 @@ class WorkerEmbedder:
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Vectors in the order of the texts."""
         async with self._client() as client:
-            answer = await client.embed(
-                self._model, texts, self._kwargs, priority="bulk", deadline_ms=_DEADLINE_MS
-            )
+            answer = await self._ask(client, texts)
         return Embedded(answer.vectors, answer.tokens)
+
+    async def _ask(self, client: WorkerClient, inputs: Sequence[str]) -> Embeddings:
+        if self._modality == "image":
+            images = [base64.b64decode(image) for image in inputs]
+            return await client.embed_images(
+                self._model, images, self._kwargs, priority="bulk", deadline_ms=_DEADLINE_MS
+            )
+        return await client.embed(
+            self._model, inputs, self._kwargs, priority="bulk", deadline_ms=_DEADLINE_MS
+        )
 
     async def move(self, conninfo: str) -> None:
         """Asks the worker at another address from now on, over new connections."""
