@@ -23,14 +23,17 @@ SCHEMAS = {"vector": "public", "dblink": "rowvec_dblink"}
 KEEP_THE_CALLERS_PATH = {
     "functions/_canonical_expressions.sql",
     "functions/_check_expression.sql",
+    "functions/_run_search.sql",
     "functions/_search.sql",
     "functions/_similar.sql",
+    "functions/_text_config.sql",
     "functions/alter_embedding.sql",
     "functions/backfill.sql",
     "functions/cosine_similarity.sql",  # inlined, its body is bound when it is created
     "functions/create_embedding.sql",
     "functions/embed_rows.sql",
     "functions/search.sql",
+    "functions/search_rows.sql",
     "functions/similar.sql",
 }
 

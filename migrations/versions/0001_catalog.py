@@ -39,6 +39,8 @@ _STATEMENTS = (
         recall real,
         target_recall real,
         measured_at timestamptz,
+        text_config text,
+        text_document text,
         created_at timestamptz NOT NULL DEFAULT now(),
         UNIQUE (source, name)
     )
@@ -63,6 +65,7 @@ _STATEMENTS = (
     IS 'Candidates of the index that are ranked again by the vectors themselves; NULL for none'
     """,
     "COMMENT ON COLUMN rowvec.embedding.target_recall IS 'Asked for; the setting''s where NULL'",
+    "COMMENT ON COLUMN rowvec.embedding.text_document IS 'SQL of the tsvector that is indexed'",
     """
     CREATE TABLE rowvec.derived (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,

@@ -1,25 +1,32 @@
--- Called by search and similar: the rows nearest to a vector, under the index's own setting.
+-- Called by search, search_rows and similar: checks what was asked, makes the statement, runs it.
+--
+-- p_row gives the type of the column row: jsonb, or the row type of the source. p_except is a
+-- condition of ours over the source. p_vector is NULL where p_query is to be embedded.
 CREATE OR REPLACE FUNCTION rowvec._search(
     p_definition rowvec.embedding,
     p_vector @extschema:vector@.vector,
+    p_query text,
     p_k int,
     p_filter text,
     p_filter_args jsonb,
     p_options jsonb,
-    p_condition text DEFAULT 'true'
+    p_except text,
+    p_row anyelement
 )
-RETURNS TABLE (key jsonb, distance float8, rank int, "row" jsonb)
+RETURNS TABLE (key jsonb, distance float8, rank int, "row" anyelement)
 -- No search_path of its own: the filter is the caller's, and means what it means to the caller.
 LANGUAGE plpgsql VOLATILE ROWS 10
 AS $function$
 DECLARE
-    v_options CONSTANT jsonb := rowvec._search_options(p_definition, p_k, p_options,
-        p_filter IS NOT NULL);
-    v_before jsonb := '{}';
-    v_setting text;
-    v_value text;
-    v_statement text;
-    v_prepared text;
+    v_options jsonb := rowvec._search_options(p_k, p_options);
+    c_row CONSTANT regtype := nullif(pg_catalog.pg_typeof(p_row), 'jsonb'::pg_catalog.regtype);
+    c_is_filtered CONSTANT boolean := p_filter IS NOT NULL OR v_options @> '{"current": true}'
+        OR pg_catalog.row_security_active(p_definition.source);
+    v_vector @extschema:vector@.vector := p_vector;
+    v_condition text;
+    v_candidates int := p_k;
+    v_config regconfig;
+    v_tsquery tsquery;
 BEGIN
     IF p_filter IS NOT NULL THEN
         PERFORM rowvec._check_expression(p_definition.source, p_filter);
@@ -27,40 +34,46 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '22023',
             MESSAGE = 'filter_args without a filter to use them';
     END IF;
-    v_statement := rowvec._search_statement(
-        p_definition, p_vector, p_k,
-        pg_catalog.concat(
-            '(', p_condition, ')',
-            CASE WHEN (p_options ->> 'current')::boolean THEN
-                pg_catalog.concat(' AND NOT (', rowvec._pending(p_definition.id), ')') END,
-            ' AND (' || p_filter || E'\n)'));
-
-    -- An error puts these back by itself: it ends the (sub)transaction that they are local to.
-    FOR v_setting, v_value IN SELECT * FROM pg_catalog.jsonb_each_text(v_options) LOOP
-        v_before := v_before || pg_catalog.jsonb_build_object(
-            v_setting, pg_catalog.current_setting(v_setting));
-        PERFORM pg_catalog.set_config(v_setting, v_value, true);
-    END LOOP;
-
-    IF p_filter_args IS NULL THEN
-        RETURN QUERY EXECUTE v_statement;
-    ELSE
-        -- PREPARE infers the types of $1, $2, ... from the filter; no value is ever part of it.
-        v_prepared := 'rowvec_' || pg_catalog.gen_random_uuid();
-        BEGIN
-            EXECUTE pg_catalog.format('PREPARE %I AS %s', v_prepared, v_statement);
-            RETURN QUERY EXECUTE rowvec._execute_statement(v_prepared, p_filter_args);
-            EXECUTE pg_catalog.format('DEALLOCATE %I', v_prepared);
-        EXCEPTION WHEN query_canceled OR OTHERS THEN
-            IF EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name = v_prepared) THEN
-                EXECUTE pg_catalog.format('DEALLOCATE %I', v_prepared);
-            END IF;
-            RAISE;
-        END;
+    IF v_vector IS NULL THEN
+        IF p_query IS NULL THEN
+            RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = 'query must not be NULL';
+        END IF;
+        v_vector := rowvec._embed_query(p_definition, p_query);
     END IF;
+    PERFORM rowvec._warn_unfilled(p_definition);
 
-    FOR v_setting, v_value IN SELECT * FROM pg_catalog.jsonb_each_text(v_before) LOOP
-        PERFORM pg_catalog.set_config(v_setting, v_value, true);
-    END LOOP;
+    -- NULL where every row will do: concat_ws leaves NULLs out.
+    v_condition := nullif(pg_catalog.concat_ws(' AND ',
+        '(' || p_definition.filter || ')',
+        '(' || p_except || ')',
+        CASE WHEN v_options @> '{"current": true}' THEN
+            'NOT (' || rowvec._pending(p_definition.id) || ')' END,
+        '(' || p_filter || E'\n)'), '');
+    IF v_options ->> 'method' IN ('text', 'hybrid') THEN
+        v_config := rowvec._text_config(p_definition, v_options);
+        v_tsquery := rowvec._text_query(v_config, p_query);
+        v_options := v_options || pg_catalog.jsonb_build_object('text_config', v_config::oid);
+        v_candidates := greatest(p_k, coalesce((v_options ->> 'candidates')::int, 100));
+    ELSIF v_options ? 'rerank' OR p_definition.destination = 'table' THEN
+        v_candidates := greatest(p_k, coalesce((v_options ->> 'candidates')::int, 100));
+    END IF;
+    IF p_definition.index_storage = 'bit' OR coalesce(
+        v_options ->> 'rescore', p_definition.rescore::text) IS NOT NULL
+    THEN
+        v_candidates := greatest(v_candidates, coalesce(
+            (v_options ->> 'rescore')::int, p_definition.rescore, 200));
+    END IF;
+    -- Within a filter $1, $2, ... are the filter's own: then what is ours stands as literals.
+    RETURN QUERY SELECT * FROM rowvec._run_search(
+        rowvec._search_statement(
+            p_definition, p_k, v_candidates, v_options,
+            CASE WHEN p_filter IS NULL THEN '$1'
+                ELSE pg_catalog.format('%L::@extschema:vector@.vector', v_vector) END,
+            CASE WHEN p_filter IS NULL THEN '$2'
+                ELSE pg_catalog.format('%L::pg_catalog.tsquery', v_tsquery) END,
+            CASE WHEN p_filter IS NULL THEN '$3' ELSE pg_catalog.quote_nullable(p_query) END,
+            v_condition, c_is_filtered, c_row),
+        rowvec._search_settings(p_definition, v_candidates, v_options),
+        p_filter IS NOT NULL, p_filter_args, v_vector, v_tsquery, p_query, p_row);
 END
 $function$;

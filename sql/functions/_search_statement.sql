@@ -1,43 +1,84 @@
--- Called by _search alone: the statement that finds the nearest rows.
+-- Called by _search alone: the statement of a search.
+--
+-- p_vector, p_tsquery and p_query are SQL: parameters or literals; p_condition is over the source and
+-- NULL where every row will do. p_row is the type that the column row shall have, NULL for jsonb.
+-- The nearest rows are read from the source alone: unqualified columns of filters mean those.
 CREATE OR REPLACE FUNCTION rowvec._search_statement(
     p_definition rowvec.embedding,
-    p_vector @extschema:vector@.vector,
     p_k int,
-    p_condition text
+    p_candidates int,
+    p_options jsonb,
+    p_vector text,
+    p_tsquery text,
+    p_query text,
+    p_condition text,
+    p_is_filtered boolean,
+    p_row regtype
 )
 RETURNS text
 LANGUAGE plpgsql STABLE
--- With this path a regclass is written with its schema, so the statement means one table anywhere.
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    v_columns text;
+    c_is_exact CONSTANT boolean := coalesce((p_options ->> 'exact')::boolean, false);
+    v_columns record;
+    v_selected text;
+    v_key text;
+    v_row text;
 BEGIN
-    SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO v_columns
-    FROM pg_attribute AS a
-    WHERE a.attrelid = p_definition.source AND a.attnum > 0 AND NOT a.attisdropped
-        AND NOT EXISTS (
-            SELECT FROM rowvec.embedding AS e
-            WHERE e.source = a.attrelid AND a.attname IN (e.name, e.name || '_of')
-        );
-    -- The innermost FROM has the source alone: the unqualified columns of the filters and of the key
-    -- cannot be taken for ours. The outer ORDER BY is for scans that are only nearly in order.
+    SELECT * INTO STRICT v_columns FROM rowvec._search_columns(p_definition.source, p_row IS NOT NULL);
+    SELECT string_agg(format('%I AS c%s', n, i), ', '),
+        CASE WHEN p_row IS NULL THEN
+            format('(SELECT pg_catalog.to_jsonb(r.*) FROM (SELECT %s) AS r)',
+                string_agg(format('q.c%s AS %I', i, n), ', '))
+        ELSE
+            format('ROW(%s)::%s', string_agg('q.c' || i, ', '), p_row)
+        END,
+        CASE WHEN cardinality(v_columns.keys) = 1 THEN
+            format('pg_catalog.to_jsonb(q.c%s)', v_columns.keys[1])
+        ELSE
+            format('pg_catalog.jsonb_build_object(%s)',
+                string_agg(format('%L, q.c%s', n, i), ', ') FILTER (WHERE i = ANY (v_columns.keys)))
+        END
+    INTO STRICT v_selected, v_row, v_key
+    FROM unnest(v_columns.names) WITH ORDINALITY AS u(n, i);
+
+    IF p_definition.destination = 'table' OR p_options ? 'rerank'
+        OR p_options ->> 'method' IN ('text', 'hybrid')
+    THEN
+        RETURN rowvec._fused_statement(
+            p_definition, p_k, p_candidates, p_options, p_vector, p_tsquery, p_query, p_condition,
+            v_columns.names, v_columns.keys, v_selected, v_key, v_row);
+    END IF;
+
+    -- The outer ORDER BY is for scans that are only nearly in order, and for what is ranked again.
     RETURN format(
         $sql$
-        SELECT q.key, q.distance,
-            (pg_catalog.row_number() OVER (ORDER BY q.distance))::pg_catalog.int4, q."row"
-        FROM (
-            SELECT %1$s AS key,
-                (%2$I OPERATOR(@extschema:vector@.<=>) %3$L::@extschema:vector@.vector) AS distance,
-                (SELECT pg_catalog.to_jsonb(r.*) FROM (SELECT %4$s) AS r) AS "row"
-            FROM %5$s
-            WHERE %2$I IS NOT NULL AND (%6$s) AND (%7$s)
-            ORDER BY %2$I OPERATOR(@extschema:vector@.<=>) %3$L::@extschema:vector@.vector
-            LIMIT %8$s
-        ) AS q
+        SELECT %1$s, q.distance,
+            (pg_catalog.row_number() OVER (ORDER BY q.distance))::pg_catalog.int4, %2$s
+        FROM (%3$s) AS q
         ORDER BY q.distance
+        LIMIT %4$s
         $sql$,
-        rowvec._key_json(p_definition.source), p_definition.name, p_vector, v_columns,
-        p_definition.source, coalesce(p_definition.filter, 'true'), p_condition, p_k);
+        v_key, v_row,
+        CASE
+            -- An hnsw scan may end before it has found enough that pass the filter: then all count.
+            WHEN p_is_filtered AND NOT c_is_exact AND p_definition.index_kind = 'hnsw' THEN
+                format(
+                    'WITH a AS MATERIALIZED (%1$s) '
+                    'SELECT * FROM a WHERE (SELECT pg_catalog.count(*) FROM a) OPERATOR(pg_catalog.>=) %3$s '
+                    'UNION ALL '
+                    'SELECT * FROM (%2$s) AS e '
+                    'WHERE (SELECT pg_catalog.count(*) FROM a) OPERATOR(pg_catalog.<) %3$s',
+                    rowvec._nearest(p_definition, p_definition.source, v_selected, p_vector,
+                        p_condition, p_candidates, false),
+                    rowvec._nearest(p_definition, p_definition.source, v_selected, p_vector,
+                        p_condition, p_k, true),
+                    p_k)
+            ELSE
+                rowvec._nearest(p_definition, p_definition.source, v_selected, p_vector,
+                    p_condition, p_candidates, c_is_exact)
+        END,
+        p_k);
 END
 $function$;

@@ -16,21 +16,14 @@ DECLARE
     v_definition CONSTANT rowvec.embedding := rowvec._definition(p_source, p_embedding);
     v_condition CONSTANT text := rowvec._key_compare(p_source, '=', p_key);
     v_vector @extschema:vector@.vector;
-    v_found boolean;
 BEGIN
-    EXECUTE pg_catalog.format(
-        'SELECT true, %I FROM %s WHERE %s', v_definition.name, p_source, v_condition)
-    INTO v_found, v_vector;
-    IF v_found IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'P0002',
-            MESSAGE = pg_catalog.format('%s has no row with the key %s', p_source, p_key);
-    ELSIF v_vector IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = '55000',
-            MESSAGE = pg_catalog.format('the row %s of %s has no vector yet', p_key, p_source),
-            HINT = 'rowvec backfill, or CALL rowvec.backfill(...), fills it';
+    IF p_options ->> 'method' <> 'vector' OR p_options ? 'rerank' THEN
+        RAISE EXCEPTION USING ERRCODE = '22023',
+            MESSAGE = 'method and rerank are for a query in words, and a row has none';
     END IF;
+    v_vector := rowvec._vector_of(v_definition, p_key, v_condition);
     RETURN QUERY SELECT * FROM rowvec._search(
-        v_definition, v_vector, p_k, p_filter, p_filter_args, coalesce(p_options, '{}'),
-        'NOT (' || v_condition || ')');
+        v_definition, v_vector, NULL, p_k, p_filter, p_filter_args, coalesce(p_options, '{}'),
+        'NOT (' || v_condition || ')', NULL::jsonb);
 END
 $function$;

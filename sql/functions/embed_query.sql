@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user, and by search: a query in the space of an embedding.
+-- Called by anybody with the role rowvec_user: a query in the space of an embedding, to compose by hand.
 CREATE OR REPLACE FUNCTION rowvec.embed_query(
     source regclass, query text, embedding text DEFAULT NULL
 )
@@ -6,13 +6,7 @@ RETURNS @extschema:vector@.vector
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000
 SET search_path = pg_catalog, pg_temp
 AS $function$
-DECLARE
-    v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
 BEGIN
-    -- What the definition says about prompts is about documents.
-    RETURN rowvec.embed(
-        v_definition.model, query,
-        v_definition.kwargs - ARRAY['prompt', 'prompt_name', 'instruction']
-            || '{"input_type": "query"}');
+    RETURN rowvec._embed_query(rowvec._definition(source, embedding), query);
 END
 $function$;

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: the k rows of a table nearest to a query in words.
+-- Called by anybody with the role rowvec_user: the k rows of a table that answer a query in words best.
 CREATE OR REPLACE FUNCTION rowvec.search(
     source regclass,
     query text,
@@ -6,7 +6,10 @@ CREATE OR REPLACE FUNCTION rowvec.search(
     filter text DEFAULT NULL,
     filter_args jsonb DEFAULT NULL,
     embedding text DEFAULT NULL,
-    options jsonb DEFAULT '{}'
+    options jsonb DEFAULT '{}',
+    -- Also options, by these names.
+    method text DEFAULT NULL,
+    rerank text DEFAULT NULL
 )
 RETURNS TABLE (key jsonb, distance float8, rank int, "row" jsonb)
 -- VOLATILE because it sets the index's probes for its own statement. As the caller, whose rights and
@@ -16,11 +19,10 @@ AS $function$
 DECLARE
     v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
 BEGIN
-    IF query IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = 'query must not be NULL';
-    END IF;
     RETURN QUERY SELECT * FROM rowvec._search(
-        v_definition, rowvec.embed_query(source, query, v_definition.name), k, filter, filter_args,
-        coalesce(options, '{}'));
+        v_definition, NULL, query, k, filter, filter_args,
+        coalesce(options, '{}') || pg_catalog.jsonb_strip_nulls(
+            pg_catalog.jsonb_build_object('method', method, 'rerank', rerank)),
+        NULL, NULL::jsonb);
 END
 $function$;

@@ -183,7 +183,9 @@ MISTAKES = {
         """search('things', 'x', filter => 'id = $1', filter_args => '["x"]')""", "22P02", "", "",
     ),
     "unknown key": ("similar('things', '999')", "P0002", "has no row with the key 999", ""),
-    "key of another type": ("""similar('things', '"x"')""", "22P02", "", ""),
+    "key of another type": (
+        """similar('things', '"x"')""", "22023", 'the key "x" does not fit', "id integer",
+    ),
     "key NULL": ("similar('things', NULL)", "22023", "does not fit", "id of type integer"),
     "key null": ("similar('things', 'null')", "22023", "does not fit", ""),
     "no vector": ("similar('things', '61')", "55000", "has no vector yet", "backfill"),

@@ -1,0 +1,18 @@
+-- Called by embed_query, search and search_rows: a query in the space of an embedding.
+CREATE OR REPLACE FUNCTION rowvec._embed_query(p_definition rowvec.embedding, p_query text)
+RETURNS @extschema:vector@.vector
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    -- What the definition says about prompts is about documents.
+    c_kwargs CONSTANT jsonb := p_definition.kwargs - ARRAY['prompt', 'prompt_name', 'instruction']
+        || '{"input_type": "query"}';
+BEGIN
+    RETURN rowvec.embed(p_definition.model, p_query, c_kwargs || '{"on_truncate": "error"}');
+EXCEPTION WHEN string_data_right_truncation THEN
+    RAISE WARNING USING ERRCODE = '01004',
+        MESSAGE = replace(SQLERRM, 'input 1', 'the query') || ': its end is left out';
+    RETURN rowvec.embed(p_definition.model, p_query, c_kwargs || '{"on_truncate": "truncate"}');
+END
+$function$;
