@@ -28,12 +28,14 @@ COMMANDS = {
     "server": ("server", "Tell the database where its worker is."),
     "worker": ("worker", "Serve embedding models to Postgres."),
     "models": ("models", "List the models that the worker serves, or change which may be loaded."),
+    "load": ("load", "Load rows into TABLE from files, databases, APIs, images or code."),
+    "export": ("export", "Write the keys, texts and vectors of SOURCE into a file."),
     "embed": ("embed", "Print the vector of each TEXT, one line each, as pgvector reads it."),
     "backfill": ("jobs", "Embed all pending rows of SOURCE, a table's name as written in SQL."),
     "sync": ("sync", "Keep embeddings filled as rows come and change."),
     "index": (
-        "jobs",
-        "Build the ivfflat index of SOURCE, measure its recall, and store the probes it needs.",
+        "index",
+        "Build the index of SOURCE, measure its recall, and store the setting it needs.",
     ),
     "search": ("search", "Find the rows of SOURCE whose texts are nearest in meaning to QUERY."),
     "similar": (
@@ -44,6 +46,8 @@ COMMANDS = {
         "cluster",
         "Sort the rows of SOURCE into N groups of similar meaning, and name them.",
     ),
+    "map": ("map", "Draw the rows of SOURCE in the plane: similar ones lie near each other."),
+    "ui": ("ui", "See the embeddings of a database in a browser."),
 }
 
 

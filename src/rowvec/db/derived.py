@@ -88,7 +88,7 @@ class DerivedTable:
                 async with (
                     session.connection.cursor() as cursor,
                     cursor.copy(
-                        sql.SQL("COPY {staging} ({columns}) FROM STDIN").format(**parts)
+                        sql.SQL("COPY {staging} ({columns}) FROM STDIN").format(**parts), ()
                     ) as copy,
                 ):
                     yield copy

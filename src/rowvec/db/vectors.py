@@ -10,7 +10,7 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg import sql
 
-from rowvec.db.compose import comma, expression, identifier
+from rowvec.db.compose import comma, identifier
 from rowvec.db.connection import database_errors
 from rowvec.db.definition import Definition
 from rowvec.db.queries import query
@@ -39,26 +39,31 @@ class VectorBatch:
 class Vectors:
     """All vectors of one definition. Of a row that has several (chunks), their mean."""
 
-    def __init__(self, session: Session, definition: Definition, chunks: str | None = None) -> None:
+    def __init__(
+        self, session: Session, definition: Definition, chunks: sql.Identifier | None = None
+    ) -> None:
         self._session = session
         self._dimensions = definition.dimensions
-        self._keys = comma(
-            [sql.SQL("{}::text").format(identifier(column.name)) for column in definition.key]
-        )
-        name, names = identifier(definition.name), [identifier(c.name) for c in definition.key]
+        names: list[sql.Composable] = [identifier(column.name) for column in definition.key]
+        # `relation` has the key's columns, and the vector in the column `vector`.
+        self.relation: sql.Composable
         if chunks is None:
-            self._relation: sql.Composable = identifier(definition.schema, definition.table)
-            self._vector: sql.Composable = name
+            self.relation = identifier(definition.schema, definition.table)
+            self.vector = identifier(definition.name)
         else:
-            self._relation = sql.SQL(
-                "(SELECT {keys}, {avg}(embedding) AS embedding FROM {chunks}"
-                " WHERE embedding IS NOT NULL GROUP BY {keys}) AS rows"
+            self.relation = sql.SQL(
+                "(SELECT {key}, {mean}(embedding) AS embedding FROM {chunks}"
+                " WHERE embedding IS NOT NULL GROUP BY {key}) AS means"
             ).format(
-                keys=comma(list(names)),
-                avg=identifier(session.vector_schema, "avg"),
-                chunks=expression(chunks),
+                key=comma(names),
+                mean=identifier(session.vector_schema, "avg"),
+                chunks=chunks,
             )
-            self._vector = sql.SQL("embedding")
+            self.vector = identifier("embedding")
+        self.as_bytes = sql.SQL("{}({})").format(
+            identifier(session.vector_schema, "vector_send"), self.vector
+        )
+        self._key_texts = comma([sql.SQL("{}::text").format(name) for name in names])
         self.batch_rows = int(
             np.clip(_BATCH_BYTES // (4 * self._dimensions), _MIN_BATCH_ROWS, _MAX_BATCH_ROWS)
         )
@@ -66,8 +71,8 @@ class Vectors:
     @classmethod
     async def of(cls, session: Session, definition: Definition) -> Vectors:
         """Those of the column, or of the table of chunks where they are kept there."""
-        chunks = await session.value(query("derived"), {"id": definition.id, "kind": "chunks"})
-        return cls(session, definition, chunks)
+        found = await session.dicts(query("derived"), {"id": definition.id, "kind": "chunks"})
+        return cls(session, definition, identifier(*found[0].values()) if found else None)
 
     async def count(self) -> int:
         """Rows that have a vector."""
@@ -82,9 +87,9 @@ class Vectors:
         """
         rows = batch_rows or self.batch_rows
         statement = self._sql(
-            "SELECT {send}({vector}), {keys} FROM {relation} {where}"
+            "SELECT {bytes}, {key} FROM {relation} {where}"
             if with_keys
-            else "SELECT {send}({vector}) FROM {relation} {where}"
+            else "SELECT {bytes} FROM {relation} {where}"
         )
         async with self._session.transaction():
             with database_errors():
@@ -92,25 +97,27 @@ class Vectors:
                 async with cursor:
                     await cursor.execute(statement, (), binary=True)
                     while found := await cursor.fetchmany(rows):
-                        yield VectorBatch([row[1:] for row in found], self._matrix(found))
+                        vectors = self.matrix([row[0] for row in found])
+                        yield VectorBatch([row[1:] for row in found], vectors)
 
-    def _matrix(self, found: Sequence[tuple[bytes, ...]]) -> Matrix:
-        raw = np.frombuffer(b"".join([row[0] for row in found]), np.uint8)
-        body = raw.reshape(len(found), _HEADER_BYTES + 4 * self._dimensions)[:, _HEADER_BYTES:]
+    def matrix(self, rows: Sequence[bytes]) -> Matrix:
+        """Vectors as `as_bytes` gives them, one a row."""
+        raw = np.frombuffer(b"".join(rows), np.uint8)
+        body = raw.reshape(len(rows), _HEADER_BYTES + 4 * self._dimensions)[:, _HEADER_BYTES:]
         vectors: Matrix = np.ascontiguousarray(body).view(">f4").astype(np.float32)
         return vectors
 
     def _sql(self, template: str) -> sql.Composed:
         return sql.SQL(template).format(
-            relation=self._relation,
-            vector=self._vector,
-            keys=self._keys,
-            send=identifier(self._session.vector_schema, "vector_send"),
-            where=sql.SQL("WHERE {} IS NOT NULL").format(self._vector),
+            relation=self.relation,
+            bytes=self.as_bytes,
+            key=self._key_texts,
+            where=sql.SQL("WHERE {} IS NOT NULL").format(self.vector),
         )
 
 
 def normalised(vectors: Matrix) -> Matrix:
     """The rows at length 1; a row of zeros stays one."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    unit: Matrix = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return unit

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,12 @@ from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.derived import DerivedTable
 from rowvec.db.session import Session, open_session
-from rowvec.db.vectors import VectorBatch, Vectors, normalised
+from rowvec.db.vectors import Vectors
 from rowvec.errors import InvalidRequest
 from rowvec.explore.cluster.kmeans import KMeans, Sample
 from rowvec.explore.cluster.words import GroupWords
 from rowvec.explore.phases import Phases
+from rowvec.explore.unit_vectors import UnitVectors
 
 _APPLICATION = "rowvec cluster"
 
@@ -88,7 +89,7 @@ async def cluster(
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
         vectors = await Vectors.of(session, definition)
-        source = _Source(vectors, await vectors.count(), phases)
+        source = UnitVectors(vectors, await vectors.count(), phases)
         if source.rows < request.clusters:
             raise InvalidRequest(
                 f"{source.rows:,} rows of {definition.table} have a vector in {definition.name},"
@@ -115,23 +116,7 @@ async def cluster(
     )
 
 
-@dataclass(frozen=True)
-class _Source:
-    """The vectors at length 1, pass after pass, each with its progress."""
-
-    vectors: Vectors
-    rows: int
-    phases: Phases
-
-    async def batches(self, phase: str, *, with_keys: bool = False) -> AsyncIterator[VectorBatch]:
-        done = 0
-        async for batch in self.vectors.batches(with_keys=with_keys):
-            yield VectorBatch(batch.keys, normalised(batch.vectors))
-            done += len(batch.vectors)
-            self.phases.phase(phase, done, self.rows)
-
-
-async def _fit(source: _Source, request: ClusterRequest, dimensions: int) -> KMeans:
+async def _fit(source: UnitVectors, request: ClusterRequest, dimensions: int) -> KMeans:
     sample = Sample.for_clusters(request.clusters, dimensions, source.rows, request.seed)
     async for batch in source.batches("sampling"):
         sample.add(batch.vectors)
@@ -149,7 +134,7 @@ async def _fit(source: _Source, request: ClusterRequest, dimensions: int) -> KMe
     return kmeans
 
 
-async def _sort(source: _Source, kmeans: KMeans) -> NDArray[np.int64]:
+async def _sort(source: UnitVectors, kmeans: KMeans) -> NDArray[np.int64]:
     """Puts the largest cluster first and leaves out those without a row; gives their sizes."""
     sizes = np.zeros(len(kmeans.centroids), np.int64)
     async for batch in source.batches("counting"):
@@ -175,7 +160,7 @@ async def _tables(session: Session, definition: Definition) -> tuple[DerivedTabl
     return table, centroids
 
 
-async def _store(source: _Source, kmeans: KMeans, table: DerivedTable, writing: Session) -> None:
+async def _store(source: UnitVectors, kmeans: KMeans, table: DerivedTable, writing: Session) -> None:
     async with table.replacing(writing, ("cluster", "distance")) as copy:
         async for batch in source.batches("storing", with_keys=True):
             nearest = kmeans.assign(batch.vectors)

@@ -1,0 +1,108 @@
+"""The points of a map as they are shown: place, key, text and what colours them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from rowvec.db.compose import comma, expression, identifier
+from rowvec.db.connection import database_errors
+from rowvec.db.definition import Definition
+from rowvec.db.derived import DerivedTable
+from rowvec.db.session import Session
+from rowvec.db.vectors import Vectors
+
+_FETCHED_ROWS = 1_000
+
+
+@dataclass(frozen=True)
+class PointRow:
+    """One row of the map. `colors` in the order in which they were asked for."""
+
+    x: float
+    y: float
+    key: Any
+    text: str
+    vector: bytes
+    colors: tuple[Any, ...]
+
+
+class MapPoints:
+    """Reads `<source>_map` together with the source, and with its clusters where there are any.
+
+    `columns` are names of columns of the source.
+    """
+
+    def __init__(
+        self,
+        definition: Definition,
+        vectors: Vectors,
+        points: DerivedTable,
+        columns: Sequence[str],
+        clusters: tuple[DerivedTable, DerivedTable] | None,
+    ) -> None:
+        key: list[sql.Composable] = [identifier(name) for name in points.key]
+        colors: list[sql.Composable] = [
+            identifier("rows", f"color {i}") for i in range(len(columns))
+        ]
+        joined: sql.Composable = sql.SQL("")
+        if clusters is not None:
+            colors.append(sql.SQL("centroids.cluster || ' ' || centroids.name"))
+            joined = sql.SQL(
+                " LEFT JOIN {} AS clusters USING ({}) LEFT JOIN {} AS centroids USING (cluster)"
+            ).format(clusters[0].name, comma(key), clusters[1].name)
+        read: list[sql.Composable] = [
+            sql.SQL("{} AS {}").format(identifier(name), identifier(f"color {i}"))
+            for i, name in enumerate(columns)
+        ]
+        self._parts = {
+            "key": comma(key),
+            "points": points.name,
+            "colors": sql.SQL("ARRAY[{}]::text[]").format(
+                comma([sql.SQL("({})::text").format(color) for color in colors])
+            ),
+            "joined": joined,
+            # From the source alone: a column of it may be called as one of ours.
+            "rows": sql.SQL('(SELECT {}, ({})::text AS "text" FROM {}) AS rows').format(
+                comma([*key, *read]) if read else comma(key),
+                expression(definition.input),
+                points.source,
+            ),
+            "vectors": sql.SQL("(SELECT {}, {} AS vector FROM {}) AS vectors").format(
+                comma(key), vectors.as_bytes, vectors.relation
+            ),
+        }
+
+    async def read(
+        self, session: Session, limit: int, characters: int
+    ) -> AsyncIterator[list[PointRow]]:
+        """At most so many rows in batches: random ones where there are more, the same each time."""
+        statement = sql.SQL(
+            'SELECT p.x, p.y, to_jsonb(k.*), left(rows."text", %(characters)s), vectors.vector,'
+            " {colors}"
+            " FROM (SELECT * FROM {points} AS q"
+            "  ORDER BY hashtextextended(row(q.*)::text, 0) LIMIT %(limit)s) AS p"
+            " JOIN {rows} USING ({key}) JOIN {vectors} USING ({key}){joined}"
+            " CROSS JOIN LATERAL (SELECT {key}) AS k"
+        ).format(**self._parts)
+        async with session.transaction():
+            with database_errors():
+                cursor = psycopg.AsyncServerCursor(session.connection, "rowvec_points")
+                async with cursor:
+                    await cursor.execute(
+                        statement, {"limit": limit, "characters": characters}, binary=True
+                    )
+                    while found := await cursor.fetchmany(_FETCHED_ROWS):
+                        yield [
+                            PointRow(x, y, _bare(key), text or "", vector, tuple(colors))
+                            for x, y, key, text, vector, colors in found
+                        ]
+
+
+def _bare(key: dict[str, Any]) -> Any:
+    """The key as SQL functions give it: the bare value of one column, an object of several."""
+    return next(iter(key.values())) if len(key) == 1 else key

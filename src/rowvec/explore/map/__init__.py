@@ -1,0 +1,1 @@
+"""Rows as points in the plane, near where their meanings are: computed, stored and drawn."""

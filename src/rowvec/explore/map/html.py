@@ -1,0 +1,75 @@
+"""The map as one HTML file."""
+
+from __future__ import annotations
+
+import base64
+import html
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from rowvec.explore.map.coloring import Coloring
+from rowvec.explore.map.points import Points
+
+_SCRIPTS = ("point_map.js", "map_page.js")
+_BEGIN = 'new MapPage(document, readMapData(document.getElementById("data").textContent));'
+
+
+def page(points: Points, title: str, facts: str) -> str:
+    """The page as text; it asks no other host for anything."""
+    data = orjson.dumps(map_data(points)).decode()
+    # Within <script> only these could end the element or begin a comment.
+    data = data.replace("<", "\\u003c")
+    scripts = "\n".join([*(page_file(name) for name in _SCRIPTS), _BEGIN])
+    filled = {
+        "{title}": html.escape(title),
+        "{facts}": html.escape(facts),
+        "{css}": page_file("map.css"),
+        "{scripts}": scripts,
+        "{data}": data,
+    }
+    text = page_file("map.html")
+    # One after the other, the data last: a row may hold what looks like a place to fill.
+    for place, content in filled.items():
+        before, found, after = text.rpartition(place) if place == "{data}" else ("", "", "")
+        text = before + content + after if found else text.replace(place, content)
+    return text
+
+
+def map_data(points: Points) -> dict[str, Any]:
+    """What `readMapData` of map_page.js reads."""
+    return {
+        "x": _numbers(points.x, "<f4"),
+        "y": _numbers(points.y, "<f4"),
+        "keys": [key if isinstance(key, str | int) else orjson.dumps(key).decode()
+                 for key in points.keys],
+        "texts": points.texts,
+        "colors": [_coloring(one) for one in points.colorings],
+        "neighbours": _numbers(points.neighbours, "<i4"),
+        "each": points.neighbours.shape[1],
+    }  # fmt: skip
+
+
+def page_file(name: str) -> str:
+    """A file of the page."""
+    return (resources.files("rowvec.explore.map.page") / name).read_text(encoding="utf-8")
+
+
+def _coloring(one: Coloring) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "codes": _numbers(one.codes, "u1"),
+        "labels": one.labels,
+        "rest": one.rest,
+        "values": one.values,
+        "least": one.least,
+        "most": one.most,
+    }
+
+
+def _numbers(values: NDArray[Any], kind: str) -> str:
+    return base64.b64encode(np.ascontiguousarray(values, kind).tobytes()).decode()

@@ -1,0 +1,196 @@
+"""Places the rows of a source in the plane by their vectors, stores the places and draws them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from rowvec.config import Settings
+from rowvec.db.connection import resolve_dsn
+from rowvec.db.definition import Definition
+from rowvec.db.derived import DerivedTable
+from rowvec.db.map_points import MapPoints, PointRow
+from rowvec.db.session import Session, open_session
+from rowvec.db.vectors import Matrix, Vectors, normalised
+from rowvec.errors import ConfigError, InvalidRequest
+from rowvec.explore.map import html, picture
+from rowvec.explore.map.coloring import coloring
+from rowvec.explore.map.neighbours import nearest
+from rowvec.explore.map.points import MAX_POINTS, Points, characters_for
+from rowvec.explore.map.reduce import PrincipalComponents, Umap
+from rowvec.explore.phases import Phases
+from rowvec.explore.unit_vectors import UnitVectors
+
+_APPLICATION = "rowvec map"
+_SUFFIXES = (".html", ".png")
+# Full vectors of the shown points are kept for their neighbours up to this; else components are.
+_VECTOR_BYTES = 64 << 20
+
+Method = Literal["pca", "umap"]
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """What to map: a table's name as written in SQL, the embedding where it has several.
+
+    `colors` are names of columns; clusters colour it too, where there are any. `output` is a file
+    that ends in .html or .png.
+    """
+
+    source: str
+    embedding: str | None = None
+    method: Method = "pca"
+    output: Path | None = None
+    colors: tuple[str, ...] = ()
+    points: int = MAX_POINTS
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """The table with the places, and the file, if one was asked for, with so many of the rows."""
+
+    source: str
+    embedding: str
+    method: str
+    rows: int
+    table: str
+    output: str | None
+    shown: int
+
+
+async def make_map(settings: Settings, request: MapRequest, phases: Phases) -> MapResult:
+    """Places every row that has a vector, and replaces what an earlier run stored.
+
+    Raises ConfigError for another kind of file, InvalidRequest where there are fewer than three
+    vectors, DatabaseError as Postgres gives it.
+    """
+    output = request.output
+    if output is not None and output.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(f"{output} is neither a .html nor a .png", hint="name it map.html")
+    dsn = resolve_dsn(settings)
+    async with open_session(dsn, _APPLICATION) as session:
+        definition = await Definition.read(session, request.source, request.embedding)
+        vectors = await Vectors.of(session, definition)
+        rows = await vectors.count()
+        if rows < 3:
+            raise InvalidRequest(
+                f"{rows} rows of {definition.table} have a vector in {definition.name}, too few"
+                " for a map",
+                hint=f"run `rowvec backfill {request.source}` first",
+            )
+        source = UnitVectors(vectors, rows, phases)
+        components = PrincipalComponents(definition.dimensions)
+        umap = await _learn(source, components, request.method)
+        table = await DerivedTable.make(
+            session, definition, "map", "x real NOT NULL, y real NOT NULL", keyed=True
+        )
+        async with open_session(dsn, _APPLICATION) as writing:
+            await _store(source, components, umap, table, writing)
+        shown = 0
+        if output is not None:
+            drawing = _Drawing(definition, vectors, table, components, rows, phases)
+            points = await drawing.read(session, request)
+            shown = len(points.keys)
+            drawing.write(points, request.method, output)
+    return MapResult(
+        source=definition.table,
+        embedding=definition.name,
+        method=request.method,
+        rows=rows,
+        table=table.table,
+        output=None if output is None else str(output),
+        shown=shown,
+    )
+
+
+async def _learn(
+    source: UnitVectors, components: PrincipalComponents, method: Method
+) -> Umap | None:
+    """Principal components of all rows, and what UMAP makes of a sample of them."""
+    umap = Umap(source.rows) if method == "umap" else None
+    async for batch in source.batches("principal components"):
+        components.learn(batch.vectors)
+    components.finish()
+    if umap is not None:
+        sample, at = [], 0
+        async for batch in source.batches("sampling"):
+            sample.append(components.transform(batch.vectors)[-at % umap.step :: umap.step])
+            at += len(batch.vectors)
+        source.phases.phase("UMAP", 0, 0)
+        umap.learn(np.concatenate(sample))
+    return umap
+
+
+async def _store(
+    source: UnitVectors,
+    components: PrincipalComponents,
+    umap: Umap | None,
+    table: DerivedTable,
+    writing: Session,
+) -> None:
+    async with table.replacing(writing, ("x", "y")) as copy:
+        async for batch in source.batches("placing", with_keys=True):
+            found = components.transform(batch.vectors)
+            places = found[:, :2] if umap is None else umap.place(found)
+            for key, place in zip(batch.keys, places.tolist(), strict=True):
+                await copy.write_row((*key, *place))
+
+
+@dataclass(frozen=True)
+class _Drawing:
+    """Reads the points back, with their texts and colours, and draws them."""
+
+    definition: Definition
+    vectors: Vectors
+    table: DerivedTable
+    components: PrincipalComponents
+    rows: int
+    phases: Phases
+
+    def write(self, points: Points, method: Method, output: Path) -> None:
+        """Writes the file."""
+        shown = len(points.keys)
+        title = f"{self.definition.table}: a map of its rows"
+        means = {"pca": "principal components", "umap": "UMAP"}[method]
+        facts = f"{self.rows:,} rows, {means} of {self.definition.model}"
+        if shown < self.rows:
+            facts = f"a random sample of {shown:,} out of {facts}"
+            self.phases.say(f"{output} shows a random sample of {shown:,} of {self.rows:,} rows")
+        if output.suffix.lower() == ".png":
+            picture.draw(points, title, facts, str(output))
+        else:
+            output.write_text(html.page(points, title, facts), encoding="utf-8")
+
+    async def read(self, session: Session, request: MapRequest) -> Points:
+        """The points, at most as many as were asked for."""
+        clusters = await DerivedTable.find(session, self.definition, "cluster")
+        centroids = await DerivedTable.find(session, self.definition, "centroid")
+        both = None if clusters is None or centroids is None else (clusters, centroids)
+        reader = MapPoints(self.definition, self.vectors, self.table, request.colors, both)
+        shown = min(self.rows, request.points)
+        keeps_vectors = 4 * self.definition.dimensions * shown <= _VECTOR_BYTES
+        read: list[PointRow] = []
+        near: list[Matrix] = []
+        async for batch in reader.read(session, shown, characters_for(shown)):
+            full = normalised(self.vectors.matrix([row.vector for row in batch]))
+            near.append(full if keeps_vectors else self.components.transform(full))
+            read += [PointRow(r.x, r.y, r.key, r.text, b"", r.colors) for r in batch]
+            self.phases.phase("reading texts", len(read), shown)
+        self.phases.phase("finding similar rows", 0, 0)
+        names = [*request.colors, *(["cluster"] if both else [])]
+        return Points(
+            x=np.array([row.x for row in read], np.float32),
+            y=np.array([row.y for row in read], np.float32),
+            keys=[row.key for row in read],
+            texts=[" ".join(row.text.split()) for row in read],
+            colorings=[coloring(n, _column(read, i)) for i, n in enumerate(names)],
+            neighbours=nearest(np.concatenate(near)),
+        )
+
+
+def _column(rows: Sequence[PointRow], place: int) -> list[Any]:
+    return [row.colors[place] for row in rows]

@@ -1,0 +1,26 @@
+"""The vectors of a source at length 1, pass after pass, each with its progress."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from rowvec.db.vectors import VectorBatch, Vectors, normalised
+from rowvec.explore.phases import Phases
+
+
+@dataclass(frozen=True)
+class UnitVectors:
+    """All vectors of one definition; `rows` is how many there were when they were counted."""
+
+    vectors: Vectors
+    rows: int
+    phases: Phases
+
+    async def batches(self, phase: str, *, with_keys: bool = False) -> AsyncIterator[VectorBatch]:
+        """One pass over them, whose progress has that name."""
+        done = 0
+        async for batch in self.vectors.batches(with_keys=with_keys):
+            yield VectorBatch(batch.keys, normalised(batch.vectors))
+            done += len(batch.vectors)
+            self.phases.phase(phase, done, max(done, self.rows))
