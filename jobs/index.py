@@ -6,15 +6,18 @@ import argparse
 import asyncio
 import logging
 import sys
+from typing import get_args
 
 import orjson
 
 from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.index_form import Kind, Storage
 from rowvec.db.schema import require_head
 from rowvec.errors import RowvecError
-from rowvec.search.build import IndexReporter, IndexRequest, IndexResult, build_index
+from rowvec.search.build import build_index
 from rowvec.search.report import LogReporter
+from rowvec.search.request import IndexReporter, IndexRequest, IndexResult
 
 
 def run(settings: Settings, request: IndexRequest, reporter: IndexReporter) -> IndexResult:
@@ -29,7 +32,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="rowvec.jobs.index", description=__doc__)
     parser.add_argument("source", help="table, as written in SQL")
     parser.add_argument("--embedding", help="which one, where the table has several")
+    parser.add_argument("--kind", choices=get_args(Kind), help="what fits where not given")
+    parser.add_argument("--storage", choices=get_args(Storage), help="what fits where not given")
+    parser.add_argument("--lists", type=int, help="lists of ivfflat")
+    parser.add_argument("--target-recall", type=float, help="recall@10 that search must reach")
     parser.add_argument("--rebuild", action="store_true", help="build anew what stands")
+    parser.add_argument("--refresh", action="store_true", help="build anew what no longer fits")
+    parser.add_argument("--dry-run", action="store_true", help="build nothing")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:

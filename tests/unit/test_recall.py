@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rowvec.search.build import kmeans_memory_kb, lists_for
-from rowvec.search.recall import probes_to_try, recall_of
+from rowvec.db.index_form import IndexForm, Kind, Setting, Storage
+from rowvec.search.choice import lists_for
+from rowvec.search.recall import between, queries_for, recall_of, settings_to_try
 
 
 @pytest.mark.parametrize(
@@ -16,12 +17,47 @@ def test_lists_are_the_root_of_the_rows(rows: int, lists: int) -> None:
     assert lists_for(rows) == lists
 
 
+def form(kind: Kind, storage: Storage = "vector") -> IndexForm:
+    return IndexForm(kind, storage, "cosine", 8, "public", "embedding")
+
+
 @pytest.mark.parametrize(
     ("lists", "probes"),
     [(1, [1]), (10, [1, 2, 3, 5, 8, 10]), (13, [1, 2, 3, 5, 8, 13]), (14, [1, 2, 3, 5, 8, 13, 14])],
 )
 def test_probes_grow_and_end_with_all_lists(lists: int, probes: list[int]) -> None:
-    assert list(probes_to_try(lists)) == probes
+    tried = list(settings_to_try(form("ivfflat"), lists, 10))
+    assert tried == [Setting(probes=count) for count in probes]
+
+
+def test_ef_search_is_never_below_k_nor_beyond_pgvectors_limit() -> None:
+    tried = [setting.ef_search for setting in settings_to_try(form("hnsw"), 0, 25)]
+    assert (tried[0], tried[-1]) == (25, 1000)
+
+
+def test_over_bits_the_candidates_are_ranked_again() -> None:
+    tried = list(settings_to_try(form("hnsw", "bit"), 0, 10))
+    assert all(setting.ef_search == setting.rescore for setting in tried)
+    last = list(settings_to_try(form("ivfflat", "bit"), 30, 10))[-1]
+    assert (last.probes, last.rescore) == (30, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "middle"),
+    [
+        (Setting(probes=8), Setting(probes=13), Setting(probes=10)),
+        (Setting(probes=8), Setting(probes=9), None),
+        (Setting(ef_search=10, rescore=10), Setting(ef_search=16, rescore=16),
+         Setting(ef_search=13, rescore=13)),
+    ],
+)  # fmt: skip
+def test_half_way_between_two_settings(low: Setting, high: Setting, middle: Setting | None) -> None:
+    assert between(low, high) == middle
+
+
+def test_fewer_queries_of_large_tables() -> None:
+    """Each costs a scan; never so few that a recall cannot be told."""
+    assert (queries_for(1000), queries_for(10**9)) == (300, 50)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +71,3 @@ def test_recall_goes_by_distance(found: list[float], recall: float) -> None:
 
 def test_recall_without_neighbours_is_full() -> None:
     assert recall_of(np.array([]), np.array([])) == 1.0
-
-
-def test_memory_grows_with_lists() -> None:
-    assert kmeans_memory_kb(10, 384) == 256 << 10
-    assert kmeans_memory_kb(1000, 384) > 50_000 * (1000 + 384) * 4 // 1024

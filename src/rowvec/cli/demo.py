@@ -17,7 +17,8 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
-from rowvec.cli.jobs import backfill, index
+from rowvec.cli.index import index
+from rowvec.cli.jobs import backfill
 from rowvec.cli.options import setting
 from rowvec.cli.output import stderr, stdout
 from rowvec.config import Settings

@@ -1,4 +1,4 @@
-"""`rowvec backfill` and `rowvec index`: the jobs of rowvec.jobs, with a bar and a summary."""
+"""`rowvec backfill`: the job of rowvec.jobs, with a bar and a summary."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ import click
 
 from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr
-from rowvec.cli.progress import BackfillBar, IndexBar
+from rowvec.cli.progress import BackfillBar
 from rowvec.config import Settings
 from rowvec.pipeline.backfill import Request
 from rowvec.pipeline.report import LogReporter, Summary
-from rowvec.search.build import IndexRequest, IndexResult
-from rowvec.search.report import LogReporter as IndexLog
 
 _INTERRUPTED = 130
 
@@ -98,53 +96,3 @@ def _tell(summary: Summary) -> None:
 
 def _rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
-
-
-@click.command()
-@click.argument("source")
-@_embedding
-@click.option("--lists", type=click.IntRange(1, 32768), help="Lists [default: root of the rows].")
-@click.option(
-    "--target-recall",
-    type=click.FloatRange(0, 1, min_open=True),
-    help="Recall@10 that the probes must reach [default: rowvec.setting target_recall].",
-)
-@click.option("--rebuild", is_flag=True, help="Build anew even where a valid index stands.")
-@setting("dsn")
-@json_flag
-def index(*, as_json: bool, dsn: str | None, **given: Any) -> None:
-    r"""Build the ivfflat index of SOURCE, measure its recall, and store the probes it needs.
-
-    Built CONCURRENTLY: readers and writers go on. An index that stands is measured again only;
-    `search` uses the stored probes at once.
-
-    \b
-    Example:
-      rowvec index reviews
-      rowvec index reviews --rebuild --target-recall 0.99
-    """
-    settings = Settings.build(dsn=dsn)
-    request = IndexRequest(**given)
-    bar = IndexBar() if stderr().is_terminal else None
-    with bar or nullcontext():
-        result: IndexResult = _job("index").run(settings, request, bar or IndexLog())
-    if as_json:
-        print_json(asdict(result))
-    else:
-        _tell_index(result)
-
-
-def _tell_index(result: IndexResult) -> None:
-    print_table(
-        ["probes", "recall@10", "p50 ms"],
-        [
-            ["exact" if m.probes is None else m.probes, f"{m.recall:.3f}", f"{m.p50_ms:.2f}"]
-            for m in result.measured
-        ],
-        title=f"{result.index}: {result.rows:,} vectors in {result.lists} lists",
-    )
-    verb = "reaches" if result.recall >= result.target_recall else "does not reach"
-    stderr().print(
-        f"`search` looks into {result.probes} lists, which {verb} a recall of "
-        f"{result.target_recall:g}. The sampled row itself is not counted."
-    )

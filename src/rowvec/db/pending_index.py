@@ -13,9 +13,9 @@ _MAX_NAME_BYTES = 63
 
 
 def index_name(table: str, name: str, ending: str) -> str:
-    """The name of an index that rowvec makes, cut where Postgres would cut it."""
-    whole = f"{table}_{name}_{ending}".encode()
-    return whole[:_MAX_NAME_BYTES].decode(errors="ignore")
+    """The name of an index that rowvec makes; of a long one the ending stays whole."""
+    stem, ending = f"{table}_{name}".encode(), f"_{ending}"
+    return stem[: _MAX_NAME_BYTES - len(ending)].decode(errors="ignore") + ending
 
 
 async def try_lock(session: Session, definition: Definition) -> bool:

@@ -1,28 +1,24 @@
-"""The statements of an ivfflat index over one embedding column, and of measuring it."""
+"""The statements of an index over the vectors of an embedding, partition by partition."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from psycopg import sql
 
 from rowvec.db.compose import identifier
 from rowvec.db.definition import Definition
+from rowvec.db.index_form import IndexForm, Kind, Setting, Storage, storage_of
 from rowvec.db.pending_index import index_name
 from rowvec.db.queries import query
 from rowvec.db.session import Session
+from rowvec.db.vector_table import Part, VectorTable
+from rowvec.errors import DatabaseError
 
-# pgvector: operator class and operator of each metric.
-_METRICS = {
-    "cosine": ("vector_cosine_ops", "<=>"),
-    "inner_product": ("vector_ip_ops", "<#>"),
-    "l2": ("vector_l2_ops", "<->"),
-}
+# Room for the ending that an index has while another is built beside it.
+_NEW, _OLD = "new", "old"
 
-# Sampled whole pages are enough beyond this; below it every row is a candidate.
-_ROWS_OF_FULL_SAMPLE = 100_000
+_DISK_FULL = "53100"
 
 
 @dataclass(frozen=True)
@@ -32,130 +28,200 @@ class IndexState:
     is_valid: bool
     kind: str
     lists: int | None
+    opclass: str
+    is_attached: bool
+
+    @property
+    def storage(self) -> Storage:
+        """What it holds of a vector."""
+        return storage_of(self.opclass)
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """A row's place and vector: a query whose neighbours are known to exist."""
+class Resources:
+    """What a build is given of the server."""
 
-    place: str
-    vector: NDArray[np.float32]
+    memory_kb: int
+    workers: int
 
 
 class VectorIndex:
-    """The index of one definition, under the name that rowvec gives it."""
+    """The index of one table, under the name that rowvec gives it.
 
-    def __init__(self, session: Session, definition: Definition) -> None:
+    While it stands, another is built beside it under a name that ends in `_new`; `swap` exchanges
+    the names. Names that end so, and `_old`, are ours: what a killed build left there is dropped.
+    """
+
+    def __init__(self, session: Session, table: VectorTable) -> None:
         self._session = session
-        self._definition = definition
-        self.dimensions = definition.dimensions
-        self.name = index_name(definition.table, definition.name, "idx")
-        opclass, operator = _METRICS[definition.metric]
-        self._parts = {
-            "table": identifier(definition.schema, definition.table),
-            "vector": identifier(definition.name),
-            "index": identifier(self.name),
-            "qualified": identifier(definition.schema, self.name),
-            "opclass": identifier(session.vector_schema, opclass),
-            "distance": sql.SQL("OPERATOR({}.{})").format(
-                identifier(session.vector_schema), sql.SQL(operator)
-            ),
-        }
+        self._table = table
+        self.name = index_name(table.table, table.column, "idx")
 
     async def state(self) -> IndexState | None:
         """The index, valid or left over; None where there is none."""
-        found = await self._session.dicts(
-            query("index_state"),
-            {
-                "schema": self._definition.schema,
-                "table": self._definition.table,
-                "index": self.name,
-            },
-        )
-        if not found:
-            return None
-        options = dict(option.split("=", 1) for option in found[0]["options"] or ())
-        lists = int(options["lists"]) if "lists" in options else None
-        return IndexState(found[0]["is_valid"], found[0]["kind"], lists)
+        return await self._state(self._table.parts[0], self.name)
 
-    async def count_vectors(self) -> int:
-        """Rows that have a vector."""
-        return int(await self._session.value(self._sql("SELECT count({vector}) FROM {table}")))
+    async def drop_leftovers(self) -> list[str]:
+        """Drops what killed builds left behind and names it; the index itself where INVALID.
+
+        A partition's own index that is valid stays: the next build attaches it.
+        """
+        dropped: list[str] = []
+        for part in self._table.parts:
+            for ending in (_NEW, _OLD):
+                name = _name(part, self._table.column, ending)
+                if await self._state(part, name) is not None:
+                    await self._drop(part, name)
+                    dropped.append(name)
+            name = _name(part, self._table.column)
+            state = await self._state(part, name)
+            # An index over partitions is INVALID until each has its own: that one is made whole.
+            if state is not None and not state.is_valid and part.is_leaf:
+                await self._drop(part, name)
+                dropped.append(name)
+        return dropped
 
     async def drop(self) -> None:
-        """Drops the index without blocking anybody."""
-        await self._session.run(self._sql("DROP INDEX CONCURRENTLY IF EXISTS {qualified}"))
+        """Drops the index, without blocking anybody where Postgres can."""
+        await self._drop(self._table.parts[0], self.name)
 
-    async def create(self, lists: int, memory_kb: int) -> None:
-        """Builds it without blocking anybody, with at least so much memory."""
-        current = int(await self._session.value(query("maintenance_work_mem_kb")))
-        await self._session.run(
-            "SELECT set_config('maintenance_work_mem', %s, false)",
-            (f"{max(current, memory_kb)}kB",),
+    async def create(
+        self, form: IndexForm, lists: dict[Part, int], resources: Resources, *, beside: bool
+    ) -> None:
+        """Builds it without blocking anybody; partition by partition, then attached.
+
+        `lists` are those of each leaf, for ivfflat. `beside`: under the name that `swap` exchanges.
+        """
+        await self._give(resources)
+        ending = _NEW if beside else None
+        for part in self._table.parts:
+            name = _name(part, self._table.column, ending)
+            standing = await self._state(part, name)
+            if standing is None:
+                count = lists.get(part) or max(lists.values(), default=None)
+                await self._create_one(part, name, form, count)
+            if part.parent is not None and not (standing and standing.is_attached):
+                await self._attach(part, ending)
+
+    async def swap(self) -> None:
+        """Gives the index that was built beside the name, and drops the one that had it."""
+        async with self._session.transaction():
+            for part in self._table.parts:
+                plain, new, old = (
+                    _name(part, self._table.column, ending) for ending in (None, _NEW, _OLD)
+                )
+                if await self._state(part, plain) is not None:
+                    await self._rename(part, plain, old)
+                await self._rename(part, new, plain)
+        await self._drop(
+            self._table.parts[0], _name(self._table.parts[0], self._table.column, _OLD)
         )
+
+    async def _give(self, resources: Resources) -> None:
         await self._session.run(
-            self._sql(
-                "CREATE INDEX CONCURRENTLY {index} ON {table} USING ivfflat ({vector} {opclass})"
-                " WITH (lists = {lists})",
-                lists=sql.Literal(lists),
+            "SELECT set_config('maintenance_work_mem', %s, false),"
+            " set_config('max_parallel_maintenance_workers', %s, false)",
+            (f"{resources.memory_kb}kB", str(resources.workers)),
+        )
+
+    async def _create_one(self, part: Part, name: str, form: IndexForm, lists: int | None) -> None:
+        statement = sql.SQL("CREATE INDEX {}{} ON {}{} USING {} (({}) {}){}").format(
+            # Nothing is built for a table of partitions; it only says what belongs together.
+            sql.SQL("CONCURRENTLY " if part.is_leaf else ""),
+            identifier(name),
+            sql.SQL("" if part.is_leaf else "ONLY "),
+            part.name,
+            sql.SQL(form.kind),
+            form.indexed,
+            identifier(form.schema, form.opclass),
+            sql.SQL(" WITH (lists = {})").format(sql.Literal(lists))
+            if form.kind == "ivfflat"
+            else sql.SQL(""),
+        )
+        try:
+            await self._session.run(statement)
+        except DatabaseError as exc:
+            # Parallel workers share memory that a container's /dev/shm (64 MB) may not have.
+            if exc.code != _DISK_FULL or "shared memory" not in str(exc):
+                raise
+            await self._session.run(
+                "SELECT set_config('max_parallel_maintenance_workers', '0', false)"
+            )
+            if part.is_leaf:
+                await self._drop(part, name)
+            await self._session.run(statement)
+
+    async def _attach(self, part: Part, ending: str | None) -> None:
+        assert part.parent is not None
+        schema, table = part.parent
+        await self._session.run(
+            sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(
+                identifier(schema, _name_of(table, self._table.column, ending)),
+                identifier(part.schema, _name(part, self._table.column, ending)),
             )
         )
 
-    async def sample(self, rows: int, of: int) -> list[Sampled]:
-        """Rows at random, as queries; `of` is how many vectors there are."""
-        # Four times what is needed: pages hold rows without vectors too.
-        share = 100.0 if of <= _ROWS_OF_FULL_SAMPLE else min(100.0, 400.0 * rows / of)
-        found = await self._session.all(
-            self._sql(
-                "SELECT ctid::text, {vector} FROM {table} TABLESAMPLE SYSTEM (%s)"
-                " WHERE {vector} IS NOT NULL ORDER BY random() LIMIT %s"
-            ),
-            (share, rows),
-        )
-        return [Sampled(place, vector.to_numpy()) for place, vector in found]
-
-    async def use_index(self, probes: int) -> None:
-        """Neighbours come from the index from now on, with so many probes."""
+    async def _rename(self, part: Part, name: str, to: str) -> None:
         await self._session.run(
-            "SELECT set_config('enable_seqscan', 'off', false),"
-            " set_config('enable_sort', 'off', false),"
-            " set_config('enable_indexscan', 'on', false),"
-            " set_config('ivfflat.probes', %s, false)",
-            (str(probes),),
+            sql.SQL("ALTER INDEX {} RENAME TO {}").format(
+                identifier(part.schema, name), identifier(to)
+            )
         )
 
-    async def use_no_index(self) -> None:
-        """Neighbours are exact from now on."""
+    async def _drop(self, part: Part, name: str) -> None:
+        # An index over partitions goes with theirs, and only with a lock.
+        how = "CONCURRENTLY " if part.is_leaf else ""
         await self._session.run(
-            "SELECT set_config('enable_indexscan', 'off', false),"
-            " set_config('enable_bitmapscan', 'off', false)"
+            sql.SQL("DROP INDEX {}IF EXISTS {}").format(sql.SQL(how), identifier(part.schema, name))
         )
 
-    async def distances(self, of: Sampled, k: int) -> NDArray[np.float64]:
-        """Distances of the k nearest others, nearest first."""
-        found = await self._session.all(
-            self._sql(
-                "SELECT {vector} {distance} %s FROM {table} WHERE ctid <> %s::tid"
-                " ORDER BY {vector} {distance} %s LIMIT %s"
-            ),
-            (of.vector, of.place, of.vector, k),
+    async def _state(self, part: Part, name: str) -> IndexState | None:
+        found = await self._session.dicts(
+            query("index_state"), {"schema": part.schema, "table": part.table, "index": name}
         )
-        return np.array([distance for (distance,) in found], np.float64)
+        if not found:
+            return None
+        options = dict(option.split("=", 1) for option in found[0].pop("options") or ())
+        lists = int(options["lists"]) if "lists" in options else None
+        return IndexState(**found[0], lists=lists)
 
-    async def store(self, lists: int, probes: int, recall: float) -> None:
-        """Tells `search` what was measured."""
-        await self._session.run(
-            query("store_index"),
-            {
-                "index_name": self.name,
-                "index_kind": "ivfflat",
-                "lists": lists,
-                "probes": probes,
-                "recall": recall,
-                "id": self._definition.id,
-                "version": self._definition.version,
-            },
+
+def _name(part: Part, column: str, ending: str | None = None) -> str:
+    return _name_of(part.table, column, ending)
+
+
+def _name_of(table: str, column: str, ending: str | None) -> str:
+    return index_name(table, column, "idx" if ending is None else f"idx_{ending}")
+
+
+async def count_vectors(session: Session, table: VectorTable) -> dict[Part, int]:
+    """How many rows have a vector, for each table that holds rows."""
+    column = identifier(table.column)
+    return {
+        part: int(
+            await session.value(sql.SQL("SELECT count({}) FROM {}").format(column, part.name))
         )
+        for part in table.leaves
+    }
 
-    def _sql(self, template: str, **more: sql.Composable) -> sql.Composed:
-        return sql.SQL(template).format(**self._parts, **more)
+
+@dataclass(frozen=True)
+class Stored:
+    """What the catalog has of an index; `rows` and `target_recall` of None leave what is there."""
+
+    index_name: str
+    kind: Kind
+    storage: Storage
+    lists: int | None
+    rows: int | None
+    setting: Setting
+    recall: float
+    target_recall: float | None
+
+
+async def store(session: Session, definition: Definition, what: Stored) -> bool:
+    """Tells `search` what to use; False where the definition is another by now."""
+    parameters = {
+        **vars(what), **vars(what.setting), "id": definition.id, "version": definition.version,
+    }  # fmt: skip
+    return await session.run(query("store_index"), parameters) > 0

@@ -1,192 +1,262 @@
-"""Builds the ivfflat index of an embedding column and finds the probes that it needs."""
+"""Builds the index of an embedding and finds the setting that it needs."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 
 from rowvec.config import Settings
+from rowvec.db.build_resources import ServerResources, server_resources
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
+from rowvec.db.index_form import IndexForm, Kind, Setting, Storage
+from rowvec.db.neighbours import Neighbours
+from rowvec.db.pending_index import try_lock, unlock
 from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
-from rowvec.db.vector_index import IndexState, VectorIndex
-from rowvec.errors import InvalidRequest, NotSupported
-from rowvec.search.recall import Measured, Measurement
+from rowvec.db.vector_index import Resources, Stored, VectorIndex, count_vectors, store
+from rowvec.db.vector_table import Part, VectorTable
+from rowvec.errors import DefinitionChanged, InvalidRequest
+from rowvec.search.choice import Choice, Facts, Wish, choose, lists_for
+from rowvec.search.recall import (
+    NEIGHBOURS,
+    Measured,
+    Measurement,
+    queries_for,
+    settings_to_try,
+)
+from rowvec.search.request import IndexReporter, IndexRequest, IndexResult
+from rowvec.search.standing import Standing, must_be_another, should_be_another
 
 _APPLICATION = "rowvec index"
-_MAX_DIMENSIONS = 2_000
-_MIN_LISTS = 10
-_MAX_LISTS = 32_768
-_MIN_MEMORY_KB = 256 << 10
 _POLL_SECONDS = 0.2
-# An index whose lists are further off than this factor is worth building anew.
-_TOLERATED_FACTOR = 2
-
-
-@dataclass(frozen=True)
-class IndexRequest:
-    """What to index: a table's name as written in SQL, the embedding where it has several."""
-
-    source: str
-    embedding: str | None = None
-    lists: int | None = None
-    target_recall: float | None = None
-    rebuild: bool = False
-
-
-@dataclass(frozen=True)
-class IndexResult:
-    """The index as it stands and what was measured, the exact search first."""
-
-    source: str
-    embedding: str
-    index: str
-    rows: int
-    lists: int
-    was_built: bool
-    target_recall: float
-    probes: int
-    recall: float
-    measured: list[Measured]
-
-
-class IndexReporter(Protocol):
-    """Where the progress of a build goes."""
-
-    def phase(self, name: str, done: int, total: int) -> None:
-        """What Postgres is doing, and how many tuples of how many are done (0 of 0: unknown)."""
-
-    def measured(self, one: Measured) -> None:
-        """Another setting has been measured."""
-
-    def say(self, message: str) -> None:
-        """A sentence that cannot wait."""
-
-
-def lists_for(rows: int) -> int:
-    """How many lists suit so many rows: their root, pgvector's own rule for a million and more."""
-    return min(max(_MIN_LISTS, round(math.sqrt(rows))), _MAX_LISTS)
-
-
-def kmeans_memory_kb(lists: int, dimensions: int) -> int:
-    """What pgvector's k-means asks of maintenance_work_mem, and a fifth more.
-
-    It samples 50 vectors a list (10,000 at least) and keeps a bound for each sample and list.
-    """
-    samples = max(10_000, 50 * lists)
-    vectors = (samples + 2 * lists) * (4 * dimensions + 8)
-    bounds = 4 * (samples * lists + lists * lists + 2 * samples + 3 * lists)
-    return max(_MIN_MEMORY_KB, (vectors + bounds) * 6 // 5 // 1024)
 
 
 async def build_index(
     settings: Settings, request: IndexRequest, reporter: IndexReporter
 ) -> IndexResult:
-    """Builds what is missing, measures, and stores the probes for `search`.
+    """Builds what is missing, measures, and stores the setting for `search`.
 
-    Raises NotSupported for what ivfflat or CONCURRENTLY cannot do, InvalidRequest where there is
+    Raises NotSupported for more dimensions than an index holds, InvalidRequest where there is
     nothing to index, DatabaseError as Postgres gives it.
     """
     dsn = resolve_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
-        _refuse_what_cannot_be(definition)
-        index = VectorIndex(session, definition)
-        rows = await index.count_vectors()
+        table = await VectorTable.read(session, definition)
+        counts = await count_vectors(session, table)
+        rows = sum(counts.values())
         if not rows:
             raise InvalidRequest(
-                f"no row of {definition.table} has a vector in {definition.name}",
+                f"no row of {table.table} has a vector in {table.column}",
                 hint=f"run `rowvec backfill {request.source}` first",
             )
-        lists = request.lists or lists_for(rows)
-        standing = await _usable(index, request, lists, reporter)
-        if standing is None:
-            await _create(dsn, session, index, lists, reporter)
-        elif standing.lists is not None:
-            lists = standing.lists
-        target = request.target_recall or float(
-            await session.value(query("setting"), {"name": "target_recall"})
+        server = await server_resources(session)
+        target = request.target_recall or table.target_recall
+        dimensions, processes = definition.dimensions, server.parallel_workers + 1
+        facts = Facts(rows, dimensions, target, server.memory_kb, processes)
+        choice = choose(facts, Wish(request.kind, request.storage, request.lists))
+        chosen = IndexResult(
+            source=table.table,
+            embedding=definition.name,
+            index=VectorIndex(session, table).name,
+            rows=rows,
+            kind=choice.kind,
+            storage=choice.storage,
+            lists=choice.lists,
+            was_built=False,
+            target_recall=target,
+            reasons=choice.reasons,
+            estimated_seconds=round(choice.build_seconds, 1),
+            estimated_bytes=choice.size_bytes,
+            memory_kb=choice.memory_kb,
         )
-        measured = await Measurement(index, rows).until(target, lists, reporter.measured)
-        best = measured[-1]
-        assert best.probes is not None
-        await index.store(lists, best.probes, best.recall)
-    return IndexResult(
-        source=definition.table,
-        embedding=definition.name,
-        index=index.name,
-        rows=rows,
-        lists=lists,
-        was_built=standing is None,
-        target_recall=target,
-        probes=best.probes,
-        recall=best.recall,
-        measured=measured,
-    )
+        if request.dry_run:
+            return chosen
+        async with _alone(session, definition, reporter):
+            job = _Job(session, definition, table, reporter)
+            return await job.run(chosen, request, _Plan(dsn, choice, counts, server))
 
 
-def _refuse_what_cannot_be(definition: Definition) -> None:
-    if definition.dimensions > _MAX_DIMENSIONS:
-        raise NotSupported(
-            f"ivfflat indexes at most {_MAX_DIMENSIONS:,} dimensions, "
-            f"{definition.label} has {definition.dimensions:,}",
-            hint="use a model with fewer, or truncate_dim in the kwargs of a model trained for it",
-        )
-    if definition.is_partitioned:
-        raise NotSupported(
-            f"{definition.table} is partitioned, and Postgres indexes partitions CONCURRENTLY "
-            "only one by one",
-            hint="create an index on each partition",
-        )
+@dataclass(frozen=True)
+class _Plan:
+    """How to build, should it be due."""
+
+    dsn: str
+    choice: Choice
+    counts: dict[Part, int]
+    server: ServerResources
 
 
-async def _usable(
-    index: VectorIndex, request: IndexRequest, lists: int, reporter: IndexReporter
-) -> IndexState | None:
-    """The index that stands and may stay; one that may not is dropped."""
-    standing = await index.state()
-    if standing is None:
-        return None
-    if not standing.is_valid:
-        reporter.say(f"{index.name} is INVALID, left over from a build that was killed: dropped")
-    elif request.rebuild:
-        reporter.say(f"{index.name} is dropped and built anew")
-    elif standing.lists is None:
-        raise NotSupported(
-            f"{index.name} is an index of the kind {standing.kind}, only ivfflat is measured",
-            hint="replace it with --rebuild",
+class _Job:
+    """One run, with its lock held."""
+
+    def __init__(
+        self,
+        session: Session,
+        definition: Definition,
+        table: VectorTable,
+        reporter: IndexReporter,
+    ) -> None:
+        self._session = session
+        self._definition = definition
+        self._table = table
+        self._reporter = reporter
+        self._index = VectorIndex(session, table)
+
+    async def run(self, chosen: IndexResult, request: IndexRequest, plan: _Plan) -> IndexResult:
+        """Builds where that is due, then measures and stores."""
+        for name in await self._index.drop_leftovers():
+            self._reporter.say(f"{name} is left over from a build that was killed: dropped")
+        form = self._form(chosen.kind, chosen.storage)
+        state = await self._index.state()
+        is_due = state is None or await self._is_due(chosen, request)
+        lists = chosen.lists
+        if is_due:
+            for reason in chosen.reasons:
+                self._reporter.say(reason)
+            # What lacks partitions is made whole, not replaced.
+            beside = state is not None and state.is_valid
+            await self._create(form, plan, request.lists, beside=beside)
+        elif state is not None:
+            lists = state.lists
+            form = self._form("hnsw" if state.kind == "hnsw" else "ivfflat", state.storage)
+        best, measured = await self._measure(form, lists, chosen)
+        await self._store(form, lists, chosen.rows if is_due else None, best, request.target_recall)
+        return replace(
+            chosen,
+            kind=form.kind,
+            storage=form.storage,
+            lists=lists,
+            was_built=is_due,
+            setting=best.setting or Setting(),
+            recall=best.recall,
+            measured=measured,
+            reasons=chosen.reasons if is_due else (),
         )
-    else:
-        if not 1 / _TOLERATED_FACTOR <= standing.lists / lists <= _TOLERATED_FACTOR:
-            reporter.say(
-                f"{index.name} has {standing.lists} lists, {lists} would suit the rows better: "
-                "--rebuild builds it anew"
+
+    def _form(self, kind: Kind, storage: Storage) -> IndexForm:
+        return IndexForm(
+            kind,
+            storage,
+            self._definition.metric,
+            self._definition.dimensions,
+            self._session.vector_schema,
+            self._table.column,
+        )
+
+    async def _is_due(self, chosen: IndexResult, request: IndexRequest) -> bool:
+        """Whether to build although something stands; a sentence says why, or why it should be."""
+        state = await self._index.state()
+        assert state is not None
+        form = self._form("hnsw" if state.kind == "hnsw" else "ivfflat", state.storage)
+        standing = Standing(
+            state=state,
+            opclass=form.opclass,
+            rows=chosen.rows,
+            built_for=self._table.index_rows,
+            recall=await self._recall_now(form, chosen) if request.refresh else None,
+            target_recall=chosen.target_recall,
+            is_partitioned=self._table.is_partitioned,
+        )
+        name = self._index.name
+        reason = must_be_another(standing, request)
+        if reason is None:
+            reason = should_be_another(standing)
+            if reason and not request.refresh:
+                self._reporter.say(f"{name}: {reason}; --refresh builds it anew beside the old one")
+                return False
+        if reason is not None:
+            self._reporter.say(f"{name} is built anew: {reason}")
+        return reason is not None
+
+    async def _recall_now(self, form: IndexForm, chosen: IndexResult) -> float | None:
+        """At the setting that `search` uses."""
+        if self._table.recall is None:
+            return None
+        measurement = await self._measurement(form, chosen.rows)
+        await measurement.exact()
+        return (await measurement.at(self._table.setting)).recall
+
+    async def _create(
+        self, form: IndexForm, plan: _Plan, asked_lists: int | None, *, beside: bool
+    ) -> None:
+        """Builds the index here and reads the progress over a second connection."""
+        # Partitions are indexed one by one, each with the lists that suit its own rows.
+        lists = {part: asked_lists or lists_for(rows) for part, rows in plan.counts.items()}
+        server = plan.server
+        memory_kb = max(server.maintenance_kb, min(plan.choice.memory_kb, server.memory_kb))
+        resources = Resources(memory_kb, server.parallel_workers)
+        pid = self._session.connection.info.backend_pid
+        async with open_session(plan.dsn, _APPLICATION) as observer:
+            build = asyncio.create_task(self._index.create(form, lists, resources, beside=beside))
+            try:
+                while not (await asyncio.wait([build], timeout=_POLL_SECONDS))[0]:
+                    progress = await observer.first(query("index_progress"), {"pid": pid})
+                    if progress is not None:
+                        phase, done, total = progress
+                        self._reporter.phase(phase, done or 0, total or 0)
+                await build
+            finally:
+                build.cancel()
+        if beside:
+            await self._index.swap()
+
+    async def _measurement(self, form: IndexForm, rows: int) -> Measurement:
+        neighbours = Neighbours(self._session, self._table, form)
+        queries = await neighbours.sample(queries_for(rows), rows)
+        return Measurement(neighbours, queries, NEIGHBOURS)
+
+    async def _measure(
+        self, form: IndexForm, lists: int | None, chosen: IndexResult
+    ) -> tuple[Measured, tuple[Measured, ...]]:
+        measurement = await self._measurement(form, chosen.rows)
+        exact = await measurement.exact()
+        self._reporter.measured(exact)
+        tried: list[Measured] = []
+
+        def report(one: Measured) -> None:
+            tried.append(one)
+            self._reporter.measured(one)
+
+        steps = settings_to_try(form, lists or lists_for(chosen.rows), NEIGHBOURS)
+        best = await measurement.smallest(steps, chosen.target_recall, report)
+        return best, (exact, *sorted(tried, key=lambda one: one.order))
+
+    async def _store(
+        self,
+        form: IndexForm,
+        lists: int | None,
+        rows: int | None,
+        best: Measured,
+        target_recall: float | None,
+    ) -> None:
+        assert best.setting is not None
+        stored = Stored(
+            self._index.name, form.kind, form.storage, lists, rows, best.setting, best.recall,
+            target_recall,
+        )  # fmt: skip
+        if not await store(self._session, self._definition, stored):
+            raise DefinitionChanged(
+                f"{self._definition.label} was changed while its index was built",
+                hint="run the command again",
             )
-        return standing
-    await index.drop()
-    return None
 
 
-async def _create(
-    dsn: str,
-    session: Session,
-    index: VectorIndex,
-    lists: int,
-    reporter: IndexReporter,
-) -> None:
-    """Builds the index here and reads the progress over a second connection."""
-    pid = session.connection.info.backend_pid
-    async with open_session(dsn, _APPLICATION) as observer:
-        build = asyncio.create_task(index.create(lists, kmeans_memory_kb(lists, index.dimensions)))
-        try:
-            while not (await asyncio.wait([build], timeout=_POLL_SECONDS))[0]:
-                progress = await observer.first(query("index_progress"), {"pid": pid})
-                if progress is not None:
-                    phase, done, total = progress
-                    reporter.phase(phase, done or 0, total or 0)
-            await build
-        finally:
-            build.cancel()
+@asynccontextmanager
+async def _alone(
+    session: Session, definition: Definition, reporter: IndexReporter
+) -> AsyncIterator[None]:
+    """Waits until no other session builds indexes of the embedding, and keeps others waiting."""
+    waited = False
+    while not await try_lock(session, definition):
+        if not waited:
+            reporter.say(f"another session builds an index of {definition.label}: waiting for it")
+        waited = True
+        await asyncio.sleep(_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        await unlock(session, definition)

@@ -20,17 +20,17 @@ class LogReporter:
         self._last = 0.0
 
     def phase(self, name: str, done: int, total: int) -> None:
-        """What Postgres is doing, and how many tuples of how many are done."""
+        """What Postgres is doing, and how much of how much is done."""
         now = time.monotonic()
         if name == self._phase and now - self._last < _SECONDS_BETWEEN_LINES:
             return
         self._phase, self._last = name, now
-        _LOG.info("%s, %d of %d tuples" if total else "%s", name, *((done, total) if total else ()))
+        _LOG.info("%s, %d of %d" if total else "%s", name, *((done, total) if total else ()))
 
     def measured(self, one: Measured) -> None:
         """Another setting has been measured."""
-        if one.probes is not None:
-            _LOG.debug("%d probes: recall %.3f, %.2f ms", one.probes, one.recall, one.p50_ms)
+        if one.setting is not None:
+            _LOG.debug("%s: recall %.3f, %.2f ms", one.setting, one.recall, one.p50_ms)
 
     def say(self, message: str) -> None:
         """A sentence that cannot wait."""

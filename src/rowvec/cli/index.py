@@ -1,0 +1,119 @@
+"""`rowvec index`, `rowvec tune` and `rowvec explain`: an index, its recall, and its use."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any, get_args
+
+import click
+
+from rowvec.cli.options import json_flag, setting
+from rowvec.cli.output import print_json, print_table, stderr, stdout
+from rowvec.cli.progress import IndexBar
+from rowvec.config import Settings
+from rowvec.db.index_form import Kind, Storage
+from rowvec.search.choice import readable
+from rowvec.search.recall import Measured
+from rowvec.search.report import LogReporter
+from rowvec.search.request import IndexRequest, IndexResult
+
+_embedding = click.option(
+    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
+)
+_target = click.option(
+    "--target-recall",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Recall@10 that `search` must reach [default: rowvec.setting target_recall].",
+)
+
+
+@click.command()
+@click.argument("source")
+@_embedding
+@click.option(
+    "--kind",
+    type=click.Choice(["auto", *get_args(Kind)]),
+    default="auto",
+    help="hnsw answers faster, ivfflat builds faster and smaller [default: auto].",
+)
+@click.option("--lists", type=click.IntRange(1, 32768), help="Lists [default: root of the rows].")
+@click.option(
+    "--storage",
+    type=click.Choice(get_args(Storage)),
+    help="What the index holds: whole vectors, halves, or signs ranked again [default: what fits].",
+)
+@_target
+@click.option("--dry-run", is_flag=True, help="Say what would be built and why; build nothing.")
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Measure, and build anew beside the old one where rows or recall ask for it.",
+)
+@click.option("--rebuild", is_flag=True, help="Build anew even where a good index stands.")
+@setting("dsn")
+@json_flag
+def index(*, as_json: bool, dsn: str | None, kind: str, **given: Any) -> None:
+    r"""Build the index of SOURCE, measure its recall, and store the setting it needs.
+
+    Weighs rows, build time, memory and the target, and says why it chose. Built CONCURRENTLY:
+    readers and writers go on; an old index serves until the new one stands. A good index is
+    measured again only; `search` uses the stored setting at once.
+
+    \b
+    Example:
+      rowvec index reviews --dry-run
+      rowvec index reviews --target-recall 0.99
+      rowvec index reviews --kind hnsw --storage bit
+      rowvec index reviews --refresh
+    """
+    settings = Settings.build(dsn=dsn)
+    request = IndexRequest(kind=None if kind == "auto" else kind, **given)  # type: ignore[arg-type] # click has checked
+    bar = IndexBar() if stderr().is_terminal else None
+    with bar or nullcontext():
+        job = importlib.import_module("rowvec.jobs.index")  # jobs/ stands beside src/
+        result: IndexResult = job.run(settings, request, bar or LogReporter())
+    if as_json:
+        print_json(asdict(result))
+    elif request.dry_run:
+        _tell_plan(result)
+    else:
+        _tell(result)
+
+
+def _tell_plan(result: IndexResult) -> None:
+    lists = f", {result.lists} lists" if result.lists else ""
+    lines = [f"{result.source}.{result.embedding}: {result.kind} of {result.storage}{lists}"]
+    lines += [f"  {reason}" for reason in result.reasons]
+    memory, size = readable(result.memory_kb or 0), readable((result.estimated_bytes or 0) // 1024)
+    lines.append(f"  about {result.estimated_seconds:,.0f} s, {memory} of memory, {size} on disk")
+    stdout().print("\n".join(lines), markup=False)
+
+
+def _tell(result: IndexResult) -> None:
+    lists = f" in {result.lists} lists" if result.lists else ""
+    print_measured(
+        result.measured,
+        f"{result.index}: {result.kind} of {result.storage}, {result.rows:,} vectors{lists}",
+    )
+    recall = 0.0 if result.recall is None else result.recall
+    verb = "reaches" if recall >= result.target_recall else "does not reach"
+    stderr().print(
+        f"`search` uses {result.setting}, which {verb} a recall of {result.target_recall:g}. "
+        "The sampled row itself is not counted."
+    )
+
+
+def print_measured(measured: Sequence[Measured], title: str) -> None:
+    """A line each setting."""
+    print_table(
+        ["setting", "recall@10", "p50 ms", "p95 ms"],
+        [
+            ["exact" if m.setting is None else str(m.setting), f"{m.recall:.3f}",
+             f"{m.p50_ms:.2f}", f"{m.p95_ms:.2f}"]
+            for m in measured
+        ],
+        title=title,
+    )  # fmt: skip

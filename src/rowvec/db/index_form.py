@@ -1,0 +1,93 @@
+"""What an index holds of a vector, and the SQL of its expression and operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from psycopg import sql
+
+from rowvec.db.compose import identifier
+
+Kind = Literal["ivfflat", "hnsw"]
+Storage = Literal["vector", "halfvec", "bit"]
+
+# pgvector: what an ivfflat or hnsw index can hold of each type.
+MAX_DIMENSIONS: dict[Storage, int] = {"vector": 2_000, "halfvec": 4_000, "bit": 64_000}
+
+# pgvector: ending of the operator class and operator of each metric.
+_METRICS = {"cosine": ("cosine", "<=>"), "inner_product": ("ip", "<#>"), "l2": ("l2", "<->")}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a search is run with; None where it plays no part.
+
+    `probes` lists of an ivfflat index are read; hnsw keeps `ef_search` candidates; of an index over
+    bits `rescore` candidates are ranked again by the vectors themselves.
+    """
+
+    probes: int | None = None
+    ef_search: int | None = None
+    rescore: int | None = None
+
+    def __str__(self) -> str:
+        given = {k: v for k, v in vars(self).items() if v is not None}
+        return ", ".join(f"{name} {value}" for name, value in given.items()) or "exact"
+
+
+@dataclass(frozen=True)
+class IndexForm:
+    """The form of one index; `schema` is where pgvector lives, `column` the column of vectors."""
+
+    kind: Kind
+    storage: Storage
+    metric: str
+    dimensions: int
+    schema: str
+    column: str
+
+    @property
+    def opclass(self) -> str:
+        """The operator class, without its schema."""
+        if self.storage == "bit":
+            return "bit_hamming_ops"
+        return f"{self.storage}_{_METRICS[self.metric][0]}_ops"
+
+    @property
+    def distance(self) -> sql.Composed:
+        """The operator of the metric."""
+        return self._operator(_METRICS[self.metric][1])
+
+    @property
+    def indexed(self) -> sql.Composed:
+        """The expression of the index over the column; a search orders by this very expression."""
+        return self._stored(identifier(self.column))
+
+    def nearness(self, vector: sql.Composable) -> sql.Composed:
+        """What orders rows by nearness to `vector` (SQL of type vector), as the index knows it."""
+        operator = self._operator("<~>") if self.storage == "bit" else self.distance
+        return sql.SQL("{} {} {}").format(self.indexed, operator, self._stored(vector))
+
+    def exact(self, vector: sql.Composable) -> sql.Composed:
+        """The distance of the vectors themselves."""
+        return sql.SQL("{} {} {}").format(identifier(self.column), self.distance, vector)
+
+    def _stored(self, vector: sql.Composable) -> sql.Composed:
+        dimensions = sql.Literal(self.dimensions)
+        schema = identifier(self.schema)
+        if self.storage == "halfvec":
+            return sql.SQL("({}::{}.halfvec({}))").format(vector, schema, dimensions)
+        if self.storage == "bit":
+            return sql.SQL("({}.binary_quantize({})::bit({}))").format(schema, vector, dimensions)
+        return sql.SQL("{}").format(vector)
+
+    def _operator(self, symbol: str) -> sql.Composed:
+        # A symbol is one of four literals above.
+        return sql.SQL("OPERATOR({}.{})").format(identifier(self.schema), sql.SQL(symbol))
+
+
+def storage_of(opclass: str) -> Storage:
+    """What an index of that operator class holds."""
+    prefix = opclass.split("_", 1)[0]
+    return "halfvec" if prefix == "halfvec" else "bit" if prefix == "bit" else "vector"
