@@ -1,7 +1,8 @@
 -- Called by _search and similar_pairs: runs a statement of ours under settings that it gives back.
 --
 -- Without a filter $1, $2 and $3 are the vector, the words and the text of the query; with one, the
--- parameters are the filter's own.
+-- parameters are the filter's own. Under rowvec.explain it gives no rows: `rowvec explain` finds the plan
+-- of the very statement in rowvec.plan.
 CREATE OR REPLACE FUNCTION rowvec._run_search(
     p_statement text,
     p_settings text[],
@@ -17,6 +18,9 @@ RETURNS TABLE (key jsonb, distance float8, rank int, "row" anyelement)
 LANGUAGE plpgsql VOLATILE ROWS 10
 AS $function$
 DECLARE
+    c_explain CONSTANT text := CASE pg_catalog.current_setting('rowvec.explain', true)
+        WHEN 'on' THEN 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' END;
+    v_plan json;
     v_before text[];
     v_ignored text;
     v_prepared text;
@@ -31,17 +35,26 @@ BEGIN
         v_ignored := pg_catalog.set_config(p_settings[i], p_settings[i + 1], true);
     END LOOP;
 
-    IF NOT p_has_filter THEN
+    IF c_explain IS NOT NULL AND NOT p_has_filter THEN
+        EXECUTE c_explain || p_statement INTO STRICT v_plan USING p_vector, p_tsquery, p_query;
+    ELSIF NOT p_has_filter THEN
         RETURN QUERY EXECUTE p_statement USING p_vector, p_tsquery, p_query;
     ELSE
         BEGIN
-            IF p_filter_args IS NULL THEN
+            IF c_explain IS NOT NULL AND p_filter_args IS NULL THEN
+                EXECUTE c_explain || p_statement INTO STRICT v_plan;
+            ELSIF p_filter_args IS NULL THEN
                 RETURN QUERY EXECUTE p_statement;
             ELSE
                 -- PREPARE infers their types from the filter; no value is ever part of it.
                 v_prepared := 'rowvec_' || pg_catalog.gen_random_uuid();
                 EXECUTE pg_catalog.format('PREPARE %I AS %s', v_prepared, p_statement);
-                RETURN QUERY EXECUTE rowvec._execute_statement(v_prepared, p_filter_args);
+                IF c_explain IS NOT NULL THEN
+                    EXECUTE c_explain || rowvec._execute_statement(v_prepared, p_filter_args)
+                    INTO STRICT v_plan;
+                ELSE
+                    RETURN QUERY EXECUTE rowvec._execute_statement(v_prepared, p_filter_args);
+                END IF;
                 EXECUTE pg_catalog.format('DEALLOCATE %I', v_prepared);
             END IF;
         EXCEPTION WHEN query_canceled OR OTHERS THEN
@@ -56,6 +69,10 @@ BEGIN
         END;
     END IF;
 
+    IF c_explain IS NOT NULL THEN
+        v_ignored := pg_catalog.set_config('rowvec.plan', pg_catalog.json_build_object(
+            'plan', v_plan, 'settings', p_settings)::text, true);
+    END IF;
     FOR i IN 1..pg_catalog.cardinality(p_settings) BY 2 LOOP
         v_ignored := pg_catalog.set_config(p_settings[i], v_before[i], true);
     END LOOP;
