@@ -68,10 +68,13 @@ class BatchTokenizer:
 
     def padded(self, batch: Sequence[Tokenized], device: str) -> dict[str, Any]:
         """The features of a batch as tensors, padded to its longest text."""
+        arrays = self.arrays(batch)
+        return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+
+    def arrays(self, batch: Sequence[Tokenized]) -> dict[str, npt.NDArray[np.int64]]:
+        """The features of a batch, padded to its longest text."""
         return {
-            name: torch.from_numpy(self._padded(name, batch)).to(device)
-            for name in batch[0].features
-            if name in _KNOWN_FEATURES
+            name: self._padded(name, batch) for name in batch[0].features if name in _KNOWN_FEATURES
         }
 
     def _tokenized(self, firsts: list[str], seconds: list[str] | None) -> list[Tokenized]:

@@ -19,6 +19,7 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from rowvec.errors import ModelError, NotSupported
+from rowvec.models.backends.alone import pooling_of_one
 from rowvec.models.backends.backend import Chosen, TokenEncoder
 from rowvec.models.backends.choice import SAMPLES, Candidates
 from rowvec.models.backends.torch_encoder import PaddedTorch, size_of
@@ -43,6 +44,7 @@ class TransformerEmbedder:
         self._images = first if "image" in modalities else None
         self._dimensions = int(model.get_embedding_dimension())
         self._after = list(model)[1:]
+        self._pooled_alone = pooling_of_one(self._after)
         self._pools_prompt = all(
             module.include_prompt for module in model if isinstance(module, Pooling)
         )
@@ -60,7 +62,7 @@ class TransformerEmbedder:
             model,
             self._tokenizer,
             runtime,
-            lambda encoder: self._vectors(encoder, samples),
+            lambda encoder: self._vectors_of(encoder, samples),
             self._device,
         ).choose()
 
@@ -118,14 +120,26 @@ class TransformerEmbedder:
         with torch.inference_mode():
             return self._pooled(self._images(self._image_features(batch)))
 
+    def _vectors_of(self, encoder: TokenEncoder, samples: Sequence[Tokenized]) -> Matrix:
+        """The vectors of texts in one batch, then of each by itself."""
+        alone = [self._vectors(encoder, [sample]) for sample in samples]
+        return np.concatenate([self._vectors(encoder, samples), *alone])
+
     def _vectors(self, encoder: TokenEncoder, batch: Sequence[Tokenized]) -> Matrix:
         with torch.inference_mode():
             features = encoder.encode(batch)
+            tokens = features["token_embeddings"]
+            if len(batch) == 1 and isinstance(tokens, np.ndarray) and self._pooled_alone:
+                return self._pooled_alone(tokens[0])[:, : self._dimensions]
             if "prompt_length" in batch[0].features:
                 features["prompt_length"] = batch[0].features["prompt_length"]
             return self._pooled(features)
 
     def _pooled(self, features: dict[str, Any]) -> Matrix:
+        features = {
+            name: torch.from_numpy(feature) if isinstance(feature, np.ndarray) else feature
+            for name, feature in features.items()
+        }
         for module in self._after:
             features = module(features)
         vectors = features["sentence_embedding"][:, : self._dimensions]

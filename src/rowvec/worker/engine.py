@@ -14,28 +14,27 @@ import os
 import signal
 import socket
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rowvec import logs
-from rowvec.batching import Batch, Batcher, Item, ItemFailed
-from rowvec.errors import BackendFailed, NonFiniteEmbedding, OutOfMemory, RowvecError
+from rowvec.batching import Batcher, Item, ItemFailed
+from rowvec.errors import BackendFailed, OutOfMemory, RowvecError
 from rowvec.models.backends.backend import Chosen
 from rowvec.models.backends.variant import AUTOMATIC, Backend, Runtime, Variant
 from rowvec.models.chunking import Chunking
 from rowvec.models.embedder import Tokenized
 from rowvec.models.loading import load
 from rowvec.models.registry import family
-from rowvec.worker.black_box import BlackBox, fingerprint
+from rowvec.worker.black_box import BlackBox
+from rowvec.worker.computing import Computing, Group, Key
 from rowvec.worker.frames import FrameReader, Header, encode, spec_from_json
-from rowvec.worker.memory import give_memory_back, is_out_of_memory
+from rowvec.worker.memory import is_out_of_memory
 from rowvec.worker.model_store import ModelStore
 from rowvec.worker.reading import Model, Reading
-from rowvec.worker.rows import Row, is_finite, is_zero, packed, refuse_truncated
+from rowvec.worker.rows import Row, packed, refuse_truncated
 
 logger = logging.getLogger(__name__)
 
@@ -47,35 +46,10 @@ _ELSEWHERE_BATCH_TOKENS = 100_000
 
 
 @dataclass(frozen=True)
-class _Key:
-    """A model in memory: its name, and how it is computed."""
-
-    model: str
-    variant: Variant = AUTOMATIC
-
-    def __str__(self) -> str:
-        return self.model
-
-
-@dataclass(frozen=True)
-class _Group:
-    """What may share a batch: one model, all texts or all images, one prompt.
-
-    Some models leave the prompt out of pooling. A text that is suspected of having ended an engine
-    is a group of its own.
-    """
-
-    key: _Key
-    op: str
-    prompt: str
-    alone: str | None = None
-
-
-@dataclass(frozen=True)
 class _Place:
-    """Where batches are computed: one thread, and who forms what it gets."""
+    """Where batches are computed, and who forms them."""
 
-    thread: ThreadPoolExecutor
+    computing: Computing
     batcher: Batcher[Tokenized, Row]
 
 
@@ -95,7 +69,7 @@ class Engine:
             )
             for name in self._specs
         }
-        self._store: ModelStore[_Key, Model] = ModelStore(
+        self._store: ModelStore[Key, Model] = ModelStore(
             self._load,
             needs=lambda key: self._specs[key.model].memory_bytes(),
             measure=self._memory,
@@ -113,9 +87,9 @@ class Engine:
             box=box,
             salt=self._salt,
         )
-        self._here = self._place(self._compute_thread, configuration["max_batch_tokens"])
+        self._here = self._place(self._compute_thread, configuration["max_batch_tokens"], box)
         self._elsewhere = {
-            name: self._place(ThreadPoolExecutor(1, name), _ELSEWHERE_BATCH_TOKENS)
+            name: self._place(ThreadPoolExecutor(1, name), _ELSEWHERE_BATCH_TOKENS, None)
             for name, spec in self._specs.items()
             if not family(spec.kind).computes_here
         }
@@ -168,7 +142,7 @@ class Engine:
         async with self._store.using(key) as model:
             return await self._answered(header, key, model)
 
-    async def _answered(self, header: Header, key: _Key, model: Model) -> tuple[Header, bytes]:
+    async def _answered(self, header: Header, key: Key, model: Model) -> tuple[Header, bytes]:
         encoding, inputs = header["encoding"], header["inputs"]
         name, prompt, alone = header["model"], encoding["prompt"], header["alone"]
         if header["op"] == "chunk":
@@ -187,13 +161,13 @@ class Engine:
         items = [
             Item(work, work.length, text) for work, text in zip(tokenized, inputs, strict=True)
         ]
-        group = _Group(key, header["op"], prompt)
+        group = Group(key, header["op"], prompt)
         rows = await self._rows(group, items, alone, interactive=header["interactive"])
         vectors = packed(rows, encoding["truncate_dim"], normalize=encoding["normalize"])
         return {"tokens": counts, "sizes": list(map(len, vectors))}, b"".join(vectors)
 
     async def _rows(
-        self, group: _Group, items: list[Item[Tokenized]], alone: list[int], *, interactive: bool
+        self, group: Group, items: list[Item[Tokenized]], alone: list[int], *, interactive: bool
     ) -> list[Row]:
         """What the model makes of the items; those `alone` come last, one after the other."""
         submit = self._elsewhere.get(group.key.model, self._here).batcher.submit
@@ -211,16 +185,16 @@ class Engine:
             rows.update(zip(positions, some, strict=True))
         return [rows[position] for position in range(len(items))]
 
-    def _key(self, name: str, variant: Variant) -> _Key:
+    def _key(self, name: str, variant: Variant) -> Key:
         """Who asks for the backend that is the model's own choice shares it with all others."""
         same = variant.dtype is None and variant.backend == self._chosen.get(name)
-        return _Key(name, AUTOMATIC if same else variant)
+        return Key(name, AUTOMATIC if same else variant)
 
     async def _warm(self, name: str) -> None:
-        async with self._store.using(_Key(name)):
+        async with self._store.using(Key(name)):
             """It is there."""
 
-    async def _load(self, key: _Key) -> Model:
+    async def _load(self, key: Key) -> Model:
         name = key.model
         spec = replace(
             self._specs[name], runtime=replace(self._runtimes[name], variant=key.variant)
@@ -244,67 +218,29 @@ class Engine:
             self._send.write(encode(loaded))
         return model
 
-    def _memory(self, key: _Key, model: Model) -> int:
+    def _memory(self, key: Key, model: Model) -> int:
         spec = self._specs[key.model]
         if spec.memory is not None:
             return spec.memory
         return int(getattr(model, "memory_bytes", spec.memory_bytes()))
 
-    def _dropped(self, key: _Key) -> None:
+    def _dropped(self, key: Key) -> None:
         self._send.write(encode({"op": "dropped", "model": key.model, "variant": key.variant}))
+        self._elsewhere.get(key.model, self._here).computing.forget(key)
         # Modules refer to each other in circles.
         self._compute_thread.submit(gc.collect)
 
-    def _place(self, thread: ThreadPoolExecutor, max_batch_tokens: int) -> _Place:
+    def _place(
+        self, thread: ThreadPoolExecutor, max_batch_tokens: int, box: BlackBox | None
+    ) -> _Place:
+        computing = Computing(thread, self._store.loaded, self._tell, salt=self._salt, box=box)
         return _Place(
-            thread,
-            Batcher(self._compute, max_batch_tokens=max_batch_tokens, max_waiting=_MAX_WAITING),
+            computing,
+            Batcher(computing, max_batch_tokens=max_batch_tokens, max_waiting=_MAX_WAITING),
         )
 
-    async def _compute(self, batch: Batch[Tokenized]) -> Sequence[Row]:
-        group = batch.group
-        assert isinstance(group, _Group)
-        model = self._store.loaded(group.key)
-        place = self._elsewhere.get(group.key.model, self._here)
-        loop = asyncio.get_running_loop()
-        # What is computed elsewhere does not end this process.
-        mine = [] if group.key.model in self._elsewhere else batch.identities
-        marks = [fingerprint(self._salt, group.key.model, group.prompt, str(t)) for t in mine]
-        with self._box.noted("batch", marks):
-            try:
-                rows, seconds = await loop.run_in_executor(
-                    place.thread, _timed, model.forward, batch.work
-                )
-            except Exception as exc:
-                if is_out_of_memory(exc):
-                    give_memory_back()
-                raise
-        if not all(map(is_finite, rows)):
-            raise NonFiniteEmbedding("the model answers NaN or infinity for {input}")
-        lengths = [work.length for work in batch.work]
-        chosen = getattr(model, "chosen", None)
-        padded = not isinstance(chosen, Chosen) or chosen.encoder.pads
-        self._send.write(
-            encode(
-                {
-                    "op": "computed",
-                    "model": group.key.model,
-                    "texts": len(lengths),
-                    "tokens": sum(lengths),
-                    "padding": max(lengths) * len(lengths) - sum(lengths) if padded else 0,
-                    "seconds": seconds,
-                    "zeros": sum(map(is_zero, rows)),
-                }
-            )
-        )
-        return rows
-
-
-def _timed(
-    forward: Callable[[Sequence[Tokenized]], Iterable[Row]], work: Sequence[Tokenized]
-) -> tuple[list[Row], float]:
-    started = time.perf_counter()
-    return list(forward(work)), time.perf_counter() - started
+    def _tell(self, header: Header) -> None:
+        self._send.write(encode(header))
 
 
 def _failure(number: int, error: BaseException, position: int | None) -> Header:

@@ -19,12 +19,19 @@ class TokenEncoder(Protocol):
         """`token_embeddings` of a batch, and what pooling has to know to tell the texts apart.
 
         Either `attention_mask`, of texts padded to the longest, or `cu_seq_lens_q`, the borders of
-        texts that stand one after the other.
+        texts that stand one after the other. Tensors of torch or arrays of numpy.
         """
 
     @property
     def pads(self) -> bool:
         """Whether the shorter texts of a batch cost as much as the longest."""
+
+    @property
+    def any_thread(self) -> bool:
+        """Whether it costs nothing to call `encode` now from one thread, now from another.
+
+        Never from two at once.
+        """
 
     @property
     def memory_bytes(self) -> int:

@@ -10,6 +10,9 @@ import logging
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,9 @@ from rowvec.errors import ModelError
 logger = logging.getLogger(__name__)
 
 _OPSET = 18
+
+# protobuf's limit is 2 GB: the weights of a larger file stand beside it.
+_ONE_FILE_BYTES = 1_900_000_000
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUT = "token_embeddings"
@@ -39,6 +45,17 @@ class Graphs:
         return self._made(
             f"{name}-torch{torch.__version__}-transformers{transformers.__version__}",
             lambda path: _export(transformer, path),
+        )
+
+    def fused(self, exported: Path, transformer: Any) -> Path:
+        """The form of an exported file for onnxruntime alone, written where there is none.
+
+        A layer is a handful of its own operators there, where the file has some seventy of ONNX.
+        Raises ModelError.
+        """
+        return self._made(
+            f"{exported.parent.name}-fused-onnxruntime{metadata.version('onnxruntime')}",
+            lambda path: _fuse(exported, path, transformer.model.config),
         )
 
     def quantised(self, exported: Path) -> Path:
@@ -91,7 +108,7 @@ def _export(transformer: Any, path: Path) -> None:
     tensors = tuple(torch.tensor(sample[name]) for name in names)
     logger.info("exporting a model to %s", path.parent.parent)
     try:
-        with warnings.catch_warnings(), torch.inference_mode():
+        with warnings.catch_warnings(), torch.inference_mode(), _plain_attention(transformer.model):
             # Of tracing (shapes become constants: the proof on other texts tells), and of the
             # exporter's own age: its successor needs onnxscript and takes ten times as long.
             warnings.simplefilter("ignore")
@@ -109,16 +126,57 @@ def _export(transformer: Any, path: Path) -> None:
         raise ModelError(f"the model cannot be exported to ONNX ({type(exc).__name__})") from exc
 
 
+@contextmanager
+def _plain_attention(model: Any) -> Iterator[None]:
+    """Attention written out in products and a softmax, which is the form that can be fused."""
+    own = model.config._attn_implementation  # noqa: SLF001  # transformers has no other way
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(own)
+
+
+def _fuse(exported: Path, path: Path, config: Any) -> None:
+    from onnxruntime.transformers import optimizer  # noqa: PLC0415  # imports much of onnx
+
+    try:
+        with _quiet():
+            fused = optimizer.optimize_model(
+                str(exported),
+                model_type="bert",
+                num_heads=getattr(config, "num_attention_heads", 0),
+                hidden_size=getattr(config, "hidden_size", 0),
+                opt_level=0,
+            )
+            fused.save_model_to_file(
+                str(path),
+                use_external_data_format=_size(exported.parent) > _ONE_FILE_BYTES,
+            )
+    except Exception as exc:  # whatever the optimizer meets in a graph that it does not know
+        raise ModelError(f"the exported model cannot be fused ({type(exc).__name__})") from exc
+
+
 def _quantise(exported: Path, path: Path) -> None:
     # Imports sympy and more, which takes seconds.
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415
 
-    # It tells the root logger of every node.
-    logging.disable(logging.INFO)
-    try:
+    with _quiet():
         quantize_dynamic(exported, path, weight_type=QuantType.QInt8, per_channel=True)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The tools of onnxruntime tell the log of every node."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
     finally:
         logging.disable(logging.NOTSET)
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def _fingerprint(model: torch.nn.Module) -> str:

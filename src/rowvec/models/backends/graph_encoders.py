@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from rowvec.errors import ModelError
 from rowvec.models.backends.backend import Features
 from rowvec.models.embedder import Tokenized
 from rowvec.models.tokenizing import BatchTokenizer
@@ -17,6 +16,7 @@ class OnnxEncoder:
     """A TokenEncoder that runs in onnxruntime on the CPU."""
 
     pads = True
+    any_thread = True
 
     def __init__(self, graph: Path, tokenizer: BatchTokenizer, threads: int) -> None:
         import onnxruntime  # noqa: PLC0415  # of the extra `fast`
@@ -28,24 +28,28 @@ class OnnxEncoder:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Errors only: what it warns of, nobody here can mend.
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(graph), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(graph), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as exc:  # its errors have no class in common
+            raise ModelError(f"onnxruntime does not read {graph} ({type(exc).__name__})") from exc
         self._inputs = [given.name for given in self._session.get_inputs()]
         self._tokenizer = tokenizer
         self.memory_bytes = _size(graph)
 
     def encode(self, batch: Sequence[Tokenized]) -> Features:
-        """Token embeddings of texts padded to the longest."""
-        padded = self._tokenizer.padded(batch, "cpu")
-        (found,) = self._session.run(None, {name: padded[name].numpy() for name in self._inputs})
-        return {**padded, "token_embeddings": torch.from_numpy(found)}
+        """Token embeddings of texts padded to the longest, as arrays of numpy."""
+        padded = self._tokenizer.arrays(batch)
+        (found,) = self._session.run(None, {name: padded[name] for name in self._inputs})
+        return {**padded, "token_embeddings": found}
 
 
 class OpenVinoEncoder:
     """A TokenEncoder that runs in OpenVINO on the CPU."""
 
     pads = True
+    any_thread = True
 
     def __init__(
         self, graph: Path, tokenizer: BatchTokenizer, threads: int, *, dtype: str = "float32"
@@ -70,14 +74,12 @@ class OpenVinoEncoder:
         self.memory_bytes = _size(graph)
 
     def encode(self, batch: Sequence[Tokenized]) -> Features:
-        """Token embeddings of texts padded to the longest; valid until the next call."""
-        padded = self._tokenizer.padded(batch, "cpu")
+        """Token embeddings of texts padded to the longest, as arrays; valid until the next call."""
+        padded = self._tokenizer.arrays(batch)
         found = self._request.infer(
-            {name: padded[name].numpy() for name in self._inputs},
-            share_inputs=True,
-            share_outputs=True,
+            {name: padded[name] for name in self._inputs}, share_inputs=True, share_outputs=True
         )
-        return {**padded, "token_embeddings": torch.from_numpy(found[0])}
+        return {**padded, "token_embeddings": found[0]}
 
 
 def _size(graph: Path) -> int:

@@ -38,6 +38,8 @@ class PaddedTorch:
     """A TokenEncoder over a model's first module, as sentence-transformers runs it."""
 
     pads = True
+    # A team of helpers is kept for every thread that ever computed.
+    any_thread = False
 
     def __init__(self, transformer: Any, tokenizer: BatchTokenizer, device: str) -> None:
         self._transformer = transformer

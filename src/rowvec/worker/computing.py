@@ -1,0 +1,149 @@
+"""Runs batches of models: in which thread, for how long, and whether the answer is whole."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from rowvec.batching import Batch
+from rowvec.errors import NonFiniteEmbedding
+from rowvec.models.backends.backend import Chosen
+from rowvec.models.backends.variant import AUTOMATIC, Variant
+from rowvec.models.embedder import Tokenized
+from rowvec.worker.black_box import BlackBox, fingerprint
+from rowvec.worker.frames import Header
+from rowvec.worker.memory import give_memory_back, is_out_of_memory
+from rowvec.worker.reading import Model
+from rowvec.worker.rows import Row, is_finite, is_zero
+
+# One text of so few tokens, of a model that has computed such a one in so little time, is computed
+# on the event loop: two hand-offs between threads cost it more than it costs whoever waits.
+_FEW_TOKENS = 32
+_BRIEF_SECONDS = 0.005
+
+
+@dataclass(frozen=True)
+class Key:
+    """A model in memory: its name, and how it is computed."""
+
+    model: str
+    variant: Variant = AUTOMATIC
+
+    def __str__(self) -> str:
+        return self.model
+
+
+@dataclass(frozen=True)
+class Group:
+    """What may share a batch: one model, all texts or all images, one prompt.
+
+    Some models leave the prompt out of pooling. A text that is suspected of having ended an engine
+    is a group of its own.
+    """
+
+    key: Key
+    op: str
+    prompt: str
+    alone: str | None = None
+
+
+class Computing:
+    """What a batcher hands its batches to, for models that share one thread.
+
+    `model` gives the loaded model of a key, `tell` takes the frame that reports a batch. Without a
+    box the models compute elsewhere, and nothing that they are given can end this process.
+    """
+
+    def __init__(
+        self,
+        thread: ThreadPoolExecutor,
+        model: Callable[[Key], Model],
+        tell: Callable[[Header], None],
+        *,
+        salt: bytes,
+        box: BlackBox | None,
+    ) -> None:
+        self._thread = thread
+        self._model = model
+        self._tell = tell
+        self._salt = salt
+        self._box = box
+        # The least that one short text took, of models that any thread may compute.
+        self._briefest: dict[Key, float] = {}
+
+    async def __call__(self, batch: Batch[Tokenized]) -> Sequence[Row]:
+        """The rows of a batch; raises what the model raises, and for NaN or infinity."""
+        group = batch.group
+        assert isinstance(group, Group)
+        model = self._model(group.key)
+        try:
+            if self._box is None:
+                rows, seconds = await self._run(group.key, model, batch.work)
+            else:
+                texts = map(str, batch.identities)
+                named = (self._salt, group.key.model, group.prompt)
+                with self._box.noted("batch", [fingerprint(*named, text) for text in texts]):
+                    rows, seconds = await self._run(group.key, model, batch.work)
+        except Exception as exc:
+            if is_out_of_memory(exc):
+                give_memory_back()
+            raise
+        if not all(map(is_finite, rows)):
+            raise NonFiniteEmbedding("the model answers NaN or infinity for {input}")
+        self._report(group.key, model, batch.work, rows, seconds)
+        return rows
+
+    def forget(self, key: Key) -> None:
+        """The model of a key was dropped."""
+        self._briefest.pop(key, None)
+
+    async def _run(
+        self, key: Key, model: Model, work: Sequence[Tokenized]
+    ) -> tuple[list[Row], float]:
+        short = len(work) == 1 and work[0].length <= _FEW_TOKENS and _any_thread(model)
+        if short and self._briefest.get(key, math.inf) <= _BRIEF_SECONDS:
+            return _timed(model.forward, work)
+        loop = asyncio.get_running_loop()
+        rows, seconds = await loop.run_in_executor(self._thread, _timed, model.forward, work)
+        if short:
+            self._briefest[key] = min(seconds, self._briefest.get(key, math.inf))
+        return rows, seconds
+
+    def _report(
+        self,
+        key: Key,
+        model: Model,
+        work: Sequence[Tokenized],
+        rows: Sequence[Row],
+        seconds: float,
+    ) -> None:
+        lengths = [each.length for each in work]
+        chosen = getattr(model, "chosen", None)
+        padded = not isinstance(chosen, Chosen) or chosen.encoder.pads
+        self._tell(
+            {
+                "op": "computed",
+                "model": key.model,
+                "texts": len(lengths),
+                "tokens": sum(lengths),
+                "padding": max(lengths) * len(lengths) - sum(lengths) if padded else 0,
+                "seconds": seconds,
+                "zeros": sum(map(is_zero, rows)),
+            }
+        )
+
+
+def _any_thread(model: Model) -> bool:
+    chosen = getattr(model, "chosen", None)
+    return isinstance(chosen, Chosen) and chosen.encoder.any_thread
+
+
+def _timed(
+    forward: Callable[[Sequence[Tokenized]], Iterable[Row]], work: Sequence[Tokenized]
+) -> tuple[list[Row], float]:
+    started = time.perf_counter()
+    return list(forward(work)), time.perf_counter() - started
