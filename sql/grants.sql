@@ -18,10 +18,12 @@ GRANT EXECUTE ON FUNCTION
     rowvec.chunk, rowvec.cosine_similarity, rowvec.count_tokens, rowvec.embed, rowvec.embed_batch,
     rowvec.embed_image, rowvec.embed_query, rowvec.embed_rows, rowvec.embed_sparse, rowvec.models,
     rowvec.rerank, rowvec.search, rowvec.search_rows, rowvec.similar,
+    rowvec.similar_pairs,
     -- What these call, as the caller.
     rowvec._ask, rowvec._call, rowvec._check_expression, rowvec._counts, rowvec._definition,
     rowvec._derived, rowvec._execute_statement, rowvec._input_of, rowvec._key_columns, rowvec._key_compare, rowvec._key_json,
-    rowvec._embed_query, rowvec._fused_statement, rowvec._nearest, rowvec._nearest_chunked,
+    rowvec._embed_query, rowvec._fused_statement, rowvec._nearest, rowvec._nearest_chunked, rowvec._nearest_enough,
+    rowvec._candidates, rowvec._pairs_statement, rowvec._similar_pairs,
     rowvec._pending, rowvec._run_search, rowvec._search, rowvec._search_columns, rowvec._search_options,
     rowvec._search_settings, rowvec._search_statement, rowvec._text_config, rowvec._text_document,
     rowvec._text_query, rowvec._vector_of, rowvec._warn_unfilled,

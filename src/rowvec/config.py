@@ -61,7 +61,11 @@ class Settings(BaseSettings):
         description="where the worker listens: HOST:PORT, or an absolute folder for a unix socket",
     )
     models: Path | None = Field(None, description="models.toml: which models may be loaded")
-    password_file: Path | None = Field(None, description="file with the worker's password")
+    password_file: Path | None = Field(
+        None,
+        description="file with the worker's password; the worker accepts every line of it, clients"
+        " use the first",
+    )
     tls_cert_file: Path | None = Field(None, description="certificate (PEM) for TLS")
     tls_key_file: Path | None = Field(None, description="key (PEM) for TLS")
     tls_required: bool = Field(default=False, description="refuse clients without TLS")
@@ -109,6 +113,9 @@ class Settings(BaseSettings):
     idle_timeout_seconds: float = Field(
         900, gt=0, description="the worker closes a connection that is idle for so long"
     )
+    login_timeout_seconds: float = Field(
+        10, gt=0, description="the worker closes a connection that has not logged in by then"
+    )
     engine_stall_seconds: float = Field(
         10,
         gt=0,
@@ -122,7 +129,21 @@ class Settings(BaseSettings):
         10, ge=0, description="time for accepted requests to finish after SIGTERM"
     )
 
+    ui_listen: str = Field("127.0.0.1:8467", description="where `rowvec ui` listens: HOST:PORT")
+    ui_password_file: Path | None = Field(
+        None, description="file with the password of `rowvec ui`, needed beyond this machine"
+    )
+    ui_role: str | None = Field(
+        None, description="role that `rowvec ui` takes on in the database (SET ROLE)"
+    )
+
     commit_rows: int = Field(256, ge=1, le=100_000, description="rows a job writes a transaction")
+    max_rows_per_second: float | None = Field(
+        None, gt=0, description="rows a backfill embeds a second at most (default: no limit)"
+    )
+    lease_seconds: float = Field(
+        300, gt=0, description="a job that hangs for so long loses the key range it works on"
+    )
     worker_wait_seconds: float = Field(
         60, ge=0, description="how long a job waits for a worker that is down"
     )
@@ -161,28 +182,49 @@ class Settings(BaseSettings):
 
     def password(self) -> SecretStr:
         """The worker's password, from `password_file`; raises ConfigError."""
+        return read_secret(self.secret_file())
+
+    def secret_file(self) -> Path:
+        """`password_file`; raises ConfigError where it is not given."""
         if self.password_file is None:
             raise ConfigError(
                 "no password file for the worker",
                 hint=f"give --password-file or set {PREFIX}PASSWORD_FILE",
             )
-        return read_secret(self.password_file)
+        return self.password_file
 
 
 def read_secret(path: Path) -> SecretStr:
-    """A secret from a file, without the newline at its end; raises ConfigError."""
+    """A secret from the first line of a file; raises ConfigError."""
+    return read_secrets(path)[0]
+
+
+def read_secrets(path: Path) -> list[SecretStr]:
+    """The secrets of a file, one a line, at least one; raises ConfigError."""
     try:
-        secret = path.read_text(encoding="utf-8").rstrip("\r\n")
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(f"cannot read the secret in {path}: {exc}") from exc
-    if not secret:
+    if not lines or not lines[0]:
         raise ConfigError(f"the secret in {path} is empty")
-    return SecretStr(secret)
+    return [SecretStr(line) for line in lines if line]
 
 
 def libpq_environment_is_set() -> bool:
     """Whether a PG* variable already says where the database is."""
     return any(name in os.environ for name in _LIBPQ_VARIABLES)
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment of a process of ours that shall have these settings and no others."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | {
+        f"{PREFIX}{name.upper()}": value.get_secret_value()
+        if isinstance(value, SecretStr)
+        else str(value)
+        for name, value in given.items()
+        if value is not None
+    }
 
 
 def engine_environment(threads: int | None) -> dict[str, str]:

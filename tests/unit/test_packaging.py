@@ -119,7 +119,7 @@ def test_every_shipped_dependency_is_explained() -> None:
 def test_the_demo_extra_is_all_of_it() -> None:
     demo = Requirement(PROJECT["optional-dependencies"]["demo"][0])
     assert demo.name == "rowvec"
-    assert demo.extras == {"worker", "fast", "embedded"}
+    assert demo.extras == {"worker", "fast", "embedded", "explore", "ui"}
 
 
 def test_the_packaged_model_is_the_real_one() -> None:

@@ -1,0 +1,1 @@
+"""`rowvec ui`: one web application over the embeddings of a database, which it only reads."""

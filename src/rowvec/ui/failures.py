@@ -1,0 +1,29 @@
+"""The rows that the model refused, and why."""
+
+from __future__ import annotations
+
+from psycopg import sql
+from starlette.requests import Request
+from starlette.responses import Response
+
+from rowvec.ui.database import Database
+from rowvec.ui.embedding import of
+from rowvec.ui.rendering import page
+
+_SHOWN = 200
+
+
+def show(request: Request) -> Response:
+    """The latest failures of one embedding."""
+    database: Database = request.app.state.database
+    definition = of(request)
+    return page(
+        request,
+        "failures.html",
+        definition=definition,
+        failures=database.failures(definition["id"], _SHOWN),
+        shown=_SHOWN,
+        sql=sql.SQL("SELECT * FROM rowvec.failure WHERE embedding_id = {};")
+        .format(definition["id"])
+        .as_string(),
+    )
