@@ -6,6 +6,7 @@ from typing import Self
 
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
@@ -13,10 +14,12 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeRemainingColumn,
+    TransferSpeedColumn,
 )
 from rich.text import Text
 
 from rowvec.cli.output import stderr
+from rowvec.explore.load.report import Loaded
 from rowvec.pipeline.report import Summary
 from rowvec.search.recall import Measured
 
@@ -71,6 +74,37 @@ class BackfillBar:
     def advance(self, summary: Summary) -> None:
         """A batch has been committed."""
         self._bar.update(self._task, completed=summary.handled)
+
+    def say(self, message: str) -> None:
+        """A sentence that cannot wait."""
+        self._bar.console.print(message, markup=False)
+
+
+class LoadBar:
+    """A load's progress: rows and bytes, a bar where it is known how many there are."""
+
+    def __init__(self, description: str, size: int | None) -> None:
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[rows]:,} rows"),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=stderr(),
+        )
+        self._task = self._bar.add_task(description, total=size, rows=0)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def advance(self, loaded: Loaded) -> None:
+        """So many rows were sent."""
+        self._bar.update(self._task, completed=loaded.bytes, rows=loaded.rows)
 
     def say(self, message: str) -> None:
         """A sentence that cannot wait."""

@@ -13,7 +13,7 @@ from rowvec.rows.csv_rows import read_csv
 from rowvec.rows.json_rows import read_json
 from rowvec.rows.kinds import of_json, of_text, settled, united
 from rowvec.rows.parquet_rows import parquet_columns, read_parquet
-from rowvec.rows.reading import OnBad, Rows, opened, refuse
+from rowvec.rows.reading import OnBad, Place, Rows, opened, refuse
 
 
 def open_dataset(
@@ -35,11 +35,13 @@ def open_dataset(
     return columns, itertools.islice(rows_of(found), offset, limit)
 
 
-def rows_of(found: DatasetFiles, on_bad: OnBad = refuse) -> Rows:
+def rows_of(found: DatasetFiles, on_bad: OnBad = refuse, place: Place | None = None) -> Rows:
     """The rows of all files, one file after the other."""
+    place = place or Place("")
     for file in found.files:
+        place.name = str(file)
         try:
-            yield from _rows_of_file(found, file, on_bad)
+            yield from _rows_of_file(found, file, place, on_bad)
         except RowvecError:
             raise
         except (OSError, ValueError, csv.Error, EOFError) as exc:
@@ -47,14 +49,14 @@ def rows_of(found: DatasetFiles, on_bad: OnBad = refuse) -> Rows:
             raise ModelError(f"cannot read {file}: {type(exc).__name__}") from exc
 
 
-def _rows_of_file(found: DatasetFiles, file: Path, on_bad: OnBad) -> Rows:
+def _rows_of_file(found: DatasetFiles, file: Path, place: Place, on_bad: OnBad) -> Rows:
     if found.format == "parquet":
         yield from read_parquet(file)
         return
     with opened(file) as stream:
         if found.format == "json":
-            yield from read_json(stream, str(file), on_bad=on_bad)
+            yield from read_json(stream, place, on_bad=on_bad)
         else:
             separator = "\t" if ".tsv" in file.suffixes else ","
             # As the datasets library does, which PostgresML used.
-            yield from read_csv(stream, str(file), separator=separator, pad=True, on_bad=on_bad)
+            yield from read_csv(stream, place, separator=separator, pad=True, on_bad=on_bad)

@@ -49,23 +49,36 @@ class Column:
     convert: Convert
 
 
-def named(columns: Iterable[tuple[str, str, Convert]]) -> list[Column]:
-    """The columns under names that Postgres takes, each once.
+class Names:
+    """Names that Postgres takes, each given once; `taken` are given already.
 
     A plain name is written in small letters: PostgresML did not quote it either.
     """
-    taken = set(_SYSTEM_COLUMNS)
-    made = []
-    for key, type_, convert in columns:
-        wanted = key.replace("\0", "") or "column"
-        wanted = wanted.lower() if _PLAIN_NAME.fullmatch(wanted) else wanted
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {*_SYSTEM_COLUMNS, *taken}
+
+    def name(self, key: str) -> str:
+        """A name for a column that its source calls `key`."""
+        wanted = plain_name(key)
         name, number = _cut(wanted, ""), 1
-        while name in taken:
+        while name in self._taken:
             number += 1
             name = _cut(wanted, f"_{number}")
-        taken.add(name)
-        made.append(Column(key, name, type_, convert))
-    return made
+        self._taken.add(name)
+        return name
+
+
+def plain_name(key: str) -> str:
+    """The name that a key has where nothing else is in the way."""
+    wanted = key.replace("\0", "") or "column"
+    return wanted.lower() if _PLAIN_NAME.fullmatch(wanted) else wanted
+
+
+def named(columns: Iterable[tuple[str, str, Convert]]) -> list[Column]:
+    """The columns under names that Postgres takes, each once."""
+    names = Names()
+    return [Column(key, names.name(key), type_, convert) for key, type_, convert in columns]
 
 
 def _cut(name: str, suffix: str) -> str:

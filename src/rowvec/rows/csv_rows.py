@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from typing import IO
 
 from rowvec.errors import BadRow
-from rowvec.rows.reading import MAX_ROW_BYTES, OnBad, Rows, lines, refuse, too_long
+from rowvec.rows.reading import MAX_ROW_BYTES, OnBad, Place, Rows, lines, refuse, too_long
 
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
 
 def read_csv(
     stream: IO[bytes],
-    name: str,
+    place: Place,
     *,
     separator: str = ",",
     encoding: str = "utf-8",
@@ -28,7 +28,7 @@ def read_csv(
     A record with more cells than the header is bad, and one with fewer, unless `pad` lets the
     missing ones be None.
     """
-    records = _Records(stream, name, separator, encoding, on_bad)
+    records = _Records(stream, place, separator, encoding, on_bad)
     header = records.header()
     names = list(_unique(header))
     for line, cells in records:
@@ -36,8 +36,10 @@ def read_csv(
             continue
         if len(cells) != len(names) and not (pad and len(cells) < len(names)):
             records.give_back_all_but_first()
-            on_bad(BadRow(f"line {line} of {name} has {len(cells)} cells, its header {len(names)}"))
+            place.number = line
+            on_bad(BadRow(f"{place} has {len(cells)} cells, its header {len(names)}"))
             continue
+        place.number = line
         padded = itertools.chain(cells, itertools.repeat(""))
         yield {key: cell or None for key, cell in zip(names, padded, strict=False)}
 
@@ -50,15 +52,15 @@ class _Records:
     """
 
     def __init__(
-        self, stream: IO[bytes], name: str, separator: str, encoding: str, on_bad: OnBad
+        self, stream: IO[bytes], place: Place, separator: str, encoding: str, on_bad: OnBad
     ) -> None:
         start = stream.read(2) if not hasattr(stream, "peek") else stream.peek(2)[:2]
         if start in _BYTE_ORDER_MARKS:
             raise BadRow(
-                f"{name} is {_BYTE_ORDER_MARKS[start]}, which is not read",
+                f"{place.name} is {_BYTE_ORDER_MARKS[start]}, which is not read",
                 hint="convert it: iconv -f UTF-16 -t UTF-8",
             )
-        self._name = name
+        self._place, self._name = place, place.name
         self._separator = separator
         self._on_bad = on_bad
         self._source = self._decoded(stream, encoding)
@@ -120,7 +122,7 @@ class _Records:
 
     def _decoded(self, stream: IO[bytes], encoding: str) -> Iterator[tuple[int, str]]:
         first_encoding = "utf-8-sig" if encoding in ("utf-8", "utf8") else encoding
-        for number, line in lines(stream, self._name, self._on_bad):
+        for number, line in lines(stream, self._place, self._on_bad):
             try:
                 yield number, line.decode(encoding if number > 1 else first_encoding)
             except UnicodeDecodeError:

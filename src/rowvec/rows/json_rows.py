@@ -11,7 +11,7 @@ from typing import IO, Any, NoReturn
 import orjson
 
 from rowvec.errors import BadRow
-from rowvec.rows.reading import MAX_ROW_BYTES, OnBad, Row, Rows, lines, refuse, too_long
+from rowvec.rows.reading import MAX_ROW_BYTES, OnBad, Place, Row, Rows, lines, refuse, too_long
 
 _CHUNK_BYTES = 1 << 18
 _SPACE = " \t\r\n"
@@ -21,54 +21,51 @@ _UNFINISHED = ("Unterminated string", "Invalid \\escape", "Invalid \\uXXXX escap
 _NEAR_THE_END = 16
 
 
-def read_json(stream: IO[bytes], name: str, *, on_bad: OnBad = refuse) -> Rows:
+def read_json(stream: IO[bytes], place: Place, *, on_bad: OnBad = refuse) -> Rows:
     """The objects, whichever of the three forms their beginning shows.
 
     An array, and objects that are spread over lines, are read piece by piece too; but behind a
     broken value in them nothing can be told apart, so that one is an error whatever `on_bad` does.
     """
-    numbered = lines(stream, name, on_bad)
+    numbered = lines(stream, place, on_bad)
     first = next(((number, line) for number, line in numbered if line.strip()), None)
     if first is None:
         return iter(())
     start = first[1].lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"[") or start.strip() == b"{":
-        return _objects(_values(itertools.chain((start,), _chunks(stream)), name), name, on_bad)
+        return _objects(_values(itertools.chain((start,), _chunks(stream)), place), place, on_bad)
     again = itertools.chain(((first[0], start),), numbered)
-    return _lines_of_json(again, name, on_bad)
+    return _lines_of_json(again, place, on_bad)
 
 
-def read_ndjson(stream: IO[bytes], name: str, *, on_bad: OnBad = refuse) -> Rows:
+def read_ndjson(stream: IO[bytes], place: Place, *, on_bad: OnBad = refuse) -> Rows:
     """The objects of newline-delimited JSON, empty lines left out."""
-    return _lines_of_json(lines(stream, name, on_bad), name, on_bad)
+    return _lines_of_json(lines(stream, place, on_bad), place, on_bad)
 
 
-def _lines_of_json(numbered: Iterator[tuple[int, bytes]], name: str, on_bad: OnBad) -> Rows:
+def _lines_of_json(numbered: Iterator[tuple[int, bytes]], place: Place, on_bad: OnBad) -> Rows:
     loads = orjson.loads
     for number, line in numbered:
+        place.number = number
         try:
-            value = loads(line)
+            value = loads(line if number > 1 else line.removeprefix(codecs.BOM_UTF8))
         except orjson.JSONDecodeError as exc:
-            if line.isspace():
-                continue
-            if number == 1 and line.startswith(codecs.BOM_UTF8):
-                value = loads(line.removeprefix(codecs.BOM_UTF8))
-            else:
+            if not line.isspace():
                 # The parser's own words may quote the line, its place may not.
-                on_bad(BadRow(f"line {number} of {name} is not valid JSON (column {exc.colno})"))
-                continue
+                on_bad(BadRow(f"{place} is not valid JSON (column {exc.colno})"))
+            continue
         if type(value) is dict:
             yield value
         else:
-            on_bad(BadRow(f"line {number} of {name} is no JSON object"))
+            on_bad(BadRow(f"{place} is no JSON object"))
 
 
-def _objects(values: Iterator[Any], name: str, on_bad: OnBad) -> Iterator[Row]:
-    for number, value in enumerate(values, start=1):
+def _objects(values: Iterator[Any], place: Place, on_bad: OnBad) -> Iterator[Row]:
+    for value in values:
         if isinstance(value, dict):
             yield value
         else:
-            on_bad(BadRow(f"value {number} of {name} is no JSON object"))
+            on_bad(BadRow(f"the value on {place} is no JSON object"))
 
 
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
@@ -79,14 +76,14 @@ def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
 class _Text:
     """The text that was read and not yet parsed; grows by chunks, forgets what is done."""
 
-    def __init__(self, chunks: Iterator[bytes], name: str) -> None:
+    def __init__(self, chunks: Iterator[bytes], place: Place) -> None:
         self._chunks = chunks
         self._decode = codecs.getincrementaldecoder("utf-8")()
-        self.name = name
+        self.place = place
         self.text = ""
         self.at = 0
         self.ended = False
-        self._line = 1
+        self._line, self._counted = 1, 0
 
     def seek(self, characters: str) -> str:
         """Moves behind these characters, and gives the one that follows; none at the end."""
@@ -101,28 +98,32 @@ class _Text:
 
     def grow(self, size: int) -> None:
         """Forgets what was parsed, and reads so many characters more, or to the end."""
-        self._line = self.line()
+        self.line()
         pieces = [self.text[self.at :]]
-        self.at = 0
+        self.at = self._counted = 0
         while size > 0 and not self.ended:
             chunk = next(self._chunks, b"")
             self.ended = not chunk
             try:
                 piece = self._decode.decode(chunk, final=self.ended)
             except UnicodeDecodeError as exc:
-                raise BadRow(f"{self.name} is not valid UTF-8, after line {self._line}") from exc
+                raise BadRow(
+                    f"{self.place.name} is not valid UTF-8, after line {self._line}"
+                ) from exc
             pieces.append(piece)
             size -= len(piece)
         self.text = "".join(pieces)
 
     def line(self) -> int:
         """The number of the line that is being parsed."""
-        return self._line + self.text.count("\n", 0, self.at)
+        self._line += self.text.count("\n", self._counted, self.at)
+        self._counted = self.at
+        return self._line
 
 
-def _values(chunks: Iterator[bytes], name: str) -> Iterator[Any]:
+def _values(chunks: Iterator[bytes], place: Place) -> Iterator[Any]:
     """The elements of an array, or the values that stand one after the other."""
-    source = _Text(chunks, name)
+    source = _Text(chunks, place)
     is_array = source.seek(_SPACE) == "["
     source.at += is_array
     while following := source.seek(_SPACE + "," if is_array else _SPACE):
@@ -130,7 +131,7 @@ def _values(chunks: Iterator[bytes], name: str) -> Iterator[Any]:
             return
         yield _value(source)
     if is_array:
-        raise BadRow(f"the array in {name} has no end: the file is cut off")
+        raise BadRow(f"the array in {place.name} has no end: the file is cut off")
 
 
 def _no_constant(constant: str) -> NoReturn:
@@ -141,11 +142,13 @@ _decode_at = json.JSONDecoder(parse_constant=_no_constant).raw_decode
 
 
 def _value(source: _Text) -> Any:
+    place = source.place
+    place.number = source.line()
     while True:
         try:
             value, end = _decode_at(source.text, source.at)
         except (ValueError, RecursionError) as exc:
-            where = f"the value on line {source.line()} of {source.name}"
+            where = f"the value on {place}"
             if source.ended or not _may_be_cut(exc, len(source.text)):
                 raise BadRow(f"{where} is not valid JSON") from exc
             if len(source.text) - source.at > MAX_ROW_BYTES:

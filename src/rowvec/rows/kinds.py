@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _CODE = re.compile(r"[+-]?0[0-9]")  # 007 is a name, not a number
+_DIGITS = 18  # fewer always fit into 64 bits
 _BOOLEAN = ("true", "false")
 
 _NUMBERS = ("bigint", "numeric", "double precision")
@@ -51,6 +55,34 @@ def of_json(value: Any) -> str | None:
             return "[]" if kind is None else _array(kind)
         case _:
             return "jsonb"
+
+
+def of_cell(kind: str | None, cell: str) -> str | None:
+    """The type that reads the cells of a column, of type `kind` so far, and this one, too."""
+    if kind == "bigint" and len(cell) < _DIGITS and _INTEGER.fullmatch(cell):
+        return kind
+    return united(kind, of_text(cell))
+
+
+def of_value(value: Any) -> str | None:
+    """The type of a value of JSON or of a database's driver; None where it says nothing."""
+    match value:
+        case datetime():
+            return f"timestamp {'without' if value.tzinfo is None else 'with'} time zone"
+        case date():
+            return "date"
+        case time():
+            return "time without time zone"
+        case timedelta():
+            return "interval"
+        case Decimal():
+            return "numeric"
+        case UUID():
+            return "uuid"
+        case bytes() | bytearray() | memoryview():
+            return "bytea"
+        case _:
+            return of_json(value)
 
 
 def united(one: str | None, other: str | None) -> str | None:

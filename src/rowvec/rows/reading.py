@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -26,6 +27,18 @@ def refuse(bad: BadRow) -> None:
     raise bad
 
 
+@dataclass
+class Place:
+    """Where a reader is: the line (or value, or row) on which the row begins that it gave last."""
+
+    name: str
+    number: int = 0
+    unit: str = "line"
+
+    def __str__(self) -> str:
+        return f"{self.unit} {self.number} of {self.name}"
+
+
 def opened(file: Path) -> io.BufferedReader:
     """The bytes of a file, decompressed where its name ends in .gz; raises OSError."""
     return decompressed(file.open("rb"), file)
@@ -37,7 +50,7 @@ def decompressed(raw: IO[bytes], file: Path) -> io.BufferedReader:
     return cast("io.BufferedReader", gzip.GzipFile(fileobj=raw)) if is_packed else cast("Any", raw)
 
 
-def lines(stream: IO[bytes], name: str, on_bad: OnBad = refuse) -> Iterator[tuple[int, bytes]]:
+def lines(stream: IO[bytes], place: Place, on_bad: OnBad = refuse) -> Iterator[tuple[int, bytes]]:
     """The lines with their numbers, from 1; one that is too long is bad, and passed over."""
     read = stream.readline
     number = 0
@@ -46,7 +59,7 @@ def lines(stream: IO[bytes], name: str, on_bad: OnBad = refuse) -> Iterator[tupl
         if len(line) > MAX_ROW_BYTES:
             while line and not line.endswith(b"\n"):
                 line = read(MAX_ROW_BYTES)
-            on_bad(too_long(f"line {number} of {name}"))
+            on_bad(too_long(f"line {number} of {place.name}"))
             continue
         yield number, line
 

@@ -1,0 +1,112 @@
+"""From a stage into a table by key: what is new is inserted, what differs updated, no row else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from rowvec.db.connection import database_errors
+
+# Types without an operator that says whether two values are equal; their texts are compared.
+_NOT_COMPARABLE = ("json", "xml", "point", "polygon", "path", "box", "circle", "line", "lseg")
+
+
+class Stage:
+    """Rows that were copied into a temporary table, each with its number from 1."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        name: sql.Identifier,
+        number: str,
+        key: Sequence[str],
+    ) -> None:
+        self._connection = connection
+        self._names: dict[str, sql.Composable] = {
+            "stage": name,
+            "number": sql.Identifier(number),
+            "key": sql.SQL(", ").join(map(sql.Identifier, key)),
+            "no_key": sql.SQL(" OR ").join(
+                sql.SQL("{} IS NULL").format(sql.Identifier(column)) for column in key
+            ),
+        }
+        self._key = tuple(key)
+
+    def first_without_key(self) -> int | None:
+        """The number of the first row whose key is NULL."""
+        found: int | None = self._all("SELECT min({number}) FROM {stage} WHERE {no_key}")[0][0]
+        return found
+
+    def drop_without_key(self) -> int:
+        """Removes those, and tells how many."""
+        return self._run("DELETE FROM {stage} WHERE {no_key}")
+
+    def first_repeated(self) -> tuple[int, int] | None:
+        """The numbers of two rows with the same key."""
+        rows = self._all(
+            "SELECT min({number}), max({number}) FROM {stage}"
+            " GROUP BY {key} HAVING count(*) > 1 ORDER BY 1 LIMIT 1"
+        )
+        return rows[0] if rows else None
+
+    def drop_repeated(self) -> int:
+        """Keeps the last row of each key; tells how many went."""
+        return self._run(
+            "DELETE FROM {stage} WHERE {number} IN (SELECT {number} FROM ("
+            " SELECT {number}, row_number() OVER (PARTITION BY {key} ORDER BY {number} DESC) AS nth"
+            " FROM {stage}) AS r WHERE nth > 1)"
+        )
+
+    def merge(self, target: sql.Identifier, columns: dict[str, str]) -> tuple[int, int]:
+        """Inserts and updates the target's rows, in key order; how many of each.
+
+        `columns` with their types. A row that is the same already is not written again. Raises
+        DatabaseError, 42P10 where the target has no unique index on the key.
+        """
+        others = [name for name in columns if name not in self._key]
+        update = sql.SQL("DO NOTHING")
+        if others:
+            update = sql.SQL("DO UPDATE SET {} WHERE {} IS DISTINCT FROM {}").format(  # type: ignore[assignment]
+                sql.SQL(", ").join(
+                    sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others
+                ),
+                _compared("t", others, columns),
+                _compared("excluded", others, columns),
+            )
+        found = self._all(
+            "WITH written AS (INSERT INTO {target} AS t ({columns})"
+            " SELECT {columns} FROM {stage} ORDER BY {key}"
+            " ON CONFLICT ({key}) {update} RETURNING t.xmax = 0 AS is_new)"
+            " SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)"
+            " FROM written",
+            target=target,
+            columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+            update=update,
+        )
+        inserted, updated = found[0]
+        return int(inserted), int(updated)
+
+    def _all(self, statement: str, **names: sql.Composable) -> list[tuple[Any, ...]]:
+        with database_errors():
+            return self._connection.execute(self._composed(statement, names)).fetchall()
+
+    def _run(self, statement: str) -> int:
+        with database_errors():
+            return self._connection.execute(self._composed(statement, {})).rowcount
+
+    def _composed(self, statement: str, names: dict[str, sql.Composable]) -> sql.Composed:
+        # The statements are the literals above.
+        return sql.SQL(statement).format(**self._names, **names)
+
+
+def _compared(table: str, names: Sequence[str], types: dict[str, str]) -> sql.Composed:
+    parts = []
+    for name in names:
+        column: sql.Composable = sql.Identifier(table, name)
+        if types[name].removesuffix("[]") in _NOT_COMPARABLE:
+            column = sql.SQL("{}::text").format(column)
+        parts.append(column)
+    return sql.SQL("({})").format(sql.SQL(", ").join(parts))

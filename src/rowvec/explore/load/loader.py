@@ -1,0 +1,198 @@
+"""One load from its first row to its commit: all rows or, where one is bad, none."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+import psycopg
+
+from rowvec.db.connection import database_errors
+from rowvec.db.landing import Landing, existing, parse_name
+from rowvec.errors import BadRow, InvalidRequest
+from rowvec.explore.load.merge import NUMBER, STAGE, Merge
+from rowvec.explore.load.report import Loaded, Options
+from rowvec.explore.load.shape import CellShape, DeclaredShape, JsonShape, Shape
+from rowvec.explore.load.source import Interrupted, Source
+from rowvec.rows.columns import Names, plain_name
+from rowvec.rows.reading import OnBad, Row, refuse
+
+# Rows that are looked at before the table is made, so that its columns stand in the data's order;
+# and so many bytes of them.
+_PEEK_ROWS = 1000
+_PEEK_BYTES = 4 << 20
+
+_REPORT_ROWS = 1000
+
+# What the column is called that numbers the rows, where the data has no key.
+_IDENTITY = ("id", "row_id", "rowvec_id")
+
+_SINCE_ON_ERROR = 170000
+
+
+def load(
+    connection: psycopg.Connection,
+    table: str,
+    source: Source,
+    options: Options,
+    *,
+    on_bad: OnBad = refuse,
+    on_progress: Callable[[Loaded], None] = lambda _: None,
+    in_transaction: Callable[[Loaded, Interrupted | None], None] = lambda _loaded, _rest: None,
+) -> Loaded:
+    """Loads the source's rows into a table, which is made where there is none; all or nothing.
+
+    `in_transaction` runs before the commit. Raises BadRow for a bad row (`on_bad` decides), and
+    DatabaseError. Interrupted is raised after the rows before it were committed.
+    """
+    job = _Load(connection, table, source, options, on_bad=on_bad, on_progress=on_progress)
+    with database_errors(), connection.transaction():
+        try:
+            job.run()
+        except BaseException as exc:
+            job.abandon(exc)
+            raise
+        in_transaction(job.loaded, job.interrupted)
+    if job.interrupted is not None:
+        raise job.interrupted
+    return job.loaded
+
+
+class _Load:
+    def __init__(
+        self,
+        connection: psycopg.Connection,
+        table: str,
+        source: Source,
+        options: Options,
+        *,
+        on_bad: OnBad,
+        on_progress: Callable[[Loaded], None],
+    ) -> None:
+        self._connection = connection
+        self._source = source
+        self._options = options
+        self._on_bad = on_bad
+        self._on_progress = on_progress
+        self._began = time.monotonic()
+        self._target = existing(connection, table)
+        self._name = parse_name(connection, table)
+        self._key = tuple(plain_name(key) for key in options.key or source.key)
+        self._is_made = self._target is not None and not self._key
+        self._names = Names(self._target.columns if self._target else ())
+        self._shape = self._make_shape()
+        # Only Postgres 17 and later pass over what does not fit the table's own types.
+        lenient = options.skip_bad and connection.info.server_version >= _SINCE_ON_ERROR
+        self._landing = Landing(connection, STAGE if self._key else self._name, ignore_bad=lenient)
+        self.loaded = Loaded(table, created=self._target is None)
+        self.interrupted: Interrupted | None = None
+
+    def run(self) -> None:
+        """Everything up to the commit."""
+        rows = self._rows()
+        peeked = [] if self._is_made or self._source.columns is not None else self._peek(rows)
+        if not self._is_made:
+            self._make(peeked)
+        self._copy(itertools.chain(peeked, rows))
+        self._landing.flush()
+        final = self._shape.final()
+        self._landing.change(final.added, final.widened)
+        self.loaded.rows -= self._landing.ignored
+        self.loaded.skipped += self._landing.ignored
+        if self._key:
+            Merge(self._connection, self._name, self._target, self._options, self.loaded).run(
+                self._key
+            )
+        else:
+            self.loaded.inserted = self.loaded.rows
+        there = existing(self._connection, self.loaded.table)
+        assert there is not None
+        self.loaded.columns = there.columns
+        self.loaded.seconds = round(time.monotonic() - self._began, 3)
+        self._report()
+
+    def abandon(self, exc: BaseException) -> None:
+        """Ends what is open towards Postgres."""
+        self._landing.abandon(exc)
+
+    def _make_shape(self) -> Shape:
+        target, source, alter = self._target, self._source, self._options.alter
+        types = {plain_name(name): type_ for name, type_ in self._options.types.items()}
+        known = {**types, **(target.columns if target else {})}
+        there = target is not None and not self._key
+        closed = target is not None and not alter
+        if source.columns is not None:
+            columns = [column for column in source.columns if self._is_wanted(column.key)]
+            return DeclaredShape(columns, known, there=there, closed=closed)
+        if source.cells and target is None:
+            return CellShape(self._names, types)
+        return JsonShape(self._names, known, there=there, widen=alter, closed=closed)
+
+    def _is_wanted(self, key: str) -> bool:
+        only = self._options.only
+        return not only or key in only or plain_name(key) in only
+
+    def _rows(self) -> Iterator[Row]:
+        """The rows that are wanted; where the source is interrupted, those up to there."""
+        rows = self._source.rows(self._skip)
+        if self._options.only and self._source.columns is None:
+            rows = ({k: v for k, v in row.items() if self._is_wanted(k)} for row in rows)
+        try:
+            yield from itertools.islice(rows, self._options.limit)
+        except Interrupted as exc:
+            self.interrupted = exc
+
+    def _peek(self, rows: Iterator[Row]) -> list[Row]:
+        peeked = []
+        start = self._source.position()
+        for row in itertools.islice(rows, _PEEK_ROWS):
+            peeked.append(row)
+            if self._source.position() - start > _PEEK_BYTES:
+                break
+        return peeked
+
+    def _make(self, peeked: Sequence[Row]) -> None:
+        """The table (or the stage) with the columns that the source or its first rows have."""
+        if not self._key:
+            given = {plain_name(key) for row in peeked for key in row} | set(self._shape.columns)
+            identity = next(name for name in _IDENTITY if name not in given)
+            self._names.name(identity)
+        for row in peeked:
+            with suppress(BadRow):  # said when it is copied
+                self._shape.values(row)
+        columns = self._shape.changes.take()
+        if not columns.added and self._target is None:
+            raise self.interrupted or InvalidRequest(
+                f"{self._source.name} has no rows: there is nothing to make a table of"
+            )
+        if self._key:
+            self._landing.create(columns.added, number=NUMBER, temporary=True)
+        else:
+            self._landing.create(columns.added, number=identity, key=(identity,))
+
+    def _copy(self, rows: Iterator[Row]) -> None:
+        shape, landing, loaded = self._shape, self._landing, self.loaded
+        landing.columns = shape.columns
+        for row in rows:
+            try:
+                values = shape.values(row)
+            except BadRow as exc:
+                self._skip(BadRow(f"{self._source.place} {exc}", hint=exc.hint))
+                continue
+            if shape.changes:
+                changes = shape.changes.take()
+                landing.change(changes.added, changes.widened)
+            landing.write(values)
+            loaded.rows += 1
+            if not loaded.rows % _REPORT_ROWS:
+                self._report()
+
+    def _skip(self, bad: BadRow) -> None:
+        self._on_bad(bad)
+        self.loaded.skipped += 1
+
+    def _report(self) -> None:
+        self.loaded.bytes = self._source.position()
+        self._on_progress(self.loaded)

@@ -1,0 +1,46 @@
+"""Where rows come from, as the loader sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from rowvec.errors import RowvecError
+from rowvec.rows.columns import Column
+from rowvec.rows.reading import OnBad, Place, Rows
+
+
+def _nowhere() -> int:
+    return 0
+
+
+@dataclass
+class Source:
+    """Rows, read once; everything else that is known about them beforehand.
+
+    `columns` are there where the source declares types; `cells` says that all values are texts
+    whose types show when all were seen. `key` are the columns that tell its rows apart by nature,
+    `input` the expression over them that is worth embedding.
+    `size` and `position` are in bytes, for a progress bar.
+    """
+
+    name: str
+    rows: Callable[[OnBad], Rows]
+    place: Place
+    columns: list[Column] | None = None
+    cells: bool = False
+    key: tuple[str, ...] = ()
+    input: str | None = None
+    size: int | None = None
+    position: Callable[[], int] = field(default=_nowhere)
+
+
+class Interrupted(RowvecError):
+    """A source ended before its end; the rows that it gave are good, and `rest` begins the others.
+
+    The loader keeps what came, then raises this.
+    """
+
+    def __init__(self, message: str, *, rest: str, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.rest = rest
