@@ -22,7 +22,7 @@ RFC_FINAL = (
 
 
 def rfc_exchange(*, known_user: bool = True) -> Exchange:
-    return Exchange(RFC_VERIFIER, "user", known_user=known_user, nonce=RFC_NONCE)
+    return Exchange([RFC_VERIFIER], "user", known_user=known_user, nonce=RFC_NONCE)
 
 
 def client_final(password: str, first: bytes, server_first: bytes) -> bytes:
@@ -52,16 +52,30 @@ def test_the_example_of_the_rfc() -> None:
 def test_the_right_password_is_let_in_whatever_the_name_in_the_exchange(
     first: bytes, password: str
 ) -> None:
-    exchange = Exchange(Verifier.of(password), "rowvec", known_user=True)
+    exchange = Exchange([Verifier.of(password)], "rowvec", known_user=True)
     server_first = exchange.first(first)
     assert exchange.final(client_final(password, first, server_first)).startswith(b"v=")
+
+
+@pytest.mark.parametrize("password", ["new", "old"])
+def test_any_of_the_passwords_is_let_in_and_proved_to(password: str) -> None:
+    """The server's own proof is made with the password that the client has."""
+    salt = bytes(16)
+    verifiers = [Verifier.of(each, salt=salt) for each in ("new", "old")]
+    exchange = Exchange(verifiers, "rowvec", known_user=True)
+    server_first = exchange.first(b"n,,n=,r=abc")
+    final = client_final(password, b"n,,n=,r=abc", server_first)
+    message = b",".join((b"n=,r=abc", server_first, final.rpartition(b",p=")[0]))
+    key = Verifier.of(password, salt=salt).server_key
+    proof = base64.b64encode(hmac.digest(key, message, "sha256"))
+    assert exchange.final(final) == b"v=" + proof
 
 
 @pytest.mark.parametrize(("password", "known_user"), [("wrong", True), ("sesame", False)])
 def test_a_wrong_password_and_an_unknown_user_fail_alike(
     password: str, *, known_user: bool
 ) -> None:
-    exchange = Exchange(Verifier.of("sesame"), "x", known_user=known_user)
+    exchange = Exchange([Verifier.of("sesame")], "x", known_user=known_user)
     server_first = exchange.first(b"n,,n=,r=abc")
     with pytest.raises(AuthenticationError, match=r'^password authentication failed for user "x"$'):
         exchange.final(client_final(password, b"n,,n=,r=abc", server_first))
@@ -71,7 +85,7 @@ def test_an_unknown_user_gets_the_same_salt_each_time() -> None:
     verifier = Verifier.of("sesame")
 
     def salt(user: str) -> bytes:
-        first = Exchange(verifier, user, known_user=False).first(b"n,,n=,r=abc")
+        first = Exchange([verifier], user, known_user=False).first(b"n,,n=,r=abc")
         return first.split(b",")[1]
 
     assert salt("x") == salt("x") != salt("y")

@@ -9,11 +9,13 @@ import click
 import psycopg
 
 from rowvec.cli.options import database_dsn, json_flag, setting
-from rowvec.cli.output import print_json, print_table, stdout
+from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.config import Settings, read_secret
+from rowvec.db import rotation
 from rowvec.db.connection import connect, database_errors
 from rowvec.db.schema import require_head
 from rowvec.db.server import set_worker, worker_options
+from rowvec.embedded.worker import Worker
 from rowvec.errors import ConfigError
 
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -53,7 +55,7 @@ def set_(
     r"""Change where the worker is, or its password.
 
     What is not given stays as it is. Sessions that are connected to a worker notice when they next
-    have to connect. The password stands in the server's log where log_statement is set.
+    have to connect. Postgres is asked not to log the password, where you may ask that.
 
     \b
     Example:
@@ -67,12 +69,63 @@ def set_(
             "nothing to set", hint="give --host, --port, --password-file or another option"
         )
     with _connect(dsn, data) as conn:
-        changed = set_worker(conn, given, password)
+        change = set_worker(conn, given, password)
         now = worker_options(conn)
+    _warn_of_log(change.quiet)
     if as_json:
-        print_json({"changed": changed, "options": now})
+        print_json({"changed": change.made, "options": now})
     else:
-        stdout().print("Changed." if changed else "Nothing to change.", _sentence(now))
+        stdout().print("Changed." if change.made else "Nothing to change.", _sentence(now))
+
+
+@server.command(name="rotate")
+@setting("dsn")
+@setting("data")
+@setting("password_file")
+@click.option(
+    "--keep-old", is_flag=True, help="Let the worker accept the old password, too, from now on."
+)
+@click.option(
+    "--forget-old", is_flag=True, help="Only end that: the first password of the file stays."
+)
+@json_flag
+def rotate_(
+    *,
+    dsn: str | None,
+    data: Path | None,
+    password_file: Path | None,
+    keep_old: bool,
+    forget_old: bool,
+    as_json: bool,
+) -> None:
+    r"""Change the password between the database and its worker, with no call refused.
+
+    Run it where the worker's password file is: a new password becomes its first line, the worker
+    accepts both, the database tries the new one and keeps it, the old one is removed. Without
+    --password-file, the file of `rowvec up`.
+
+    Where several databases share the worker: --keep-old in the first, `rowvec server set
+    --password-file` in the others, then --forget-old.
+
+    \b
+    Example:
+      rowvec server rotate --password-file worker.password
+    """
+    settings = Settings.build(dsn=dsn, data=data, password_file=password_file)
+    file = settings.password_file or Worker(settings.data).password_file
+    if forget_old:
+        before = rotation.forget_old(file)
+        result, said = {"accepted": 1, "before": before}, "The first password alone is accepted."
+    else:
+        with _connect(dsn, data) as conn:
+            done = rotation.rotate(conn, file, keep_old=keep_old)
+        _warn_of_log(not done.may_be_logged)
+        result = {"accepted": done.accepted, "may_be_logged": done.may_be_logged}
+        said = f"Changed; the worker accepts {done.accepted} of the passwords in {file}."
+    if as_json:
+        print_json(result)
+    else:
+        stdout().print(said)
 
 
 @server.command()
@@ -126,6 +179,14 @@ def _connect(dsn: str | None, data: Path | None) -> psycopg.Connection:
     conn = connect(database_dsn(settings, dsn=dsn, data=data), application_name="rowvec server")
     require_head(conn)
     return conn
+
+
+def _warn_of_log(quiet: bool) -> None:  # noqa: FBT001  # the one thing that it is about
+    if not quiet:
+        stderr().print(
+            "Postgres may have logged the password: this user may not turn log_statement off.",
+            "See https://github.com/rowvec/rowvec/blob/main/docs/security.md",
+        )
 
 
 def _sentence(options: dict[str, str]) -> str:

@@ -38,6 +38,7 @@ from rowvec.config import Settings
 @setting("memory_budget")
 @setting("cache_dir")
 @setting("idle_timeout_seconds")
+@setting("login_timeout_seconds")
 @setting("engine_stall_seconds")
 @setting("engine_refuse_seconds")
 @setting("shutdown_grace_seconds")

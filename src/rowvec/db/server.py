@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
@@ -18,13 +19,34 @@ def worker_options(conn: psycopg.Connection) -> dict[str, str]:
     return _entry(conn)[0]
 
 
+@dataclass(frozen=True)
+class Change:
+    """What `set_worker` did. `quiet` unless Postgres may have logged the password."""
+
+    made: bool
+    quiet: bool = True
+
+
+# Whatever would write a statement down; each is a superuser's to set, or granted.
+_LOUD = (
+    ("log_statement", "none"),
+    ("log_duration", "off"),
+    ("log_min_duration_statement", "-1"),
+    ("log_min_duration_sample", "-1"),
+    ("log_transaction_sample_rate", "0"),
+    ("log_min_error_statement", "panic"),
+    ("pg_stat_statements.track_utility", "off"),
+)
+
+
 def set_worker(
     conn: psycopg.Connection, options: Mapping[str, str], password: SecretStr | None = None
-) -> bool:
-    """Sets these options and keeps the others; True if anything changed.
+) -> Change:
+    """Sets these options and keeps the others.
 
     Sessions that are connected notice when they next have to connect. Without `password` the one
-    that is there stays.
+    that is there stays. A password is part of a statement: Postgres is asked not to write it down,
+    where this user may ask that.
     """
     with database_errors(), conn.transaction():
         server, mapping = _entry(conn)
@@ -44,7 +66,8 @@ def set_worker(
                 )
             )
         if password is None or mapping == _mapping(password):
-            return bool(changes)
+            return Change(bool(changes))
+        quiet = _hush(conn)
         # Made anew: who may set a mapping's options may not always see whether there are any.
         conn.execute(sql.SQL("DROP USER MAPPING IF EXISTS FOR rowvec_caller SERVER rowvec_worker"))
         conn.execute(
@@ -53,7 +76,23 @@ def set_worker(
                 "OPTIONS (user {user}, password {password})"
             ).format(**{name: sql.Literal(value) for name, value in _mapping(password).items()})
         )
-        return True
+        return Change(made=True, quiet=quiet)
+
+
+def _hush(conn: psycopg.Connection) -> bool:
+    """Keeps this transaction's statements out of Postgres's log; whether that is so now."""
+    quiet = True
+    for name, value in _LOUD:
+        row = conn.execute("SELECT current_setting(%s, true)", (name,)).fetchone()
+        if row is None or row[0] is None or row[0] == value:
+            continue
+        try:
+            with conn.transaction():
+                conn.execute("SELECT set_config(%s, %s, true)", (name, value))
+        except psycopg.errors.InsufficientPrivilege:
+            # What errors write down is no matter where none is made.
+            quiet = quiet and name in ("log_min_error_statement", "log_duration")
+    return quiet
 
 
 def _mapping(password: SecretStr) -> dict[str, str]:

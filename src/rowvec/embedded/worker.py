@@ -198,8 +198,8 @@ class Worker:
 
     def _fingerprint(self) -> str:
         """Changes with whatever a running process would have to be restarted for."""
-        parts = (version("rowvec").encode(), self.models_file.read_bytes(),
-                 self.password_file.read_bytes(), *map(os.fsencode, self._arguments()))  # fmt: skip
+        arguments = map(os.fsencode, self._arguments())
+        parts = (version("rowvec").encode(), self.models_file.read_bytes(), *arguments)
         return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
     def _last_words(self, position: int) -> str:

@@ -135,12 +135,13 @@ def decode(query: bytes, encoding: str = "utf-8") -> dict[str, Any]:
     try:
         fields = orjson.loads(query)
     except orjson.JSONDecodeError as exc:
-        raise _why_not_json(query) from exc
+        raise why_not_json(query) from exc
     assert isinstance(fields, dict)
     return fields
 
 
-def _why_not_json(query: bytes) -> InvalidRequest:
+def why_not_json(query: bytes) -> InvalidRequest:
+    """What is wrong with bytes that are no JSON."""
     # The standard library's parser lets lone surrogates through: then they are what is wrong.
     try:
         json.loads(query.decode())

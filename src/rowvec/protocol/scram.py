@@ -12,6 +12,7 @@ import hmac
 import secrets
 import stringprep
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rowvec.errors import AuthenticationError, ProtocolError
@@ -78,11 +79,14 @@ def prepared(password: str) -> bytes:
 class Exchange:
     """One client's authentication: `first`, then `final`.
 
+    Any of `verifiers` lets it in; they share salt and iterations, which are sent before the client
+    shows which password it has.
+
     `known_user` False runs the whole exchange and fails at its end like a wrong password, so that
     nobody learns which names exist.
     """
 
-    verifier: Verifier
+    verifiers: Sequence[Verifier]
     user: str
     known_user: bool
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(18))
@@ -106,7 +110,7 @@ class Exchange:
         self._first_bare = bare
         salt = base64.b64encode(self._salt())
         self._server_first = b"r=%b%b,s=%b,i=%d" % (
-            client_nonce, self.nonce.encode(), salt, self.verifier.iterations,
+            client_nonce, self.nonce.encode(), salt, self.verifiers[0].iterations,
         )  # fmt: skip
         return self._server_first
 
@@ -122,19 +126,21 @@ class Exchange:
         except binascii.Error as exc:
             raise ProtocolError("the client's SCRAM proof is not base64") from exc
         auth_message = b",".join((self._first_bare, self._server_first, without_proof))
-        signature = hmac.digest(self.verifier.stored_key, auth_message, "sha256")
-        if len(proof) != len(signature):
+        if len(proof) != hashlib.sha256().digest_size:
             raise ProtocolError("the client's SCRAM proof has another length")
-        client_key = bytes(a ^ b for a, b in zip(proof, signature, strict=True))
-        right = hmac.compare_digest(hashlib.sha256(client_key).digest(), self.verifier.stored_key)
+        right = [each for each in self.verifiers if _proves(each, proof, auth_message)]
         if not (right and self.known_user):
             raise AuthenticationError(f'password authentication failed for user "{self.user}"')
-        return b"v=" + base64.b64encode(
-            hmac.digest(self.verifier.server_key, auth_message, "sha256")
-        )
+        return b"v=" + base64.b64encode(hmac.digest(right[0].server_key, auth_message, "sha256"))
 
     def _salt(self) -> bytes:
         if self.known_user:
-            return self.verifier.salt
+            return self.verifiers[0].salt
         # The same for a name each time it asks, as a real one would be.
-        return hmac.digest(self.verifier.server_key, self.user.encode(), "sha256")[:16]
+        return hmac.digest(self.verifiers[0].server_key, self.user.encode(), "sha256")[:16]
+
+
+def _proves(verifier: Verifier, proof: bytes, auth_message: bytes) -> bool:
+    signature = hmac.digest(verifier.stored_key, auth_message, "sha256")
+    client_key = bytes(a ^ b for a, b in zip(proof, signature, strict=True))
+    return hmac.compare_digest(hashlib.sha256(client_key).digest(), verifier.stored_key)

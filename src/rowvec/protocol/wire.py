@@ -72,11 +72,13 @@ class Reader:
     """Cuts a client's bytes into messages; never holds more than one limit of them and a chunk.
 
     `limit` bounds the body of a message. A longer one is dropped piece by piece as it arrives and
-    given as TooLarge, so that the connection stays usable.
+    given as TooLarge, so that the connection stays usable; unless it `is_strict`, as towards those
+    who have not logged in: then it is a ProtocolError at once.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, is_strict: bool = False) -> None:
         self.limit = limit
+        self.is_strict = is_strict
         self._buffer = bytearray()
         self._dropping: TooLarge | None = None
         self._to_drop = 0
@@ -127,6 +129,8 @@ class Reader:
         kind = bytes(self._buffer[:1])
         end = length + 1
         if length - 4 > self.limit:
+            if self.is_strict:
+                raise ProtocolError(f"a message of {length} bytes is too large before the login")
             held = min(len(self._buffer), end)
             del self._buffer[:held]
             self._to_drop = end - held

@@ -47,7 +47,9 @@ class Admission:
         full = self.requests >= self._max_requests or self.bytes + size > self._max_bytes
         if full and self._since:
             raise Overloaded(
-                "the worker's queue is full",
+                f"the worker's queue is full: {self.requests} of {self._max_requests} requests,"
+                f" {self.bytes} of {self._max_bytes} bytes, the oldest for"
+                f" {self.oldest_seconds:.1f} s",
                 hint="try again later, or raise the worker's max_requests or max_queue_bytes",
             )
         place = object()

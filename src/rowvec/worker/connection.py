@@ -23,13 +23,14 @@ class ConnectionClosed(Exception):  # not an error: clients leave
 class Connection(asyncio.Protocol):
     """Reads messages and writes bytes; calls `on_lost` once when the client is gone.
 
-    `limit` bounds a message. A client that leaves is noticed at once, whatever runs for it.
+    `limit` bounds a message until `trust` is called. A client that leaves is noticed at once,
+    whatever runs for it.
     """
 
     def __init__(
         self, limit: int, on_made: Callable[[Connection], None], on_lost: Callable[[], None]
     ) -> None:
-        self.reader = wire.Reader(limit)
+        self.reader = wire.Reader(limit, is_strict=True)
         self._on_made = on_made
         self.on_lost = on_lost
         self._transport: asyncio.Transport | None = None
@@ -92,6 +93,11 @@ class Connection(asyncio.Protocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         self._writable = None
+
+    def trust(self, limit: int) -> None:
+        """The client has logged in: messages may be so large, and larger ones are dropped."""
+        self.reader.limit = limit
+        self.reader.is_strict = False
 
     async def opening(self) -> wire.Opening | wire.Startup | wire.Cancel:
         """The next message before authentication; raises ProtocolError, ConnectionClosed."""

@@ -14,7 +14,6 @@ from rowvec.config import Settings
 from rowvec.errors import ConfigError, RowvecError
 from rowvec.worker.http_api import Api
 from rowvec.worker.listener import split_address
-from rowvec.worker.session import LOGIN_TIMEOUT_SECONDS
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +31,8 @@ _FULL = (
 class HttpServer:
     """One listening socket and the connections behind it.
 
-    A client has 10 seconds to send its first request that is let in, and between requests
-    `idle_timeout_seconds`.
+    A client has `login_timeout_seconds` to send its first request that is let in, and between
+    requests `idle_timeout_seconds`.
     """
 
     def __init__(
@@ -43,11 +42,13 @@ class HttpServer:
         tls: ssl.SSLContext | None,
         max_connections: int,
         idle_timeout_seconds: float,
+        login_timeout_seconds: float,
     ) -> None:
         self._api = api
         self._tls = tls
         self._max_connections = max_connections
         self._idle_timeout_seconds = idle_timeout_seconds
+        self._login_timeout_seconds = login_timeout_seconds
         self._listening: asyncio.Server | None = None
         self._runner: web.AppRunner | None = None
 
@@ -59,6 +60,7 @@ class HttpServer:
             tls=tls,
             max_connections=settings.max_connections,
             idle_timeout_seconds=settings.idle_timeout_seconds,
+            login_timeout_seconds=settings.login_timeout_seconds,
         )
 
     @property
@@ -85,7 +87,7 @@ class HttpServer:
         try:
             self._listening = await asyncio.get_running_loop().create_server(
                 self._connection, host, port, backlog=_BACKLOG, ssl=self._tls,
-                ssl_handshake_timeout=None if self._tls is None else LOGIN_TIMEOUT_SECONDS,
+                ssl_handshake_timeout=None if self._tls is None else self._login_timeout_seconds,
             )  # fmt: skip
         except OSError as exc:
             raise ConfigError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
@@ -112,7 +114,8 @@ class HttpServer:
             return _TurnedAway()
         client = server()
         self._api.silent.add(client)
-        asyncio.get_running_loop().call_later(LOGIN_TIMEOUT_SECONDS, self._close_if_silent, client)
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._login_timeout_seconds, self._close_if_silent, client)
         return client
 
     def _close_if_silent(self, client: web.RequestHandler) -> None:

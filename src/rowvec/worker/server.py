@@ -17,7 +17,6 @@ from rowvec.errors import ConfigError, RowvecError, ShuttingDown
 from rowvec.models.listing import Listing, read_listing
 from rowvec.models.measurements import measured_backends
 from rowvec.models.threads import granted_threads
-from rowvec.protocol.scram import Verifier
 from rowvec.worker.admission import Admission
 from rowvec.worker.api_keys import ApiKeys
 from rowvec.worker.cache import VectorCache
@@ -26,6 +25,7 @@ from rowvec.worker.engine_client import EngineClient
 from rowvec.worker.listener import Listener, split_address
 from rowvec.worker.metrics import Metrics, Vitals
 from rowvec.worker.observing import Observer
+from rowvec.worker.passwords import Passwords
 from rowvec.worker.service import Service
 from rowvec.worker.session import Rules
 
@@ -53,13 +53,14 @@ def run(settings: Settings) -> None:
     """
     listing = read_listing(settings.models)
     rules = Rules(
-        verifier=Verifier.of(settings.password().get_secret_value()),
+        passwords=Passwords(settings.secret_file()),
         tls=_tls(settings),
         tls_required=settings.tls_required,
         max_request_bytes=settings.max_request_bytes,
         max_input_bytes=settings.max_input_bytes,
         max_image_bytes=settings.max_image_bytes,
         idle_timeout_seconds=settings.idle_timeout_seconds,
+        login_timeout_seconds=settings.login_timeout_seconds,
     )
     _warn_if_exposed(settings)
     keys = _api_keys(settings)

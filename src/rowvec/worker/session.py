@@ -23,12 +23,11 @@ from rowvec.errors import (
 from rowvec.protocol import request, scram, statements, wire
 from rowvec.worker.connection import Connection, ConnectionClosed
 from rowvec.worker.observing import Observed, Observer
+from rowvec.worker.passwords import Passwords
 
 logger = logging.getLogger(__name__)
 
 USER = "rowvec"
-
-LOGIN_TIMEOUT_SECONDS = 10
 
 # A startup packet and the messages of SCRAM are small; nobody unknown may send more.
 MAX_BYTES_BEFORE_LOGIN = 10_000
@@ -55,13 +54,14 @@ Answer = Callable[[request.Request, int, Send], Awaitable[None]]
 class Rules:
     """What holds for all sessions of a worker."""
 
-    verifier: scram.Verifier
+    passwords: Passwords
     tls: ssl.SSLContext | None
     tls_required: bool
     max_request_bytes: int
     max_input_bytes: int
     max_image_bytes: int
     idle_timeout_seconds: float
+    login_timeout_seconds: float
 
 
 @dataclass(eq=False)
@@ -94,10 +94,10 @@ class Session:
         """Serves the client until it leaves, misbehaves, idles too long or the worker stops."""
         self._task = asyncio.current_task()
         try:
-            async with asyncio.timeout(LOGIN_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self.rules.login_timeout_seconds):
                 accepted = await self._login()
             if accepted:
-                self.connection.reader.limit = self.rules.max_request_bytes
+                self.connection.trust(self.rules.max_request_bytes)
                 await self._serve()
         except ConnectionClosed:
             logger.debug("%s left", self.connection.peer)
@@ -142,7 +142,7 @@ class Session:
         if startup.version != wire.PROTOCOL_3_0 or _options(startup):
             self.connection.write(wire.negotiate_version(_options(startup)))
         user = startup.parameters.get("user", "")
-        exchange = scram.Exchange(self.rules.verifier, user, known_user=user == USER)
+        exchange = scram.Exchange(self.rules.passwords.verifiers(), user, known_user=user == USER)
         self.connection.write(wire.sasl_mechanisms(scram.MECHANISM))
         mechanism, first = wire.sasl_initial(await self._password_message())
         if mechanism != scram.MECHANISM:

@@ -1,0 +1,185 @@
+"""A large JSON object, read as its bytes arrive, so that nobody waits while it is parsed.
+
+One member, a list of texts, has the megabytes. Its elements are decoded and checked a piece at a
+time; what stands around them is small, and decoded at the end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from rowvec.errors import InvalidRequest, NotARequest, RequestTooLarge
+from rowvec.protocol.request import why_not_json
+
+# Larger requests are read so.
+STREAM_BYTES = 1 << 20
+
+# What the batcher holds.
+_MOST_TEXTS = 1_000_000
+
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_ELEMENTS = re.compile(rb"(?:\s*+(?:%b|null)\s*+,)*+" % _STRING, re.DOTALL)
+_LAST = re.compile(rb"\s*+((?:%b|null)?+)\s*+\]" % _STRING, re.DOTALL)
+_CLOSING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+# Cut off by the end of a piece: it may still become an element.
+_BEGUN = re.compile(
+    rb'\s*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+\\?|%b\s*+|n?u?l?l?\s*+)\Z' % _STRING, re.DOTALL
+)
+_WHOLE = re.compile(rb"\s*+%b" % _STRING, re.DOTALL)
+_TOKEN = re.compile(rb'\s*+(%b|[{}\[\]:,]|[^\s"{}\[\]:,]++(?=[\s"{}\[\]:,]))' % _STRING, re.DOTALL)
+
+_NOT_JSON = "the request is not valid JSON"
+
+
+class StreamedObject:
+    """Takes pieces with `feed`, and gives the fields with `finish`.
+
+    `array` names the member that is a list of texts, `check` is called with each of its texts and
+    their numbers from 1. `max_text_bytes` bounds a text before it is whole, `max_around_bytes` all
+    that is not in the list. Raises what `request.decode` does, and RequestTooLarge.
+    """
+
+    def __init__(
+        self,
+        array: str,
+        check: Callable[[Any, int], None],
+        *,
+        max_text_bytes: int,
+        max_around_bytes: int,
+    ) -> None:
+        self._key = orjson.dumps(array)
+        self._array = array
+        self._check = check
+        # A character may be written as six, in \uXXXX.
+        self._max_held_bytes = 6 * max_text_bytes + 1024
+        self._max_around_bytes = max_around_bytes
+        self._texts: list[Any] = []
+        self._around = bytearray()
+        self._held = bytearray()
+        self._scanned = 0
+        self._state = self._head
+        self._depth = 0
+        self._last_tokens = (b"", b"")
+
+    def feed(self, piece: bytes) -> None:
+        """Takes the next bytes."""
+        self._held += piece
+        self._state()
+
+    def finish(self) -> dict[str, Any]:
+        """The fields, once everything was fed."""
+        if self._state == self._elements:
+            raise NotARequest(_NOT_JSON)
+        self._tail()
+        around = bytes(self._around)
+        if not around.lstrip().startswith(b"{"):
+            raise NotARequest("the request is not a JSON object")
+        fields = _loads(around)
+        if self._state == self._tail:
+            if fields.get(self._array) != []:
+                raise InvalidRequest(f"{self._array} is given twice")
+            fields[self._array] = self._texts
+        else:
+            self._check_all(fields.get(self._array))
+        assert isinstance(fields, dict)
+        return fields
+
+    def _head(self) -> None:
+        """Looks for the list among the members of the object."""
+        at = 0
+        while found := _TOKEN.match(self._held, at):
+            at = found.end()
+            token = found[1]
+            if token in b"{[":
+                if token == b"[" and self._depth == 1 and self._last_tokens == (self._key, b":"):
+                    self._keep(at)
+                    self._state = self._elements
+                    self._elements()
+                    return
+                self._depth += 1
+            elif token in b"}]":
+                self._depth -= 1
+            self._last_tokens = self._last_tokens[1], token
+        self._keep(at)
+        self._bound(len(self._held))
+
+    def _elements(self) -> None:
+        """Decodes the elements that are whole."""
+        if self._scanned and not self._closes():
+            return
+        self._scanned = 0
+        whole = _ELEMENTS.match(self._held)
+        assert whole is not None
+        end = whole.end()
+        if end:
+            self._decode(bytes(self._held[: self._held.rindex(b",", 0, end)]))
+        if last := _LAST.match(self._held, end):
+            if last[1]:
+                self._decode(last[1])
+            elif self._texts:
+                raise NotARequest(_NOT_JSON)
+            del self._held[: last.end()]
+            self._around += b"]"
+            self._state = self._tail
+            self._tail()
+            return
+        del self._held[:end]
+        if not _BEGUN.match(self._held):
+            if _WHOLE.match(self._held):
+                raise NotARequest(_NOT_JSON)
+            raise InvalidRequest(f"input {len(self._texts) + 1} is not a text")
+        if len(self._held) > self._max_held_bytes:
+            raise RequestTooLarge(
+                f"input {len(self._texts) + 1} has more bytes than the worker takes",
+                hint="shorten it, or raise the worker's max_input_bytes",
+            )
+        quote = self._held.find(b'"')
+        self._scanned = quote + 1
+        if self._scanned:
+            self._closes()
+
+    def _closes(self) -> bool:
+        """Whether the string that is begun has its end; what was looked at is not again."""
+        if _CLOSING.match(self._held, self._scanned):
+            return True
+        backslashes = len(self._held) - max(len(self._held.rstrip(b"\\")), self._scanned)
+        self._scanned = len(self._held) - backslashes % 2
+        return False
+
+    def _decode(self, elements: bytes) -> None:
+        texts = _loads(b"[" + elements + b"]")
+        if len(self._texts) + len(texts) > _MOST_TEXTS:
+            raise RequestTooLarge(f"{self._array} has more than {_MOST_TEXTS} elements")
+        self._check_all(texts)
+        self._texts += texts
+
+    def _check_all(self, texts: Any) -> None:
+        if isinstance(texts, list):
+            for number, text in enumerate(texts, start=len(self._texts) + 1):
+                self._check(text, number)
+
+    def _tail(self) -> None:
+        """Keeps what comes after the list."""
+        self._keep(len(self._held))
+
+    def _keep(self, length: int) -> None:
+        self._around += self._held[:length]
+        del self._held[:length]
+        self._bound(0)
+
+    def _bound(self, more: int) -> None:
+        if len(self._around) + more > self._max_around_bytes:
+            raise RequestTooLarge(
+                f"what stands beside {self._array} has more than {self._max_around_bytes} bytes"
+            )
+
+
+def _loads(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        raise why_not_json(text) from exc
