@@ -1,4 +1,4 @@
--- Takes a shard for this session; the lock dies with the connection.
+-- Shows that the holder with this token lives; the lock dies with its connection.
 SELECT pg_try_advisory_lock(hashtextextended(
-    'rowvec.shard:' || %(id)s::bigint || ':' || %(number)s::int, 0
+    concat_ws(':', 'rowvec.shard', %(id)s::bigint, %(number)s::int, %(token)s::bigint), 0
 ));

@@ -1,4 +1,4 @@
 -- Gives a shard back.
 SELECT pg_advisory_unlock(hashtextextended(
-    'rowvec.shard:' || %(id)s::bigint || ':' || %(number)s::int, 0
+    concat_ws(':', 'rowvec.shard', %(id)s::bigint, %(number)s::int, %(token)s::bigint), 0
 ));

@@ -10,6 +10,7 @@ The tree (an indented class derives from the one above it)::
         DatabaseUnavailable  58000  Postgres is away, full or a standby: again later may do
         DatabaseConflict     58000  other transactions were in the way: at once again may do
         DefinitionChanged    58000  an embedding is not what a job began with
+        LeaseLost            58000  another job works on a range of keys that was ours
       ProtocolError          08P01  bytes that are not the protocol
       AuthenticationError    28P01  wrong user or password
       InvalidRequest         22023  a request that no retry will mend
@@ -93,6 +94,10 @@ class DatabaseConflict(DatabaseError):
 
 class DefinitionChanged(DatabaseError):
     """An embedding was changed or dropped while a job worked on it."""
+
+
+class LeaseLost(DatabaseError):
+    """Another job took over what this one held for longer than its lease."""
 
 
 class ProtocolError(RowvecError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rowvec.config import Settings
@@ -26,11 +27,15 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Request:
-    """What to fill: a table's name as written in SQL, the embedding where it has several."""
+    """What to fill: a table's name as written in SQL, the embedding where it has several.
+
+    One of several jobs that work together leaves the `closing` VACUUM to who started them.
+    """
 
     source: str
     embedding: str | None = None
     limit: int | None = None
+    closing: bool = True
 
 
 async def backfill(
@@ -64,7 +69,13 @@ async def backfill(
         embedder=embedder,
         isolation=Isolation(embedder, definition.dimensions, for_worker, definition.modality),
         patience=for_database,
-        limits=Limits(settings.commit_rows, request.limit),
+        closing=request.closing,
+        limits=Limits(
+            settings.commit_rows,
+            request.limit,
+            settings.max_rows_per_second,
+            settings.lease_seconds,
+        ),
         summary=summary,
         reporter=reporter,
         stop=stop,
@@ -92,6 +103,7 @@ class _Run:
     embedder: WorkerEmbedder
     isolation: Isolation
     patience: Patience
+    closing: bool
     limits: Limits
     summary: Summary
     reporter: Reporter
@@ -119,8 +131,8 @@ class _Run:
             self._is_ready = True
         await self._fill(session)
         self.summary.pending = await self.source.count_pending(session)
-        if self.summary.written and not self.summary.stopped:
-            await self._vacuum(session)
+        if self.closing and self.summary.written and not self.summary.stopped:
+            await vacuum(session, self.source, self.reporter.say)
 
     async def _fill(self, session: Session) -> None:
         began = time.monotonic()
@@ -131,6 +143,7 @@ class _Run:
             limits=self.limits,
             summary=self.summary,
             committed=self._committed,
+            say=self.reporter.say,
             stop=self.stop,
         )
         try:
@@ -172,6 +185,8 @@ class _Run:
             await pending_index.build(session, definition, schema, table, leftover=leftover)
         await pending_index.unlock(session, definition)
 
-    async def _vacuum(self, session: Session) -> None:
-        for warning in await self.source.vacuum(session):
-            self.reporter.say(f"not vacuumed: {warning}")
+
+async def vacuum(session: Session, source: Source, say: Callable[[str], None]) -> None:
+    """Removes the dead rows that a backfill leaves, and says what kept Postgres from it."""
+    for warning in await source.vacuum(session):
+        say(f"not vacuumed: {warning}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -17,6 +17,10 @@ from rowvec.pipeline.isolation import Vector
 from rowvec.pipeline.report import FailedRow
 
 _SHOWN_CHARACTERS = 500
+
+
+# Raises where the transaction that it is called in must not write.
+Fence = Callable[[], Awaitable[None]]
 
 
 class Kept(Enum):
@@ -77,20 +81,22 @@ class Writer:
         self._source = source
         self._definition = source.definition
 
-    async def write(self, results: Sequence[Result]) -> Written:
+    async def write(self, results: Sequence[Result], fence: Fence | None = None) -> Written:
         """Commits the batch; where it collides with other writers, in ever smaller parts.
 
-        Raises DefinitionChanged where what was embedded is no longer what is wanted.
+        Raises DefinitionChanged where what was embedded is no longer what is wanted, and what
+        `fence` raises, which is called in every transaction.
         """
         try:
-            return await self._commit(results)
+            return await self._commit(results, fence)
         except DatabaseConflict:
             if len(results) == 1:
                 return Written()  # it stays pending, for the next pass
         middle = len(results) // 2
-        return await self.write(results[:middle]) + await self.write(results[middle:])
+        lower, upper = results[:middle], results[middle:]
+        return await self.write(lower, fence) + await self.write(upper, fence)
 
-    async def _commit(self, results: Sequence[Result]) -> Written:
+    async def _commit(self, results: Sequence[Result], fence: Fence | None) -> Written:
         filled: list[tuple[Row, NDArray[np.float32]]] = []
         cleared: list[Row] = []
         kept: list[Row] = []
@@ -108,9 +114,10 @@ class Writer:
                 case RowvecError() as error:
                     failed.append((result.row, error))
         async with self._session.transaction():
+            await self._session.run(query("guard_transaction"))
             await self._hold_definition()
-            # Under a short timeout: rows of ours that are locked already must not wait for long.
-            await self._session.run("SET LOCAL lock_timeout = '2s'")
+            if fence is not None:
+                await fence()
             done_filled = await self._source.fill(self._session, filled)
             done_cleared = await self._source.clear(self._session, cleared)
             done_kept = await self._source.keep(self._session, kept)

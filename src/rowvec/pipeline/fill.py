@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from rowvec.db.session import Session
 from rowvec.db.source import Range, Row, Source
-from rowvec.errors import RowvecError
+from rowvec.errors import LeaseLost, RowvecError
 from rowvec.pipeline.batch import Writer, Written, results_of, texts_of
 from rowvec.pipeline.isolation import Isolation, Vector
 from rowvec.pipeline.patience import sleep_unless
 from rowvec.pipeline.report import Summary
 from rowvec.pipeline.shards import NoShard, Shard, Shards
+from rowvec.pipeline.throttle import Throttle
 
 # The worker sorts what it holds by length, and the more it holds the less it pads: real texts, a
 # thousand at a time, take a fifth less than one batch of 256 after the other. What is in flight is
@@ -30,14 +33,17 @@ _LISTED_FAILURES = 100
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes of a run: rows a transaction, and rows in all (None is no limit)."""
+    """Sizes of a run: rows a transaction, rows in all and a second (None is no limit), a lease."""
 
     commit_rows: int
     rows: int | None = None
+    rows_per_second: float | None = None
+    lease_seconds: float = 300
 
 
 @dataclass(frozen=True)
 class _Batch:
+    shard: Shard
     rows: list[Row]
     vectors: asyncio.Task[list[Vector | RowvecError]]
 
@@ -54,6 +60,7 @@ class Filling:
         limits: Limits,
         summary: Summary,
         committed: Callable[[], None],
+        say: Callable[[str], None],
         stop: asyncio.Event,
     ) -> None:
         self._session = session
@@ -63,8 +70,16 @@ class Filling:
         self._limits = limits
         self._summary = summary
         self._committed = committed
+        self._say = say
         self._stop = stop
-        self._shards = Shards(session, source, limits.commit_rows * _SHARD_BATCHES)
+        self._shards = Shards(
+            session,
+            source,
+            shard_rows=limits.commit_rows * _SHARD_BATCHES,
+            lease_seconds=limits.lease_seconds,
+        )
+        self._throttle = Throttle(limits.rows_per_second, stop)
+        self._lost: set[Shard] = set()
         wanted = _ROWS_IN_FLIGHT // limits.commit_rows
         self._width = min(max(wanted, _MIN_BATCHES_IN_FLIGHT), _MAX_BATCHES_IN_FLIGHT)
         self._in_flight: deque[_Batch | Shard] = deque()
@@ -100,21 +115,26 @@ class Filling:
                     await sleep_unless(self._stop, _POLL_SECONDS)
                 continue
             after = taken.keys.lower
-            while rows := await self._read_rows(Range(after, taken.keys.upper)):
+            while rows := await self._read_rows(taken, Range(after, taken.keys.upper)):
                 after = rows[-1].key
                 todo = [row for row in rows if not row.failed]
                 if todo:
-                    yield self._embed(todo)
+                    yield self._embed(taken, todo)
             if self._stop.is_set() or self._rows_left() == 0:
                 return
-            yield taken
+            if taken not in self._lost:
+                yield taken
 
-    async def _read_rows(self, keys: Range) -> list[Row]:
+    async def _read_rows(self, shard: Shard, keys: Range) -> list[Row]:
+        await self._throttle.wait()
         left = self._rows_left()
-        size = self._limits.commit_rows if left is None else min(self._limits.commit_rows, left)
-        if not size or self._stop.is_set():
+        size = min(self._limits.commit_rows, self._throttle.rows_at_once)
+        size = size if left is None else min(size, left)
+        if not size or self._stop.is_set() or shard in self._lost:
             return []
-        return await self._source.read(self._session, keys, size)
+        rows = await self._source.read(self._session, keys, size)
+        self._throttle.took(len(rows))
+        return rows
 
     def _rows_left(self) -> int | None:
         """Rows that the limit still lets us read."""
@@ -123,9 +143,11 @@ class Filling:
         reading = sum(len(step.rows) for step in self._in_flight if isinstance(step, _Batch))
         return max(self._limits.rows - self._summary.handled - reading, 0)
 
-    def _embed(self, rows: list[Row]) -> _Batch:
+    def _embed(self, shard: Shard, rows: list[Row]) -> _Batch:
         texts = texts_of(rows)
-        return _Batch(rows, asyncio.create_task(self._isolation.embed(texts) if texts else _none()))
+        return _Batch(
+            shard, rows, asyncio.create_task(self._isolation.embed(texts) if texts else _none())
+        )
 
     def _batches_in_flight(self) -> int:
         return sum(isinstance(step, _Batch) for step in self._in_flight)
@@ -136,9 +158,25 @@ class Filling:
         if isinstance(step, Shard):
             await self._shards.finish(step)
         else:
-            self._count(await self._writer.write(results_of(step.rows, await step.vectors)))
+            results = results_of(step.rows, await step.vectors)
+            try:
+                written = await self._writer.write(results, partial(self._shards.renew, step.shard))
+            except LeaseLost as exc:
+                await self._lose(step.shard, exc)
+                return
+            self._count(written)
             self._committed()
         self._in_flight.popleft()
+
+    async def _lose(self, shard: Shard, error: LeaseLost) -> None:
+        """Leaves the shard, and what is in flight of it, to whoever took it over."""
+        self._say(f"{error}; going on with others")
+        self._lost.add(shard)
+        rest = [step for step in self._in_flight if _shard_of(step) != shard]
+        tasks = [s.vectors for s in self._in_flight if s not in rest and isinstance(s, _Batch)]
+        self._in_flight = deque(rest)
+        await _cancel(tasks)
+        await self._shards.lose(shard)
 
     def _count(self, written: Written) -> None:
         summary = self._summary
@@ -153,11 +191,18 @@ class Filling:
 
     async def _abandon(self) -> None:
         """Ends what is still being embedded; its rows stay pending."""
-        tasks = [step.vectors for step in self._in_flight if isinstance(step, _Batch)]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancel([step.vectors for step in self._in_flight if isinstance(step, _Batch)])
         self._in_flight.clear()
+
+
+def _shard_of(step: _Batch | Shard) -> Shard:
+    return step if isinstance(step, Shard) else step.shard
+
+
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _none() -> list[Vector | RowvecError]:
