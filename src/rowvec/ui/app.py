@@ -33,10 +33,8 @@ def application(database: Database, settings: Settings, password: SecretStr | No
             Route("/embedding/{id:int}/map", map_page.show, name="map"),
             Route("/embedding/{id:int}/map/points", map_page.data, name="map_data"),
             Route("/embedding/{id:int}/map/similar", map_page.similar, name="map_similar"),
-            Mount(
-                "/map", StaticFiles(packages=[("rowvec.explore.map", "page")]), name="map_static"
-            ),
-            Mount("/static", StaticFiles(packages=[("rowvec.ui", "static")]), name="static"),
+            _files("/static", "rowvec.ui", "static"),
+            _files("/map_files", "rowvec.explore.map", "page"),
         ],
         middleware=[Middleware(Access, password=password)],
         exception_handlers={RowvecError: _refused, HTTPException: _wrong_address},

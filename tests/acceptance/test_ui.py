@@ -1,0 +1,246 @@
+"""The pages in a real browser: search, similar rows, failures, recall, small and dark screens."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+ROWS = 40
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's or anybody's Chromium; playwright's own download is not asked for."""
+    executable = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if executable is None:
+        pytest.skip("there is no Chromium on this machine (apt install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def source(database: Any, rowvec: Callable[..., subprocess.CompletedProcess[str]]) -> Any:
+    """A filled table with an index, two rows that the model refused, and a text that is code."""
+    with database.connect() as connection:
+        connection.execute("CREATE TABLE notes (id int PRIMARY KEY, title text, body text)")
+        connection.execute(
+            "INSERT INTO notes SELECT i, 'note ' || i, 'body of note ' || i || repeat(' and on', 200)"
+            f" FROM generate_series(1, {ROWS}) AS i"
+        )
+        connection.execute(
+            "INSERT INTO notes VALUES (100, '<script>alert(1)</script>', 'refuse me'),"
+            " (101, 'also', 'refuse me too')"
+        )
+        connection.execute("SELECT rowvec.create_embedding('notes', 'refusing', 'body')")
+    rowvec("backfill", "notes", ROWVEC_DSN=database.dsn)
+    indexed = rowvec("index", "notes", ROWVEC_DSN=database.dsn)
+    assert indexed.returncode == 0, indexed.stderr
+    return database
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """Starts `rowvec ui` on a free port and gives its URL."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(dsn: str, *arguments: str) -> str:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
+        with (tmp_path / "ui.log").open("w") as log:
+            process = subprocess.Popen(
+                [Path(sys.executable).parent / "rowvec", "ui", "--listen", "127.0.0.1:0",
+                 "--dsn", dsn, *arguments],
+                env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+            )  # fmt: skip
+        started.append(process)
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("http://"), (tmp_path / "ui.log").read_text()
+        return line.split()[0]
+
+    yield start
+    for process in started:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab that fails the test for an error in the console or a request to another host."""
+    context = browser.new_context()
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("console", lambda m: wrong.append(m.text) if m.type in {"error", "warning"} else None)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on(
+        "request",
+        lambda r: None if r.url.startswith(("http://127.0.0.1:", "data:")) else wrong.append(r.url),
+    )
+    yield page
+    context.close()
+    assert not wrong
+
+
+def test_search_shows_rows_scores_and_the_sql_that_found_them(
+    source: Any, serve: Callable[..., str], page: Page
+) -> None:
+    page.goto(serve(source.dsn))
+    page.get_by_role("link", name="notes").click()
+    page.keyboard.press("/")
+    page.keyboard.type("body of note 7")
+    page.get_by_label("where").fill("id < 20")
+    page.get_by_label("rows", exact=True).fill("5")
+    page.keyboard.press("Enter")
+    expect(page.locator(".results > li")).to_have_count(5)
+    expect(page.locator(".results > li").first.locator(".score span")).to_have_text(
+        re.compile(r"^-?\d\.\d{3}$")
+    )
+    page.get_by_text("SQL", exact=True).click()
+    statement = page.locator(".code code").inner_text()
+    with source.connect() as connection:
+        keys = [str(row[0]) for row in connection.execute(statement.encode()).fetchall()]
+    shown = page.locator("dl > div:has(dt:text-is('id')) dd").all_inner_texts()
+    assert shown == keys
+    assert all(int(key) < 20 for key in keys)
+
+
+def test_similar_rows_leave_out_the_row_itself(
+    source: Any, serve: Callable[..., str], page: Page
+) -> None:
+    page.goto(serve(source.dsn) + "embedding/1?q=note&k=3")
+    page.get_by_role("link", name="Similar rows").first.click()
+    expect(page.locator(".results > li")).to_have_count(10)
+    key = page.locator("p > code").first.inner_text()
+    assert key not in page.locator("dl > div:has(dt:text-is('id')) dd").all_inner_texts()
+
+
+def test_failures_are_listed_with_their_reasons(
+    source: Any, serve: Callable[..., str], page: Page
+) -> None:
+    page.goto(serve(source.dsn))
+    page.get_by_role("link", name="2 failed").click()
+    expect(page.locator("tbody tr")).to_have_count(2)
+    expect(page.locator("tbody tr").first).to_contain_text("22023")
+
+
+def test_recall_against_probes_is_a_chart(
+    source: Any, serve: Callable[..., str], page: Page
+) -> None:
+    page.goto(serve(source.dsn) + "embedding/1/recall")
+    expect(page.locator("svg.chart polyline")).to_have_count(1)
+    assert page.locator("svg.chart circle").count() == page.locator("tbody tr").count() > 0
+
+
+def test_what_was_typed_wrong_stays_beside_the_sentence(
+    source: Any, serve: Callable[..., str], browser: Browser
+) -> None:
+    page = browser.new_page()  # the browser's console reports the status 422
+    page.goto(serve(source.dsn) + "embedding/1?q=note&filter=id+%3D%3D%3D")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_label("where")).to_have_value("id ===")
+    page.close()
+
+
+@pytest.mark.parametrize(
+    "path", ["", "embedding/1?q=note", "embedding/1/recall", "embedding/1/map"]
+)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_pages_fit_and_are_readable(  # noqa: PLR0917 - one case is all of these
+    source: Any, serve: Callable[..., str], page: Page, path: str, scheme: str, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.emulate_media(color_scheme=scheme)
+    page.goto(serve(source.dsn) + path)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    paper, ink = page.evaluate(
+        "[getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+    )
+    assert contrast(paper, ink) >= 7
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of WCAG 2.2, https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
+
+    def luminance(color: str) -> float:
+        channels = [int(c) / 255 for c in re.findall(r"\d+", color)[:3]]
+        red, green, blue = (
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_text_of_rows_is_never_markup(source: Any, serve: Callable[..., str], page: Page) -> None:
+    with source.connect() as connection:
+        connection.execute("UPDATE notes SET title = '<img src=x onerror=alert(1)>' WHERE id = 7")
+    page.goto(serve(source.dsn) + "embedding/1?q=note&filter=id%3D7")
+    expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
+
+
+def test_nothing_can_be_written_through_a_filter(source: Any, serve: Callable[..., str]) -> None:
+    with source.connect() as connection:
+        connection.execute(
+            "CREATE FUNCTION strike() RETURNS bool LANGUAGE sql VOLATILE"
+            " AS 'DELETE FROM notes RETURNING true'"
+        )
+    answer = httpx.get(serve(source.dsn) + "embedding/1?q=note&filter=strike()")
+    assert answer.status_code == 422
+    assert "read-only transaction" in answer.text
+
+
+def test_only_names_of_this_machine_are_answered_without_a_password(
+    source: Any, serve: Callable[..., str]
+) -> None:
+    url = serve(source.dsn)
+    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 403
+    assert httpx.get(url, headers={"Host": "localhost:1234"}).status_code == 200
+
+
+def test_a_password_is_asked_for(source: Any, serve: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("sesame\n")
+    url = serve(source.dsn, "--password-file", str(file))
+    assert httpx.get(url).status_code == 401
+    assert httpx.get(url, auth=("anybody", "wrong")).status_code == 401
+    assert httpx.get(url, auth=("anybody", "sesame")).status_code == 200
+
+
+def test_beyond_this_machine_it_does_not_start_without_a_password(
+    rowvec: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = rowvec("ui", "--listen", "0.0.0.0:0", "--dsn", "host=/nowhere")
+    assert done.returncode == 2
+    assert "reaches beyond this machine" in done.stderr
+
+
+def test_a_role_sees_what_it_may_see(source: Any, serve: Callable[..., str]) -> None:
+    with source.connect() as connection:
+        connection.execute("CREATE ROLE ui_viewer NOLOGIN; GRANT rowvec_user TO ui_viewer")
+    try:
+        url = serve(source.dsn, "--role", "ui_viewer")
+        refused = httpx.get(url + "embedding/1?q=note")
+        with source.connect() as connection:
+            connection.execute("GRANT SELECT ON notes TO ui_viewer")
+        allowed = httpx.get(url + "embedding/1?q=note")
+    finally:
+        with source.connect() as connection:
+            connection.execute("DROP OWNED BY ui_viewer; DROP ROLE ui_viewer")
+    assert (refused.status_code, allowed.status_code) == (422, 200)
+    assert "permission denied" in refused.text
