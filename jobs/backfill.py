@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 import sys
+from typing import get_args
 
 import orjson
 
@@ -16,14 +17,21 @@ from rowvec.db.schema import require_head
 from rowvec.db.worker_address import worker_conninfo
 from rowvec.errors import RowvecError
 from rowvec.pipeline.backfill import Request, backfill
+from rowvec.pipeline.crew import Crew, Engine
+from rowvec.pipeline.line_report import LineReporter
+from rowvec.pipeline.private_worker import private_worker
+from rowvec.pipeline.processes import run_processes
+from rowvec.pipeline.ray_crew import run_on_ray
 from rowvec.pipeline.report import LogReporter, Reporter, Summary
 
 
-def run(settings: Settings, request: Request, reporter: Reporter) -> Summary:
+def run(
+    settings: Settings, request: Request, reporter: Reporter, crew: Crew | None = None
+) -> Summary:
     """Runs to the end, or to the batch in hand at SIGINT or SIGTERM; a second one ends at once."""
+    crew = crew or Crew()
     with connect(resolve_dsn(settings)) as connection:
         require_head(connection)
-    worker = worker_conninfo(settings)
 
     async def until_signal() -> Summary:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
@@ -35,9 +43,23 @@ def run(settings: Settings, request: Request, reporter: Reporter) -> Summary:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, end_gently)
-        return await backfill(settings, request, worker=worker, reporter=reporter, stop=stop)
+        return await _run(settings, request, crew, reporter, stop)
 
     return asyncio.run(until_signal())
+
+
+async def _run(
+    settings: Settings, request: Request, crew: Crew, reporter: Reporter, stop: asyncio.Event
+) -> Summary:
+    if crew.engine == "ray":
+        return await run_on_ray(settings, request, crew, reporter, stop)
+    if crew.workers > 1:
+        return await run_processes(settings, request, crew, reporter, stop)
+    if crew.engine == "local":
+        async with private_worker(settings) as worker:
+            return await backfill(settings, request, worker=worker, reporter=reporter, stop=stop)
+    worker = worker_conninfo(settings)
+    return await backfill(settings, request, worker=worker, reporter=reporter, stop=stop)
 
 
 def main() -> int:
@@ -46,13 +68,23 @@ def main() -> int:
     parser.add_argument("source", help="table, as written in SQL")
     parser.add_argument("--embedding", help="which one, where the table has several")
     parser.add_argument("--limit", type=int, help="rows at most")
-    arguments = parser.parse_args()
+    parser.add_argument("--engine", choices=get_args(Engine), default="worker", help="who computes")
+    parser.add_argument(
+        "--part-of-crew", action="store_true", help="progress as JSON lines; no VACUUM at the end"
+    )
+    given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    lines = LineReporter()
+    request = Request(given.source, given.embedding, given.limit, closing=not given.part_of_crew)
+    reporter = lines if given.part_of_crew else LogReporter()
     try:
-        summary = run(Settings.build(), Request(**vars(arguments)), LogReporter())
+        summary = run(Settings.build(), request, reporter, Crew(given.engine))
     except RowvecError as exc:
         sys.exit(f"error: {exc}")
-    sys.stdout.buffer.write(orjson.dumps(summary, option=orjson.OPT_APPEND_NEWLINE))
+    if given.part_of_crew:
+        lines.end(summary)
+    else:
+        sys.stdout.buffer.write(orjson.dumps(summary, option=orjson.OPT_APPEND_NEWLINE))
     return 130 if summary.stopped else 0
 
 

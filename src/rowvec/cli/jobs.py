@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -14,6 +14,7 @@ from rowvec.cli.output import print_json, print_table, stderr
 from rowvec.cli.progress import BackfillBar
 from rowvec.config import Settings
 from rowvec.pipeline.backfill import Request
+from rowvec.pipeline.crew import Crew, Engine
 from rowvec.pipeline.report import LogReporter, Summary
 
 _INTERRUPTED = 130
@@ -33,8 +34,22 @@ def _job(name: str) -> Any:
 @_embedding
 @setting("commit_rows")
 @click.option("--limit", type=click.IntRange(min=1), metavar="ROWS", help="Embed at most so many.")
+@setting("max_rows_per_second")
+@click.option(
+    "--engine",
+    type=click.Choice(get_args(Engine)),
+    default="worker",
+    show_default=True,
+    help="Who computes: the database's worker, a copy of the model beside each job (local), or"
+    " such jobs on a Ray cluster (ray).",
+)
+@click.option("--workers", type=click.IntRange(1, 256), default=1, help="Jobs at once.")
+@click.option("--gpus-per-worker", type=click.FloatRange(0), default=0, help="With Ray.")
+@click.option("--address", help="Of the Ray cluster [default: one on this machine, for the run].")
+@setting("lease_seconds")
 @setting("dsn")
 @setting("worker")
+@setting("models")
 @setting("worker_wait_seconds")
 @json_flag
 def backfill(
@@ -42,6 +57,10 @@ def backfill(
     source: str,
     embedding: str | None,
     limit: int | None,
+    engine: Engine,
+    workers: int,
+    gpus_per_worker: float,
+    address: str | None,
     as_json: bool,
     **given: Any,
 ) -> None:
@@ -57,12 +76,16 @@ def backfill(
     Example:
       rowvec backfill reviews
       rowvec backfill 'shop."Order"' --embedding by_title --commit-rows 100
+      rowvec backfill reviews --engine ray --workers 8 --address 10.0.0.5:6379
     """
+    if engine != "ray" and (address or gpus_per_worker):
+        raise click.UsageError("--address and --gpus-per-worker go with --engine ray")
     settings = Settings.build(**given)
     request = Request(source, embedding, limit)
+    crew = Crew(engine, workers, gpus_per_worker, address)
     bar = BackfillBar(source) if stderr().is_terminal else None
     with bar or nullcontext():
-        summary: Summary = _job("backfill").run(settings, request, bar or LogReporter())
+        summary: Summary = _job("backfill").run(settings, request, bar or LogReporter(), crew)
     if as_json:
         print_json(asdict(summary) | {"rows_per_second": round(summary.rows_per_second, 1)})
     else:
@@ -81,6 +104,7 @@ def _tell(summary: Summary) -> None:
     )
     for count, what in (
         (summary.cleared, "without a text any more, vector removed"),
+        (summary.kept, "kept the vectors that they had when the embedding was declared"),
         (summary.changed, "changed or deleted meanwhile, left as they are"),
         (summary.truncated, "longer than the model reads, their ends are not embedded"),
         (summary.failed, "refused and set aside, see rowvec.failure"),

@@ -1,0 +1,90 @@
+"""A worker of one job alone: a copy of the model beside the job, for machines that have no worker.
+
+It is the ordinary worker on a socket in a folder of its own, so batches, limits and restarts of the
+engine are those of every worker, and so are the vectors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from psycopg.conninfo import make_conninfo
+
+from rowvec.client import WorkerClient
+from rowvec.config import Settings, child_environment
+from rowvec.errors import BackendFailed, WorkerUnreachable
+
+_START_SECONDS = 120
+_POLL_SECONDS = 0.05
+
+# The shell's input is a pipe that only the job holds: however the job ends, its worker ends too.
+_UNTIL_PARENT_ENDS = '"$@" & worker=$!; cat; kill $worker; wait $worker'
+
+
+@asynccontextmanager
+async def private_worker(settings: Settings) -> AsyncIterator[str]:
+    """Starts a worker and gives its conninfo; it ends with the block, or with this process.
+
+    Raises BackendFailed with the end of its log where it does not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="rowvec-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        password, log = secrets.token_hex(), folder / "worker.log"
+        (folder / "password").write_text(password)
+        environment = child_environment(
+            settings.model_copy(
+                update={
+                    "listen": name,
+                    "password_file": folder / "password",
+                    "http_listen": None,
+                    "tls_cert_file": None,
+                    "tls_key_file": None,
+                    "tls_required": False,
+                }
+            )
+        )
+        with log.open("wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                "/bin/sh", "-c", _UNTIL_PARENT_ENDS, "rowvec", sys.executable, "-m", "rowvec",
+                "worker", env=environment, stdin=asyncio.subprocess.PIPE, stdout=output,
+                stderr=output, start_new_session=True,
+            )  # fmt: skip
+        try:
+            conninfo = make_conninfo(
+                host=name, port=5466, user="rowvec", dbname="rowvec", password=password
+            )
+            await _until_it_answers(conninfo, log)
+            yield conninfo
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            await process.wait()
+
+
+async def _until_it_answers(conninfo: str, log: Path) -> None:
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while True:
+                try:
+                    client = await WorkerClient.connect(conninfo)
+                except WorkerUnreachable as exc:
+                    if reason := _reason(log):
+                        raise BackendFailed(f"no worker for this job: {reason}") from exc
+                    await asyncio.sleep(_POLL_SECONDS)
+                else:
+                    await client.close()
+                    return
+    except TimeoutError as exc:
+        raise BackendFailed(f"no worker for this job within {_START_SECONDS} s") from exc
+
+
+def _reason(log: Path) -> str:
+    """The sentence with which the worker ended; empty while it starts."""
+    said = log.read_text(errors="replace").splitlines()
+    return next((e.removeprefix("error: ") for e in said if e.startswith("error: ")), "")
