@@ -26,6 +26,7 @@ KEEP_THE_CALLERS_PATH = {
     "functions/_run_search.sql",
     "functions/_search.sql",
     "functions/_similar.sql",
+    "functions/_similar_pairs.sql",
     "functions/_text_config.sql",
     "functions/alter_embedding.sql",
     "functions/backfill.sql",
@@ -35,6 +36,7 @@ KEEP_THE_CALLERS_PATH = {
     "functions/search.sql",
     "functions/search_rows.sql",
     "functions/similar.sql",
+    "functions/similar_pairs.sql",
 }
 
 

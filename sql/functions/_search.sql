@@ -24,7 +24,7 @@ DECLARE
         OR pg_catalog.row_security_active(p_definition.source);
     v_vector @extschema:vector@.vector := p_vector;
     v_condition text;
-    v_candidates int := p_k;
+    v_candidates int;
     v_config regconfig;
     v_tsquery tsquery;
 BEGIN
@@ -53,16 +53,8 @@ BEGIN
         v_config := rowvec._text_config(p_definition, v_options);
         v_tsquery := rowvec._text_query(v_config, p_query);
         v_options := v_options || pg_catalog.jsonb_build_object('text_config', v_config::oid);
-        v_candidates := greatest(p_k, coalesce((v_options ->> 'candidates')::int, 100));
-    ELSIF v_options ? 'rerank' OR p_definition.destination = 'table' THEN
-        v_candidates := greatest(p_k, coalesce((v_options ->> 'candidates')::int, 100));
     END IF;
-    IF p_definition.index_storage = 'bit' OR coalesce(
-        v_options ->> 'rescore', p_definition.rescore::text) IS NOT NULL
-    THEN
-        v_candidates := greatest(v_candidates, coalesce(
-            (v_options ->> 'rescore')::int, p_definition.rescore, 200));
-    END IF;
+    v_candidates := rowvec._candidates(p_definition, p_k, v_options);
     -- Within a filter $1, $2, ... are the filter's own: then what is ours stands as literals.
     RETURN QUERY SELECT * FROM rowvec._run_search(
         rowvec._search_statement(

@@ -20,7 +20,6 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    c_is_exact CONSTANT boolean := coalesce((p_options ->> 'exact')::boolean, false);
     v_columns record;
     v_selected text;
     v_key text;
@@ -61,24 +60,8 @@ BEGIN
         LIMIT %4$s
         $sql$,
         v_key, v_row,
-        CASE
-            -- An hnsw scan may end before it has found enough that pass the filter: then all count.
-            WHEN p_is_filtered AND NOT c_is_exact AND p_definition.index_kind = 'hnsw' THEN
-                format(
-                    'WITH a AS MATERIALIZED (%1$s) '
-                    'SELECT * FROM a WHERE (SELECT pg_catalog.count(*) FROM a) OPERATOR(pg_catalog.>=) %3$s '
-                    'UNION ALL '
-                    'SELECT * FROM (%2$s) AS e '
-                    'WHERE (SELECT pg_catalog.count(*) FROM a) OPERATOR(pg_catalog.<) %3$s',
-                    rowvec._nearest(p_definition, p_definition.source, v_selected, p_vector,
-                        p_condition, p_candidates, false),
-                    rowvec._nearest(p_definition, p_definition.source, v_selected, p_vector,
-                        p_condition, p_k, true),
-                    p_k)
-            ELSE
-                rowvec._nearest(p_definition, p_definition.source, v_selected, p_vector,
-                    p_condition, p_candidates, c_is_exact)
-        END,
+        rowvec._nearest_enough(p_definition, v_selected, p_vector, p_condition, p_candidates, p_k,
+            p_is_filtered, coalesce((p_options ->> 'exact')::boolean, false)),
         p_k);
 END
 $function$;

@@ -37,11 +37,20 @@ COMMANDS = {
         "index",
         "Build the index of SOURCE, measure its recall, and store the setting it needs.",
     ),
+    "tune": (
+        "tune",
+        "Measure recall and latency of the index of SOURCE at every setting, and keep the best.",
+    ),
+    "explain": (
+        "tune",
+        "Show what a search for QUERY does: its index, what it reads, the recall of its setting.",
+    ),
     "search": ("search", "Find the rows of SOURCE whose texts are nearest in meaning to QUERY."),
     "similar": (
         "search",
         "Find the rows of SOURCE that are nearest in meaning to one of its rows, or to a text.",
     ),
+    "similarities": ("similarities", "Store the nearest others of every row of SOURCE."),
     "cluster": (
         "cluster",
         "Sort the rows of SOURCE into N groups of similar meaning, and name them.",

@@ -1,0 +1,35 @@
+-- Called by _search_statement and _similar_pairs: the rows nearest to a vector, k of them if there are k.
+CREATE OR REPLACE FUNCTION rowvec._nearest_enough(
+    p_definition rowvec.embedding,
+    p_columns text,
+    p_vector text,
+    p_condition text,
+    p_candidates int,
+    p_k int,
+    p_is_filtered boolean,
+    p_is_exact boolean
+)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    v_nearest CONSTANT text := rowvec._nearest(p_definition, p_definition.source, p_columns,
+        p_vector, p_condition, p_candidates, p_is_exact);
+BEGIN
+    IF p_is_exact OR NOT p_is_filtered OR p_definition.index_kind IS DISTINCT FROM 'hnsw' THEN
+        RETURN v_nearest;
+    END IF;
+    -- An hnsw scan ends after hnsw.max_scan_tuples, and knows no row behind a broken link: where it
+    -- found too few that pass the filter, all that pass it are compared. An ivfflat scan goes on to
+    -- its last list.
+    RETURN format(
+        'WITH a AS MATERIALIZED (%1$s) '
+        'SELECT * FROM a WHERE %3$s OPERATOR(pg_catalog.>=) %4$s '
+        'UNION ALL SELECT * FROM (%2$s) AS e WHERE %3$s OPERATOR(pg_catalog.<) %4$s',
+        v_nearest,
+        rowvec._nearest(p_definition, p_definition.source, p_columns, p_vector, p_condition, p_k, true),
+        '(SELECT pg_catalog.count(*) FROM a)',
+        p_k);
+END
+$function$;
