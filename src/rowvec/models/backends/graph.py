@@ -26,6 +26,9 @@ logger = logging.getLogger(__name__)
 
 _OPSET = 18
 
+# Raised when a model is exported in another way, so that no file of the old way is read.
+_FORM = 2
+
 # protobuf's limit is 2 GB: the weights of a larger file stand beside it.
 _ONE_FILE_BYTES = 1_900_000_000
 
@@ -41,7 +44,7 @@ class Graphs:
 
     def exported(self, transformer: Any) -> Path:
         """The file of a transformer at float32, written where there is none; raises ModelError."""
-        name = f"{_fingerprint(transformer.model)}-opset{_OPSET}"
+        name = f"{_fingerprint(transformer.model)}-form{_FORM}-opset{_OPSET}"
         return self._made(
             f"{name}-torch{torch.__version__}-transformers{transformers.__version__}",
             lambda path: _export(transformer, path),
