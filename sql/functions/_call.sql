@@ -43,7 +43,9 @@ BEGIN
             END IF;
 
             -- Waiting in dblink_get_result would know no deadline, and no cancel before 15.13 and
-            -- 16.9. pg_sleep knows no less than 1 ms: short answers come while it still spins.
+            -- 16.9. pg_sleep knows no less than 1 ms: while it still spins, which takes half of one,
+            -- come answers from the cache, and the "ready" set of short texts, which the worker
+            -- sends as soon as their vectors are milliseconds away.
             v_stage := 'wait';
             WHILE @extschema:dblink@.dblink_is_busy(v_line) = 1 LOOP
                 IF clock_timestamp() > v_stop THEN
@@ -52,13 +54,14 @@ BEGIN
                         format('the rowvec worker did not answer within %s ms', p_deadline_ms);
                 END IF;
                 v_turns := v_turns + 1;
-                IF v_turns > 500 THEN
+                IF v_turns > 300 THEN
                     PERFORM pg_sleep(0.001);
                 END IF;
             END LOOP;
 
-            -- The worker's empty "ready" set, its rows, the end. Polling for megabytes would be slow;
-            -- after "ready" they are on their way.
+            -- The worker's empty "ready" set, its rows, the end. Polling for megabytes would be slow,
+            -- and polling for a vector would take the processor from the model; after "ready" both
+            -- are on their way.
             v_stage := 'answer';
             PERFORM FROM @extschema:dblink@.dblink_get_result(v_line) AS r(x text);
             SELECT array_agg(r.x)

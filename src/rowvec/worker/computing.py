@@ -17,13 +17,9 @@ from rowvec.models.embedder import Tokenized
 from rowvec.worker.black_box import BlackBox, fingerprint
 from rowvec.worker.frames import Header
 from rowvec.worker.memory import give_memory_back, is_out_of_memory
+from rowvec.worker.model_report import BRIEF_SECONDS, FEW_TOKENS
 from rowvec.worker.reading import Model
 from rowvec.worker.rows import Row, is_finite, is_zero
-
-# One text of so few tokens, of a model that has computed such a one in so little time, is computed
-# on the event loop: two hand-offs between threads cost it more than it costs whoever waits.
-_FEW_TOKENS = 32
-_BRIEF_SECONDS = 0.005
 
 
 @dataclass(frozen=True)
@@ -104,8 +100,10 @@ class Computing:
     async def _run(
         self, key: Key, model: Model, work: Sequence[Tokenized]
     ) -> tuple[list[Row], float]:
-        short = len(work) == 1 and work[0].length <= _FEW_TOKENS and _any_thread(model)
-        if short and self._briefest.get(key, math.inf) <= _BRIEF_SECONDS:
+        short = len(work) == 1 and work[0].length <= FEW_TOKENS and _any_thread(model)
+        if short and self._briefest.get(key, math.inf) <= BRIEF_SECONDS:
+            # On the event loop: two hand-offs between threads would cost it more than the moment
+            # costs whoever waits meanwhile.
             return _timed(model.forward, work)
         loop = asyncio.get_running_loop()
         rows, seconds = await loop.run_in_executor(self._thread, _timed, model.forward, work)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
+
+# A text of so few tokens counts as short; a model that computes one in so little time as brief.
+FEW_TOKENS = 32
+BRIEF_SECONDS = 0.01
 
 
 @dataclass
@@ -20,6 +25,7 @@ class Report:
     zeros: int = 0
     seconds: float = 0
     last_use: float | None = None
+    briefest: float = math.inf
     memory_of: dict[Any, int] = field(default_factory=dict)
     backend: str | None = None
     reason: str | None = None
@@ -33,6 +39,11 @@ class Report:
     def memory(self) -> int:
         """Bytes that it takes there."""
         return sum(self.memory_of.values())
+
+    @property
+    def is_brief(self) -> bool:
+        """Whether it is loaded, and a short text has been seen to take a few milliseconds."""
+        return self.loaded and self.briefest <= BRIEF_SECONDS
 
     def note_request(self) -> None:
         """Counts a request that was answered."""
