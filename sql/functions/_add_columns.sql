@@ -1,5 +1,7 @@
 -- Called by create_embedding and alter_embedding: adds those of an embedding's columns that are not there.
-CREATE OR REPLACE FUNCTION rowvec._add_columns(p_source regclass, p_name text, p_dimensions int)
+CREATE OR REPLACE FUNCTION rowvec._add_columns(
+    p_source regclass, p_name text, p_dimensions int, p_destination text DEFAULT 'column'
+)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -13,7 +15,8 @@ DECLARE
 BEGIN
     -- Whatever wrote before has ended once this is there: see rowvec._kept.
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', p_source);
-    FOR n IN 1..2 LOOP
+    -- Chunks have their vectors in a table of their own.
+    FOR n IN CASE p_destination WHEN 'table' THEN 2 ELSE 1 END..2 LOOP
         IF NOT EXISTS (
             SELECT FROM pg_attribute
             WHERE attrelid = p_source AND attname = c_columns[n] AND NOT attisdropped

@@ -21,7 +21,7 @@ BEGIN
     FOR v_derived IN
         SELECT d.relation
         FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = d.relation
-        WHERE d.embedding_id = p_definition.id
+        WHERE d.embedding_id = p_definition.id AND c.relkind = 'r'
     LOOP
         EXECUTE format('TRUNCATE %s', v_derived);
     END LOOP;

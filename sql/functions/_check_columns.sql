@@ -2,7 +2,7 @@
 --
 -- Refuses columns of another type or dimension, and with p_adopt => 'no' those that hold values.
 CREATE OR REPLACE FUNCTION rowvec._check_columns(
-    p_source regclass, p_name text, p_dimensions int, p_adopt text
+    p_source regclass, p_name text, p_dimensions int, p_adopt text, p_destination text DEFAULT 'column'
 )
 RETURNS boolean
 LANGUAGE plpgsql STABLE
@@ -16,7 +16,7 @@ DECLARE
     v_is_used boolean;
     v_holds_vectors boolean := false;
 BEGIN
-    FOR n IN 1..2 LOOP
+    FOR n IN CASE p_destination WHEN 'table' THEN 2 ELSE 1 END..2 LOOP
         SELECT * INTO v_column
         FROM pg_attribute
         WHERE attrelid = p_source AND attname = c_columns[n] AND NOT attisdropped;

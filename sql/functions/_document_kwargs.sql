@@ -8,5 +8,7 @@ AS $function$
     SELECT CASE
         WHEN p_kwargs ?| ARRAY['prompt', 'prompt_name', 'instruction', 'input_type'] THEN '{}'
         ELSE '{"input_type": "document"}'
-    END::jsonb || p_kwargs || jsonb_build_object('on_truncate', p_on_truncate)
+    END::jsonb || p_kwargs
+        -- The others are the jobs' business.
+        || CASE WHEN p_on_truncate = 'error' THEN '{"on_truncate": "error"}' ELSE '{}' END::jsonb
 $function$;

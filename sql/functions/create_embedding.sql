@@ -20,6 +20,12 @@ LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
     v_kwargs jsonb := coalesce(kwargs, '{}');
+    -- Chunks have a table: either asks for the other.
+    v_destination CONSTANT text := CASE
+        WHEN on_truncate = 'chunk' AND destination = 'column' THEN 'table' ELSE destination END;
+    v_on_truncate CONSTANT text := CASE
+        WHEN v_destination = 'table' AND on_truncate = 'truncate' THEN 'chunk' ELSE on_truncate END;
+    v_chunk jsonb;
     v_input text;
     v_filter text;
     v_modality text;
@@ -28,16 +34,19 @@ DECLARE
     v_id bigint;
 BEGIN
     PERFORM rowvec._check_definition(
-        source, model, input, name, destination, v_kwargs, on_truncate, chunk, adopt);
+        source, model, input, name, v_destination, v_kwargs, v_on_truncate, chunk, adopt);
     SELECT c.* INTO STRICT v_input, v_filter, v_modality
     FROM rowvec._canonical_expressions(source, input, filter) AS c;
 
     -- The model itself says how long its vectors are, and whether it is listed at all. Before any
     -- lock: the first call may load it.
     v_dimensions := rowvec._dimensions(
-        model, v_modality, rowvec._document_kwargs(v_kwargs, on_truncate));
+        model, v_modality, rowvec._document_kwargs(v_kwargs, v_on_truncate));
     v_kwargs := rowvec._pinned(model, v_kwargs);
-    v_adopts := rowvec._check_columns(source, name, v_dimensions, adopt);
+    IF v_destination = 'table' THEN
+        v_chunk := rowvec._chunk_options(model, v_modality, chunk, v_kwargs);
+    END IF;
+    v_adopts := rowvec._check_columns(source, name, v_dimensions, adopt, v_destination);
     IF v_adopts AND adopt = 'verify' THEN
         PERFORM rowvec._check_adopted(pg_catalog.jsonb_populate_record(
             NULL::rowvec.embedding,
@@ -45,15 +54,18 @@ BEGIN
                 'input', v_input, 'modality', v_modality, 'filter', v_filter, 'kwargs', v_kwargs)));
     END IF;
 
-    PERFORM rowvec._add_columns(source, name, v_dimensions);
+    PERFORM rowvec._add_columns(source, name, v_dimensions, v_destination);
     INSERT INTO rowvec.embedding AS e
         (source, name, model, input, modality, filter, destination, dimensions, kwargs, on_truncate,
-        adopted_before)
+        chunk, adopted_before)
     VALUES
-        (source, name, model, v_input, v_modality, v_filter, destination, v_dimensions, v_kwargs,
-        on_truncate,
+        (source, name, model, v_input, v_modality, v_filter, v_destination, v_dimensions, v_kwargs,
+        v_on_truncate, v_chunk,
         CASE WHEN v_adopts THEN pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) END)
     RETURNING e.id INTO STRICT v_id;
+    IF v_destination = 'table' THEN
+        PERFORM rowvec._create_chunks(v_id);
+    END IF;
 
     RAISE NOTICE USING
         MESSAGE = pg_catalog.format('embedding "%s" of %s is defined, its rows are pending', name, source),

@@ -11,14 +11,16 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
-    v_table regclass;
+    v_relation regclass;
+    v_is_view boolean;
 BEGIN
-    FOR v_table IN
-        SELECT d.relation
+    FOR v_relation, v_is_view IN
+        SELECT d.relation, c.relkind = 'v'
         FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = d.relation
         WHERE d.embedding_id = v_definition.id
+        ORDER BY c.relkind = 'v' DESC
     LOOP
-        EXECUTE format('DROP TABLE %s', v_table);
+        EXECUTE format('DROP %s %s', CASE WHEN v_is_view THEN 'VIEW' ELSE 'TABLE' END, v_relation);
     END LOOP;
     DELETE FROM rowvec.embedding AS e WHERE e.id = v_definition.id;
     PERFORM rowvec._drop_pending_index(v_definition);

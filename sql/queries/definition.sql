@@ -12,6 +12,9 @@ SELECT d.id,
        d.dimensions,
        d.kwargs,
        d.on_truncate,
+       d.chunk,
+       chunks_namespace.nspname AS chunks_schema,
+       chunks.relname AS chunks_table,
        d.metric,
        d.version,
        d.paused,
@@ -19,4 +22,6 @@ SELECT d.id,
        rowvec._kept(d.id) AS kept
 FROM rowvec._definition(%(source)s::regclass, %(embedding)s::text) AS d
 JOIN pg_class AS c ON c.oid = d.source
-JOIN pg_namespace AS n ON n.oid = c.relnamespace;
+JOIN pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_class AS chunks ON chunks.oid = rowvec._derived(d.id, 'chunks')
+LEFT JOIN pg_namespace AS chunks_namespace ON chunks_namespace.oid = chunks.relnamespace;

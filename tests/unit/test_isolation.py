@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
+from rowvec.client import TextChunk
 from rowvec.errors import (
     BackendFailed,
     DimensionMismatch,
@@ -18,7 +20,9 @@ from rowvec.errors import (
     WorkerUnreachable,
 )
 from rowvec.pipeline.embedder import Embedded
-from rowvec.pipeline.isolation import Isolation, Vector
+from rowvec.pipeline.isolation import Isolation
+from rowvec.pipeline.making import Whole
+from rowvec.pipeline.outcome import Outcome, Vector
 from rowvec.pipeline.patience import Patience, Stopped, sleep_unless
 
 DIMENSIONS = 2
@@ -41,6 +45,9 @@ class Embedder:
         lengths = np.array([len(text) for text in texts])
         return Embedded(np.full((len(texts), DIMENSIONS), lengths[:, None], np.float32), lengths)
 
+    async def chunk(self, texts: Sequence[str], kwargs: Mapping[str, Any]) -> list[list[TextChunk]]:
+        raise AssertionError(f"nobody asks for chunks of {len(texts)} texts: {kwargs}")
+
 
 class Clock:
     """Time that passes only when it is told to."""
@@ -53,10 +60,10 @@ class Clock:
 
 def embed(
     embedder: Embedder, texts: list[str], seconds: float = 60, dimensions: int = DIMENSIONS
-) -> list[Vector | RowvecError]:
-    async def run() -> list[Vector | RowvecError]:
+) -> list[Outcome | RowvecError]:
+    async def run() -> list[Outcome | RowvecError]:
         patience = Patience(seconds, lambda _: None, asyncio.Event())
-        return await Isolation(embedder, dimensions, patience).embed(texts)
+        return await Isolation(Whole(embedder), dimensions, patience).embed(texts)
 
     return asyncio.run(run())
 

@@ -11,10 +11,14 @@ from rowvec.db.session import Session
 
 @dataclass(frozen=True)
 class KeyColumn:
-    """One column of the source's primary key; `type` is SQL, as Postgres prints it."""
+    """One column of the source's primary key; `type` and `send` are SQL, as Postgres prints it.
+
+    `send` is the function that gives a value in the type's binary form.
+    """
 
     name: str
     type: str
+    send: str
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Definition:
     """One row of rowvec.embedding and what belongs to it in Postgres's catalog.
 
     `input`, `filter`, `pending` and `kept` (pending, and its vector stays) are SQL over the columns
-    of the source.
+    of the source. `chunks_table` is where the vectors go whose `destination` is a table.
     """
 
     id: int
@@ -38,6 +42,9 @@ class Definition:
     dimensions: int
     kwargs: dict[str, Any]
     on_truncate: str
+    chunk: dict[str, Any] | None
+    chunks_schema: str | None
+    chunks_table: str | None
     metric: str
     version: int
     paused: bool

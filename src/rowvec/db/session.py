@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, LiteralString
 
@@ -74,6 +74,18 @@ class Session:
     async def value(self, statement: Statement, parameters: Any = ()) -> Any:
         """The first column of the only row."""
         return (await self.all(statement, parameters))[0][0]
+
+    async def copy_binary(self, statement: bytes, data: Iterable[bytes]) -> None:
+        """COPY FROM STDIN of bytes that are in its binary format already."""
+        with database_errors():
+            async with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
+                for piece in data:
+                    await copy.write(piece)
+
+    @property
+    def encoding(self) -> str:
+        """How text travels, by Python's name."""
+        return self.connection.info.encoding
 
     @contextmanager
     def notices(self) -> Iterator[list[str]]:

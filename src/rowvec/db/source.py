@@ -26,7 +26,8 @@ class Row:
     """A pending row as it was read.
 
     `failed` says that this very input was set aside before, `kept` that its vector was adopted and
-    only its hash is missing; the text of either is not read.
+    only its hash is missing; the text of either is not read. `sent` is the key in binary form,
+    where the destination is a table.
     """
 
     key: Key
@@ -35,6 +36,7 @@ class Row:
     input_hash: int | None
     failed: bool
     kept: bool = False
+    sent: Sequence[bytes] = ()
 
     @property
     def needs_model(self) -> bool:
@@ -62,14 +64,17 @@ _IS_SET_ASIDE = sql.SQL(
 
 
 class Source:
-    """Reads and writes the rows of one definition."""
+    """Reads and writes the rows of one definition.
+
+    `table`, `columns` (of the key), `pending` and `hash` are the pieces that its statements have.
+    """
 
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
-        self._table = identifier(definition.schema, definition.table)
-        self._columns = [identifier(column.name) for column in definition.key]
-        self._pending = expression(definition.pending)
-        self._hash = sql.SQL("hashtextextended(({}), 0)").format(expression(definition.input))
+        self.table = identifier(definition.schema, definition.table)
+        self.columns = [identifier(column.name) for column in definition.key]
+        self.pending = expression(definition.pending)
+        self.hash = sql.SQL("hashtextextended(({}), 0)").format(expression(definition.input))
         self._reads: dict[tuple[bool, bool], bytes] = {}
 
     async def check(self, session: Session) -> None:
@@ -85,7 +90,7 @@ class Source:
         if definition.destination == "column":
             names.append(identifier(definition.name))
         statement = sql.SQL("SELECT {names}, {hash} FROM {table} WHERE ({pending}) LIMIT 0").format(
-            names=comma([*names]), hash=self._hash, table=self._table, pending=self._pending
+            names=comma([*names]), hash=self.hash, table=self.table, pending=self.pending
         )
         try:
             await session.run(statement)
@@ -114,8 +119,8 @@ class Source:
             " ORDER BY {order} OFFSET %s LIMIT 1"
         ).format(
             as_text=self._key_as_text,
-            table=self._table,
-            pending=self._pending,
+            table=self.table,
+            pending=self.pending,
             where=where,
             order=self._order,
         )
@@ -131,9 +136,9 @@ class Source:
             " WHERE {is_set_aside}) LIMIT %s) AS n"
         ).format(
             json_key=self._json_key,
-            hash=self._hash,
-            table=self._table,
-            pending=self._pending,
+            hash=self.hash,
+            table=self.table,
+            pending=self.pending,
             is_set_aside=_IS_SET_ASIDE,
         )
         counted: int = await session.value(statement, (self.definition.id, limit))
@@ -161,34 +166,35 @@ class Source:
     async def vacuum(self, session: Session) -> list[str]:
         """Removes dead rows and refreshes statistics; gives what Postgres had to warn of."""
         with session.notices() as warnings:
-            await session.run(sql.SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(self._table))
+            await session.run(sql.SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(self.table))
         return warnings
 
     def _read(self, has_lower: bool, has_upper: bool) -> bytes:  # noqa: FBT001 - the cache's key
         """The statement of `read`; composed once, as an idle sync runs it every second."""
         if (has_lower, has_upper) not in self._reads:
-            edge = ("",) * len(self._columns)
+            edge = ("",) * len(self.columns)
             where, _ = self._within(Range(edge if has_lower else None, edge if has_upper else None))
             self._reads[has_lower, has_upper] = (
                 sql.SQL(
                     "SELECT f.k, f.j::text, CASE WHEN NOT f.failed AND NOT f.kept THEN f.i END,"
-                    " f.h, f.failed, f.kept"
+                    " f.h, f.failed, f.kept, f.sent"
                     " FROM (SELECT r.*, EXISTS ("
                     " SELECT FROM rowvec.failure AS f"
                     " WHERE {is_set_aside}) AS failed"
                     " FROM (SELECT ARRAY[{as_text}] AS k, {json_key} AS j, ({input})::text AS i,"
-                    " {hash} AS h, {kept} AS kept"
+                    " {hash} AS h, {kept} AS kept, {sent} AS sent"
                     " FROM {table} WHERE ({pending}) {where} ORDER BY {order} LIMIT %s) AS r) AS f"
                 )
                 .format(
                     as_text=self._key_as_text,
                     json_key=self._json_key,
                     input=expression(self.definition.input),
-                    hash=self._hash,
+                    hash=self.hash,
                     kept=expression(self.definition.kept),
+                    sent=self._sent,
                     is_set_aside=_IS_SET_ASIDE,
-                    table=self._table,
-                    pending=self._pending,
+                    table=self.table,
+                    pending=self.pending,
                     where=where,
                     order=self._order,
                 )
@@ -201,31 +207,31 @@ class Source:
         return sql.SQL(
             "UPDATE {table} SET {vector} = %s, {of} = %s"
             " WHERE {match} AND ({pending}) AND {hash} = %s"
-        ).format(hash=self._hash, **self._written)
+        ).format(hash=self.hash, **self._written)
 
     @cached_property
     def _keep(self) -> sql.Composed:
         return sql.SQL(
             "UPDATE {table} SET {of} = %s"
             " WHERE {match} AND ({pending}) AND {hash} = %s AND ({kept})"
-        ).format(hash=self._hash, kept=expression(self.definition.kept), **self._written)
+        ).format(hash=self.hash, kept=expression(self.definition.kept), **self._written)
 
     @cached_property
     def _clear(self) -> sql.Composed:
         return sql.SQL(
             "UPDATE {table} SET {vector} = NULL, {of} = NULL"
             " WHERE {match} AND ({pending}) AND {hash} IS NULL"
-        ).format(hash=self._hash, **self._written)
+        ).format(hash=self.hash, **self._written)
 
     @cached_property
     def _written(self) -> dict[str, sql.Composable]:
         name = self.definition.name
         return {
-            "table": self._table,
+            "table": self.table,
             "vector": identifier(name),
             "of": identifier(f"{name}_of"),
-            "match": sql.SQL("({}) = ({})").format(comma([*self._columns]), self._key_parameters),
-            "pending": self._pending,
+            "match": sql.SQL("({}) = ({})").format(comma([*self.columns]), self._key_parameters),
+            "pending": self.pending,
         }
 
     def _within(self, within: Range) -> tuple[sql.Composable, list[Any]]:
@@ -236,7 +242,7 @@ class Source:
             if bound is not None:
                 parts.append(
                     sql.SQL(f"AND ({{}}) {operator} ({{}})").format(  # one of two literals
-                        comma([*self._columns]), self._key_parameters
+                        comma([*self.columns]), self._key_parameters
                     )
                 )
                 parameters += bound
@@ -256,13 +262,22 @@ class Source:
 
     @property
     def _key_as_text(self) -> sql.Composed:
-        return comma([sql.SQL("{}::text").format(column) for column in self._columns])
+        return comma([sql.SQL("{}::text").format(column) for column in self.columns])
+
+    @property
+    def _sent(self) -> sql.Composable:
+        """The key as COPY takes it; only the chunks are written by COPY."""
+        if self.definition.destination != "table":
+            return sql.SQL("'{{}}'::bytea[]")
+        sends = [sql.SQL("{}({})").format(expression(column.send), identifier(column.name))
+                 for column in self.definition.key]  # fmt: skip
+        return sql.SQL("ARRAY[{}]").format(comma([*sends]))
 
     @property
     def _json_key(self) -> sql.Composed:
         """The key as it stands everywhere in rowvec: bare for one column, else an object."""
-        if len(self._columns) == 1:
-            return sql.SQL("to_jsonb({})").format(self._columns[0])
+        if len(self.columns) == 1:
+            return sql.SQL("to_jsonb({})").format(self.columns[0])
         pairs = [
             sql.SQL("{}, {}").format(
                 sql.Literal(column.name.replace("%", "%%")), identifier(column.name)

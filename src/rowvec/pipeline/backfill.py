@@ -17,6 +17,7 @@ from rowvec.errors import DatabaseConflict, DatabaseUnavailable
 from rowvec.pipeline.arguments import document_kwargs
 from rowvec.pipeline.fill import Filling, Limits
 from rowvec.pipeline.isolation import Isolation
+from rowvec.pipeline.making import maker
 from rowvec.pipeline.patience import Patience, Stopped, sleep_unless
 from rowvec.pipeline.report import Reporter, Summary
 from rowvec.pipeline.worker_embedder import WorkerEmbedder
@@ -67,7 +68,9 @@ async def backfill(
         dsn=dsn,
         source=Source(definition),
         embedder=embedder,
-        isolation=Isolation(embedder, definition.dimensions, for_worker, definition.modality),
+        isolation=Isolation(
+            maker(definition, embedder), definition.dimensions, for_worker, definition.modality
+        ),
         patience=for_database,
         closing=request.closing,
         limits=Limits(

@@ -6,14 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-import numpy as np
-from numpy.typing import NDArray
-
+from rowvec.db.chunk_table import Chunk, ChunkTable
 from rowvec.db.queries import query
 from rowvec.db.session import Session
 from rowvec.db.source import Row, Source
 from rowvec.errors import DatabaseConflict, DefinitionChanged, RowvecError
-from rowvec.pipeline.isolation import Vector
+from rowvec.pipeline.outcome import Chunked, Outcome, Vector
 from rowvec.pipeline.report import FailedRow
 
 _SHOWN_CHARACTERS = 500
@@ -31,10 +29,10 @@ class Kept(Enum):
 
 @dataclass(frozen=True)
 class Result:
-    """A row and what became of it: a vector, a reason for none, or None where the input is NULL."""
+    """A row and what became of it: vectors, a reason for none, or None where the input is NULL."""
 
     row: Row
-    outcome: Vector | RowvecError | Kept | None
+    outcome: Outcome | RowvecError | Kept | None
 
 
 def texts_of(rows: Sequence[Row]) -> list[str]:
@@ -42,7 +40,7 @@ def texts_of(rows: Sequence[Row]) -> list[str]:
     return [row.input for row in rows if row.needs_model and row.input is not None]
 
 
-def results_of(rows: Sequence[Row], outcomes: Sequence[Vector | RowvecError]) -> list[Result]:
+def results_of(rows: Sequence[Row], outcomes: Sequence[Outcome | RowvecError]) -> list[Result]:
     """Every row of a batch, with the outcomes of its `texts_of` in their order."""
     outcome = iter(outcomes)
     return [
@@ -80,6 +78,7 @@ class Writer:
         self._session = session
         self._source = source
         self._definition = source.definition
+        self._chunks = ChunkTable(source) if source.definition.chunks_table else None
 
     async def write(self, results: Sequence[Result], fence: Fence | None = None) -> Written:
         """Commits the batch; where it collides with other writers, in ever smaller parts.
@@ -97,20 +96,21 @@ class Writer:
         return await self.write(lower, fence) + await self.write(upper, fence)
 
     async def _commit(self, results: Sequence[Result], fence: Fence | None) -> Written:
-        filled: list[tuple[Row, NDArray[np.float32]]] = []
+        filled: list[tuple[Row, Vector]] = []
+        chunked: list[tuple[Row, list[Chunk]]] = []
         cleared: list[Row] = []
         kept: list[Row] = []
         failed: list[tuple[Row, RowvecError]] = []
-        truncated = 0
         for result in results:
             match result.outcome:
                 case None:
                     cleared.append(result.row)
                 case Kept.ADOPTED:
                     kept.append(result.row)
-                case Vector(values, is_truncated):
-                    filled.append((result.row, values))
-                    truncated += is_truncated
+                case Vector() as vector:
+                    filled.append((result.row, vector))
+                case Chunked() as pieces:
+                    chunked.append((result.row, rows_of(pieces)))
                 case RowvecError() as error:
                     failed.append((result.row, error))
         async with self._session.transaction():
@@ -118,13 +118,28 @@ class Writer:
             await self._hold_definition()
             if fence is not None:
                 await fence()
-            done_filled = await self._source.fill(self._session, filled)
-            done_cleared = await self._source.clear(self._session, cleared)
+            done_filled = await self._fill(filled, chunked)
+            done_cleared = await self._clear(cleared)
             done_kept = await self._source.keep(self._session, kept)
-            await self._forget([row for row, _ in filled] + cleared)
+            await self._forget(results)
+            truncated = await self._record_truncated(filled)
             failures = await self._record(failed)
-        changed = len(filled) + len(cleared) + len(kept) - done_filled - done_cleared - done_kept
+        wanted = len(filled) + len(chunked) + len(cleared) + len(kept)
+        changed = wanted - done_filled - done_cleared - done_kept
         return Written(done_filled, done_cleared, changed, truncated, failures, done_kept)
+
+    async def _fill(
+        self, filled: Sequence[tuple[Row, Vector]], chunked: Sequence[tuple[Row, list[Chunk]]]
+    ) -> int:
+        if self._chunks is not None:
+            return await self._chunks.replace(self._session, chunked)
+        pairs = [(row, vector.values) for row, vector in filled]
+        return await self._source.fill(self._session, pairs)
+
+    async def _clear(self, rows: Sequence[Row]) -> int:
+        if self._chunks is not None:
+            return await self._chunks.clear(self._session, rows)
+        return await self._source.clear(self._session, rows)
 
     async def _hold_definition(self) -> None:
         definition = self._definition
@@ -137,9 +152,27 @@ class Writer:
                 hint="what was committed stays; run `rowvec backfill` again for the rest",
             )
 
-    async def _forget(self, rows: Sequence[Row]) -> None:
-        keys = [row.json_key for row in rows]
-        await self._session.run(query("forget_failures"), {"id": self._definition.id, "keys": keys})
+    async def _forget(self, results: Sequence[Result]) -> None:
+        """What was known of earlier texts; a failure only where the row has not failed again."""
+        settled = [r.row.json_key for r in results if not isinstance(r.outcome, RowvecError)]
+        keys = [result.row.json_key for result in results]
+        await self._session.run(
+            query("forget_rows"), {"id": self._definition.id, "keys": keys, "settled": settled}
+        )
+
+    async def _record_truncated(self, filled: Sequence[tuple[Row, Vector]]) -> int:
+        long = [(row, vector) for row, vector in filled if vector.is_truncated]
+        if long:
+            named = {
+                "keys": [row.json_key for row, _ in long],
+                "hashes": [row.input_hash for row, _ in long],
+                "tokens": [vector.tokens for _, vector in long],
+                "max_tokens": [vector.max_tokens for _, vector in long],
+            }
+            await self._session.run(
+                query("record_truncations"), {"id": self._definition.id, **named}
+            )
+        return len(long)
 
     async def _record(self, failed: Sequence[tuple[Row, RowvecError]]) -> tuple[FailedRow, ...]:
         recorded = []
@@ -152,3 +185,11 @@ class Writer:
             )
             recorded.append(failure)
         return tuple(recorded)
+
+
+def rows_of(made: Chunked) -> list[Chunk]:
+    """The chunks of a text as they are stored."""
+    return [
+        Chunk(chunk.text, chunk.start, chunk.end, chunk.tokens, vector)
+        for chunk, vector in zip(made.chunks, made.vectors, strict=True)
+    ]

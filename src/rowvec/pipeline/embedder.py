@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rowvec.client import TextChunk
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,8 @@ class Embedded:
 class Embedder(Protocol):
     """One model with the arguments of one definition.
 
-    `embed` raises InvalidRequest where a text will never do, and an error that is `retryable` where
-    the fault lies elsewhere; it may be called again while earlier calls are still under way.
+    Both methods raise InvalidRequest where a text will never do, and an error that is `retryable`
+    where the fault lies elsewhere; they may be called while earlier calls are still under way.
     """
 
     @property
@@ -31,3 +33,8 @@ class Embedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """Vectors in the order of the texts."""
+
+    async def chunk(
+        self, texts: Sequence[str], kwargs: Mapping[str, Any]
+    ) -> Sequence[Sequence[TextChunk]]:
+        """The chunks of each text; `kwargs` are `max_tokens`, `overlap` and `border`."""

@@ -14,7 +14,8 @@ from rowvec.db.session import Session
 from rowvec.db.source import Range, Row, Source
 from rowvec.errors import LeaseLost, RowvecError
 from rowvec.pipeline.batch import Writer, Written, results_of, texts_of
-from rowvec.pipeline.isolation import Isolation, Vector
+from rowvec.pipeline.isolation import Isolation
+from rowvec.pipeline.outcome import Outcome
 from rowvec.pipeline.patience import sleep_unless
 from rowvec.pipeline.report import Summary
 from rowvec.pipeline.shards import NoShard, Shard, Shards
@@ -45,7 +46,7 @@ class Limits:
 class _Batch:
     shard: Shard
     rows: list[Row]
-    vectors: asyncio.Task[list[Vector | RowvecError]]
+    vectors: asyncio.Task[list[Outcome | RowvecError]]
 
 
 class Filling:
@@ -205,5 +206,5 @@ async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _none() -> list[Vector | RowvecError]:
+async def _none() -> list[Outcome | RowvecError]:
     return []

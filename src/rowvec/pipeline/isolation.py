@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from rowvec.errors import (
     BackendFailed,
@@ -18,7 +13,8 @@ from rowvec.errors import (
     NotSupported,
     RowvecError,
 )
-from rowvec.pipeline.embedder import Embedded, Embedder
+from rowvec.pipeline.making import Maker
+from rowvec.pipeline.outcome import Outcome
 from rowvec.pipeline.patience import Patience
 
 # Sent when a batch has killed the engine, to learn whether the engine or the batch is at fault; a
@@ -28,14 +24,6 @@ PROBES = {
     "image": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNgYGAAAAAE"
     "AAHI6uv5AAAAAElFTkSuQmCC",
 }
-
-
-@dataclass(frozen=True)
-class Vector:
-    """What the model made of one text."""
-
-    values: NDArray[np.float32]
-    is_truncated: bool
 
 
 class _Refused(Exception):
@@ -50,42 +38,39 @@ class Isolation:
     """Embeds with patience, and halves a refused batch until the refused text stands alone."""
 
     def __init__(
-        self, embedder: Embedder, dimensions: int, patience: Patience, modality: str = "text"
+        self, maker: Maker, dimensions: int, patience: Patience, modality: str = "text"
     ) -> None:
-        self._embedder = embedder
+        self._maker = maker
         self._dimensions = dimensions
         self._patience = patience
         self._probe = PROBES[modality]
 
-    async def embed(self, texts: Sequence[str]) -> list[Vector | RowvecError]:
-        """A vector or the reason for none, in the order of the texts.
+    async def embed(self, texts: Sequence[str]) -> list[Outcome | RowvecError]:
+        """What was made of it or the reason for none, in the order of the texts.
 
         Raises what is no text's fault: the model is not listed, has other dimensions than the
         column, or stayed away longer than patience lasts.
         """
         try:
-            embedded = await self._embed(texts)
+            return [*await self._make(texts)]
         except _Refused as refused:
             if len(texts) == 1:
                 return [refused.error]
             middle = len(texts) // 2
             return [*await self.embed(texts[:middle]), *await self.embed(texts[middle:])]
-        limit = self._embedder.max_tokens or sys.maxsize
-        pairs = zip(embedded.vectors, embedded.tokens, strict=True)
-        return [Vector(values, int(tokens) > limit) for values, tokens in pairs]
 
     async def check(self) -> None:
         """Raises unless the model answers with the column's dimensions and takes its arguments."""
         try:
-            await self._embed([self._probe])
+            await self._make([self._probe])
         except _Refused as refused:
             raise refused.error from None
 
-    async def _embed(self, texts: Sequence[str]) -> Embedded:
+    async def _make(self, texts: Sequence[str]) -> list[Outcome]:
         """One answer; waits while the worker is away, raises _Refused where the texts are bad."""
         while True:
             try:
-                embedded = await self._embedder.embed(texts)
+                made = await self._maker.make(texts)
             except (BackendFailed, DeadlineExceeded) as exc:
                 if list(texts) != [self._probe] and await self._is_well():
                     raise _Refused(exc) from exc
@@ -100,21 +85,20 @@ class Isolation:
                 await self._patience.wait(exc)
             else:
                 self._patience.succeeded()
-                self._check_dimensions(embedded)
-                return embedded
+                self._check_dimensions(made)
+                return made
 
     async def _is_well(self) -> bool:
         try:
-            await self._embedder.embed([self._probe])
+            await self._maker.make([self._probe])
         except RowvecError as exc:
             if exc.retryable:
                 return False
             raise
         return True
 
-    def _check_dimensions(self, embedded: Embedded) -> None:
-        found = embedded.vectors.shape[1]
-        if found != self._dimensions:
+    def _check_dimensions(self, made: Sequence[Outcome]) -> None:
+        for found in {outcome.dimensions for outcome in made} - {None, self._dimensions}:
             raise DimensionMismatch(
                 f"the model answers with {found} dimensions, the column has {self._dimensions}",
                 hint="create an embedding column of its own for this model",

@@ -23,6 +23,7 @@ from rowvec.errors import DatabaseConflict, DatabaseUnavailable
 from rowvec.pipeline.arguments import document_kwargs
 from rowvec.pipeline.isolation import Isolation
 from rowvec.pipeline.keeper import Keeper, Means
+from rowvec.pipeline.making import maker
 from rowvec.pipeline.patience import Patience, sleep_unless
 from rowvec.pipeline.trouble import Trouble
 from rowvec.pipeline.worker_embedder import WorkerEmbedder
@@ -173,5 +174,7 @@ class _Dealing:
         )
         # No patience of its own: the keeper has all the time, and may be asked to stop.
         patience = Patience(0, task.say, stop)
-        isolation = Isolation(embedder, definition.dimensions, patience, definition.modality)
+        isolation = Isolation(
+            maker(definition, embedder), definition.dimensions, patience, definition.modality
+        )
         return Keeper(means, Source(definition), embedder, isolation)

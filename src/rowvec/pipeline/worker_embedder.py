@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from rowvec.client import Embeddings, WorkerClient
+from rowvec.client import Embeddings, TextChunk, WorkerClient
 from rowvec.pipeline.embedder import Embedded
 
 # A batch waits behind those of every other job at the worker; its line breaks when the worker dies.
@@ -48,6 +48,15 @@ class WorkerEmbedder:
         async with self._client() as client:
             answer = await self._ask(client, texts)
         return Embedded(answer.vectors, answer.tokens)
+
+    async def chunk(
+        self, texts: Sequence[str], kwargs: Mapping[str, Any]
+    ) -> Sequence[Sequence[TextChunk]]:
+        """The chunks of each text; `kwargs` are `max_tokens`, `overlap` and `border`."""
+        async with self._client() as client:
+            return await client.chunk(
+                self._model, texts, {**self._kwargs, **kwargs}, deadline_ms=_DEADLINE_MS
+            )
 
     async def _ask(self, client: WorkerClient, inputs: Sequence[str]) -> Embeddings:
         if self._modality == "image":

@@ -1,0 +1,168 @@
+"""The table of an embedding's chunks: a row's old ones are served until its new ones are there."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from numpy import float32
+from numpy.typing import NDArray
+from psycopg import sql
+from psycopg.types.numeric import Int8
+
+from rowvec.db.compose import comma, expression, identifier
+from rowvec.db.session import Session
+from rowvec.db.source import Row, Source
+
+_COLUMNS = ("ordinality", "chunk", "start_char", "end_char", "tokens", "embedding")
+
+# https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
+_COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
+_COPY_END = struct.pack(">h", -1)
+
+# Few rows of many, by their key: whatever the statistics say, nothing else is meant.
+_BY_KEY = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A piece of an input: its place in it in characters, and its vector."""
+
+    text: str
+    start: int
+    end: int
+    tokens: int
+    vector: NDArray[float32]
+
+
+class ChunkTable:
+    """Writes the chunks of one definition, and the source's hash of what they were made from."""
+
+    def __init__(self, source: Source) -> None:
+        definition = source.definition
+        self._source = source
+        self._table = identifier(definition.chunks_schema or "", definition.chunks_table or "")
+        self._of = identifier(f"{definition.name}_of")
+
+    async def replace(self, session: Session, made: Sequence[tuple[Row, Sequence[Chunk]]]) -> int:
+        """Puts new chunks in the place of old ones where the input is still the one that was read.
+
+        Belongs into a transaction; gives how many rows it was.
+        """
+        if not made:
+            return 0
+        await session.run(_BY_KEY)
+        hashes = [Int8(row.input_hash or 0) for row, _ in made]
+        settled = await session.all(self._settle, (*self._keys([row for row, _ in made]), hashes))
+        places = sorted(place - 1 for (place,) in settled)
+        await session.copy_binary(
+            self._copy, _copy_rows((made[place] for place in places), session.encoding)
+        )
+        return len(places)
+
+    async def clear(self, session: Session, rows: Sequence[Row]) -> int:
+        """Takes the chunks from rows whose input has become NULL, and tells how many."""
+        if not rows:
+            return 0
+        await session.run(_BY_KEY)
+        hashes = [None for _ in rows]
+        return len(await session.all(self._settle, (*self._keys(rows), hashes)))
+
+    def _keys(self, rows: Sequence[Row]) -> list[list[str]]:
+        """The keys by column."""
+        return [[*column] for column in zip(*(row.key for row in rows), strict=True)]
+
+    @cached_property
+    def _settle(self) -> bytes:
+        """Marks the rows that are still as they were read, removes their old chunks, names them.
+
+        The source's own columns stand unqualified in its expressions, hence the names of ours.
+        """
+        key = self._source.definition.key
+        names = [identifier(column.name) for column in key]
+        numbered = [identifier(f"rowvec_k{number}") for number, _ in enumerate(key)]
+        return (
+            sql.SQL(
+                "WITH given AS ("
+                " SELECT {casts}, g.rowvec_hash, g.rowvec_place"
+                " FROM unnest({arrays}, %s::bigint[])"
+                " WITH ORDINALITY AS g({numbered}, rowvec_hash, rowvec_place)),"
+                " settled AS ("
+                " UPDATE {source} SET {of} = g.rowvec_hash FROM given AS g"
+                " WHERE {source_key} = {given_key} AND ({pending})"
+                " AND {hash} IS NOT DISTINCT FROM g.rowvec_hash"
+                " RETURNING g.rowvec_place, {given_columns}),"
+                " gone AS ("
+                " DELETE FROM {chunks} AS c USING settled AS g WHERE {chunks_key} = {given_key})"
+                " SELECT rowvec_place FROM settled"
+            )
+            .format(
+                casts=comma(
+                    [
+                        sql.SQL("g.{0}::{1} AS {0}").format(number, expression(column.type))
+                        for number, column in zip(numbered, key, strict=True)
+                    ]
+                ),
+                arrays=comma([sql.SQL("%s::text[]") for _ in key]),
+                numbered=comma([*numbered]),
+                source=self._source.table,
+                of=self._of,
+                source_key=_row([sql.SQL("{}").format(name) for name in names]),
+                given_key=_row([sql.SQL("g.{}").format(number) for number in numbered]),
+                given_columns=comma([sql.SQL("g.{}").format(number) for number in numbered]),
+                pending=self._source.pending,
+                hash=self._source.hash,
+                chunks=self._table,
+                chunks_key=_row([sql.SQL("c.{}").format(name) for name in names]),
+            )
+            .as_bytes()
+        )
+
+    @cached_property
+    def _copy(self) -> bytes:
+        # Without parameters, so nothing is doubled in its names.
+        definition = self._source.definition
+        names = [column.name for column in definition.key]
+        return (
+            sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)")
+            .format(
+                sql.Identifier(definition.chunks_schema or "", definition.chunks_table or ""),
+                comma([sql.Identifier(name) for name in (*names, *_COLUMNS)]),
+            )
+            .as_bytes()
+        )
+
+
+def _row(parts: list[sql.Composed]) -> sql.Composed:
+    return sql.SQL("({})").format(comma([*parts]))
+
+
+def _copy_rows(made: Iterator[tuple[Row, Sequence[Chunk]]], encoding: str) -> Iterator[bytes]:
+    """Rows as COPY reads them, in pieces of a document each."""
+    yield _COPY_HEAD
+    for row, chunks in made:
+        fields = struct.pack(">h", len(row.sent) + len(_COLUMNS))
+        key = fields + b"".join(struct.pack(">i", len(part)) + part for part in row.sent)
+        yield b"".join(
+            part
+            for number, chunk in enumerate(chunks, start=1)
+            for part in (key, _chunk(number, chunk, encoding))
+        )
+    yield _COPY_END
+
+
+def _chunk(number: int, chunk: Chunk, encoding: str) -> bytes:
+    text = chunk.text.encode(encoding)
+    vector = chunk.vector.astype(">f4").tobytes()
+    return b"".join(
+        (
+            struct.pack(">iii", 4, number, len(text)),
+            text,
+            struct.pack(">iiiiii", 4, chunk.start, 4, chunk.end, 4, chunk.tokens),
+            # pgvector's binary form: the number of dimensions, an unused number, the floats.
+            struct.pack(">ihh", 4 + len(vector), len(chunk.vector), 0),
+            vector,
+        )
+    )

@@ -1,0 +1,166 @@
+"""Embeddings whose destination is a table of chunks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from rowvec.config import Settings
+from rowvec.db.worker_address import worker_conninfo
+from rowvec.pipeline.backfill import Request, backfill
+from rowvec.pipeline.report import LogReporter, Summary
+
+Fill = Callable[..., Summary]
+
+
+@pytest.fixture
+def fill(database: Any) -> Fill:
+    """Runs a backfill of this process to its end."""
+
+    def run(source: str, **settings: Any) -> Summary:
+        built = Settings.build(dsn=database.dsn, **settings)
+        return asyncio.run(
+            backfill(
+                built, Request(source), worker=worker_conninfo(built), reporter=LogReporter(),
+                stop=asyncio.Event(),
+            )
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def connection(database: Any) -> Iterator[psycopg.Connection]:
+    with database.connect() as connection:
+        yield connection
+
+
+def one(connection: psycopg.Connection, statement: str, *parameters: Any) -> Any:
+    row = connection.execute(statement, parameters).fetchone()
+    assert row is not None
+    return row[0]
+
+
+def documents(connection: psycopg.Connection, key: str = "id bigint", **options: str) -> None:
+    connection.execute(f"CREATE TABLE documents ({key} PRIMARY KEY, body text)")
+    arguments = "".join(f", {name} => {value}" for name, value in options.items())
+    connection.execute(
+        "SELECT rowvec.create_embedding('documents', 'stand-in-small', 'body',"
+        f" destination => 'table'{arguments})"
+    )
+
+
+def words(first: int, count: int) -> str:
+    return " ".join(f"w{number}" for number in range(first, first + count))
+
+
+WRONG = """
+    SELECT count(*) FROM documents AS d
+    FULL JOIN (
+        SELECT id, array_agg((ordinality, chunk, start_char, end_char, tokens)::text
+                   ORDER BY ordinality) AS chunks,
+            bool_and(embedding = rowvec.embed('stand-in-small', chunk)) AS is_right
+        FROM documents_embedding GROUP BY id
+    ) AS c USING (id)
+    WHERE c.chunks IS DISTINCT FROM (
+        SELECT array_agg((ordinality, chunk, start_char, end_char, tokens)::text
+            ORDER BY ordinality)
+        FROM rowvec.chunk('stand-in-small', d.body, '{"max_tokens": 16, "overlap": 2}'))
+    OR NOT c.is_right OR d.embedding_of IS DISTINCT FROM hashtextextended(d.body, 0)
+"""
+
+
+def test_each_text_has_the_chunks_that_the_worker_cuts(
+    connection: psycopg.Connection, fill: Fill
+) -> None:
+    documents(connection)
+    connection.execute(
+        "INSERT INTO documents SELECT i, CASE WHEN i % 5 = 0 THEN ' ' WHEN i % 7 = 0 THEN NULL"
+        " ELSE repeat('wörd ' || i || '. ', i) END FROM generate_series(1, 60) AS i"
+    )
+    summary = fill("documents", commit_rows=9)
+    assert summary.pending == 0
+    assert one(connection, "SELECT max(ordinality) FROM documents_embedding") > 5
+    assert one(connection, WRONG) == 0
+    # Old chunks are replaced, and go with their row or its text.
+    connection.execute("UPDATE documents SET body = repeat(body, 2) WHERE id % 3 = 0")
+    connection.execute("UPDATE documents SET body = NULL WHERE id = 4")
+    connection.execute("DELETE FROM documents WHERE id = 8")
+    connection.execute("UPDATE documents SET id = -9 WHERE id = 9")
+    fill("documents")
+    assert one(connection, WRONG) == 0
+    assert one(connection, "SELECT count(*) FROM documents_embedding WHERE id IN (4, 8, 9)") == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("id text", "'Ünï %s ' || i"),
+        ("id uuid", "md5(i::text)::uuid"),
+        ("id numeric(12, 3)", "i / 7.0"),
+        ('"odd ""name %" timestamptz', "'2024-10-27'::date + i * '7.7 min'::interval"),
+        ("id char(8)", "i::text"),
+    ],
+)
+def test_whatever_the_key(connection: psycopg.Connection, fill: Fill, key: str, value: str) -> None:
+    documents(connection, key)
+    connection.execute(
+        f"INSERT INTO documents SELECT {value}, 'text ' || i FROM generate_series(1, 30) AS i"
+    )
+    assert fill("documents", commit_rows=7).written == 30
+    assert (
+        one(
+            connection,
+            "SELECT count(*) FROM documents_embedding_rows AS c"
+            " WHERE c.chunk = (c.row).body"
+            " AND c.embedding = rowvec.embed('stand-in-small', c.chunk)",
+        )
+        == 30
+    )
+
+
+def test_old_chunks_are_served_until_the_new_ones_are_there(
+    connection: psycopg.Connection, fill: Fill
+) -> None:
+    documents(connection)
+    connection.execute("INSERT INTO documents VALUES (1, 'one'), (2, 'two')")
+    fill("documents")
+    connection.execute("UPDATE documents SET body = 'three' WHERE id = 1")
+    assert one(connection, "SELECT chunk FROM documents_embedding WHERE id = 1") == "one"
+    fill("documents")
+    assert one(connection, "SELECT chunk FROM documents_embedding WHERE id = 1") == "three"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"chunk": "'{\"words\": 3}'"}, 'chunk has no option "words"'),
+        ({"chunk": "'{\"tokens\": 17}'"}, "tokens 17 is more than the 16"),
+        ({"chunk": '\'{"tokens": "a"}\''}, "tokens of chunk must be a whole number"),
+        ({"chunk": '\'{"tokens": 8, "overlap": 5}\''}, "overlap 5 is more than half of tokens 8"),
+        ({"chunk": '\'{"split": "page"}\''}, "split must be one of"),
+        ({"chunk": "'[]'"}, "chunk must be a JSON object"),
+        ({"on_truncate": "'mean'"}, "on_truncate must be chunk"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_made(
+    connection: psycopg.Connection, refused: Any, options: dict[str, str], message: str
+) -> None:
+    with refused("22023", message):
+        documents(connection, **options)
+    assert one(connection, "SELECT count(*) FROM rowvec.derived") == 0
+
+
+def test_it_is_dropped_with_its_embedding(connection: psycopg.Connection) -> None:
+    documents(connection)
+    # Neither the table nor the view stands in the way of a change.
+    connection.execute("ALTER TABLE documents ADD COLUMN more int")
+    connection.execute("ALTER TABLE documents ALTER COLUMN more TYPE bigint")
+    connection.execute("ALTER TABLE documents DROP COLUMN more")
+    connection.execute("SELECT rowvec.drop_embedding('documents')")
+    assert one(connection, "SELECT to_regclass('documents_embedding')") is None
+    assert one(connection, "SELECT to_regclass('documents_embedding_rows')") is None
