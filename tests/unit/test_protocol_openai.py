@@ -16,6 +16,7 @@ from rowvec.errors import (
     RequestTooLarge,
     RowvecError,
 )
+from rowvec.protocol.large_request import Body
 from rowvec.protocol.openai import Answers, Terms, embeddings_request
 from rowvec.protocol.request import Request
 
@@ -24,7 +25,9 @@ TERMS = Terms(deadline_ms=1000)
 
 def parse(body: Any, terms: Terms = TERMS) -> Request:
     encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return embeddings_request(encoded, terms, max_input_bytes=100)
+    arrived = Body("input", max_input_bytes=100)
+    arrived.feed(encoded)
+    return embeddings_request(arrived, terms, max_input_bytes=100)
 
 
 def test_a_text_is_a_list_of_one() -> None:

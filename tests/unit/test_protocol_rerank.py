@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from rowvec.errors import InvalidRequest, RequestTooLarge, RowvecError
+from rowvec.protocol.large_request import Body
 from rowvec.protocol.openai import Terms
 from rowvec.protocol.reply import Form
 from rowvec.protocol.request import Request
@@ -18,7 +19,9 @@ SCORES = [{"ordinality": 2, "score": 0.75}, {"ordinality": 1, "score": -1.5}]
 
 
 def parse(**body: Any) -> tuple[Request, Form]:
-    return rerank_request(json.dumps(body).encode(), TERMS, max_input_bytes=100)
+    arrived = Body("documents", max_input_bytes=100)
+    arrived.feed(json.dumps(body).encode())
+    return rerank_request(arrived, TERMS, max_input_bytes=100)
 
 
 def test_documents_are_inputs_and_top_n_is_top_k() -> None:

@@ -8,12 +8,14 @@ from typing import Any
 
 import orjson
 
-from rowvec.errors import InvalidRequest, NotARequest
+from rowvec.errors import InvalidRequest
 from rowvec.protocol import request
+from rowvec.protocol.large_request import Body
 from rowvec.protocol.reply import ROWS_A_PIECE, Form, Vectors, vector_base64, vector_text
 from rowvec.protocol.request import Format, Priority, Request
 
 # `kwargs` is ours: what SQL takes under that name. `user` names the end user, who is nobody to us.
+ARRAY = "input"
 _KEYS = frozenset({"model", "input", "encoding_format", "dimensions", "user", "kwargs"})
 _FORMATS: dict[Any, Format] = {"float": "text", "base64": "base64"}
 
@@ -26,9 +28,9 @@ class Terms:
     priority: Priority = "interactive"
 
 
-def embeddings_request(body: bytes, terms: Terms, *, max_input_bytes: int) -> Request:
+def embeddings_request(body: Body, terms: Terms, *, max_input_bytes: int) -> Request:
     """The request in the body of POST /v1/embeddings; raises as `request.parse` does."""
-    fields = decode(body, _KEYS)
+    fields = known_fields(body, _KEYS)
     encoding_format = fields.get("encoding_format")
     if encoding_format is not None and encoding_format not in ("float", "base64"):
         raise InvalidRequest("encoding_format must be float or base64")
@@ -41,14 +43,13 @@ def embeddings_request(body: bytes, terms: Terms, *, max_input_bytes: int) -> Re
             **common(fields, terms, "embed"),
         },
         max_input_bytes=max_input_bytes,
+        longest=body.longest,
     )
 
 
-def decode(body: bytes, known: frozenset[str]) -> dict[str, Any]:
+def known_fields(body: Body, known: frozenset[str]) -> dict[str, Any]:
     """The fields of a body; null counts as not given, and what is not known is refused."""
-    if not body.lstrip().startswith(b"{"):
-        raise NotARequest("the body is not a JSON object")
-    fields = request.decode(body)
+    fields = body.fields()
     unknown = sorted(set(fields) - known)
     if unknown:
         raise InvalidRequest(

@@ -90,9 +90,17 @@ def parse(
 
 
 def from_fields(
-    fields: dict[str, Any], *, max_input_bytes: int, max_image_bytes: int = 0
+    fields: dict[str, Any],
+    *,
+    max_input_bytes: int,
+    max_image_bytes: int = 0,
+    longest: int | None = None,
 ) -> Request:
-    """The request that decoded fields make; raises as `parse` does."""
+    """The request that decoded fields make; raises as `parse` does.
+
+    `longest` bounds the bytes of every text of a request whose texts were looked at one by one as
+    they arrived.
+    """
     unknown = sorted(set(fields) - _KEYS)
     if unknown:
         raise InvalidRequest(
@@ -104,13 +112,13 @@ def from_fields(
     op = _one_of(fields, "op", _OPERATIONS, None)
     has_inputs = op not in (*_WITHOUT_INPUTS, _DATASET)
     if op == "embed_image":
-        limit = _Limit("max_image_bytes", int(max_image_bytes * _CHARACTERS_OF_IMAGE_BYTES))
+        limit = _Limit("max_image_bytes", image_characters(max_image_bytes))
     else:
         limit = _Limit("max_input_bytes", max_input_bytes)
     return Request(
         op=op,
         model=_model(fields) if op not in _WITHOUT_INPUTS else "",
-        inputs=_inputs(fields, limit) if has_inputs else (),
+        inputs=_inputs(fields, limit, longest) if has_inputs else (),
         kwargs=_kwargs(fields),
         deadline_ms=_deadline(fields),
         priority=_one_of(fields, "priority", get_args(Priority), "interactive"),
@@ -174,13 +182,14 @@ class _Limit:
     size: int
 
 
-def _inputs(fields: dict[str, Any], limit: _Limit) -> tuple[str | None, ...]:
+def _inputs(fields: dict[str, Any], limit: _Limit, longest: int | None) -> tuple[str | None, ...]:
     inputs = fields.get("inputs")
     if not isinstance(inputs, list):
         raise InvalidRequest("inputs must be a list of texts")
-    for number, text in enumerate(inputs, start=1):
-        if text is not None:
-            _check_text(text, f"input {number}", limit)
+    if longest is None or longest > limit.size:
+        for number, text in enumerate(inputs, start=1):
+            if text is not None:
+                _check_text(text, f"input {number}", limit)
     return tuple(inputs)
 
 
@@ -229,8 +238,18 @@ def _check_text(text: object, name: str, limit: _Limit) -> None:
                 f"{name} has {size} bytes, the worker takes {limit.size}",
                 hint=f"shorten it, or raise the worker's {limit.setting}",
             )
+    check_characters(text, name)
+
+
+def check_characters(text: str, name: str) -> None:
+    """Raises InvalidText where no column could hold the text."""
     if "\0" in text:
         raise InvalidText(f"{name} contains U+0000, which Postgres cannot store")
+
+
+def image_characters(image_bytes: int) -> int:
+    """How long base64 of so many bytes may be."""
+    return int(image_bytes * _CHARACTERS_OF_IMAGE_BYTES)
 
 
 def _kwargs(fields: dict[str, Any]) -> Mapping[str, Any]:

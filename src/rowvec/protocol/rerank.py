@@ -10,19 +10,21 @@ import orjson
 
 from rowvec.errors import InvalidRequest
 from rowvec.protocol import request
-from rowvec.protocol.openai import Terms, common, decode
+from rowvec.protocol.large_request import Body
+from rowvec.protocol.openai import Terms, common, known_fields
 from rowvec.protocol.reply import Form
 from rowvec.protocol.request import Request
 
+ARRAY = "documents"
 _KEYS = frozenset({"model", "query", "documents", "top_n", "return_documents", "user", "kwargs"})
 
 
-def rerank_request(body: bytes, terms: Terms, *, max_input_bytes: int) -> tuple[Request, Form]:
+def rerank_request(body: Body, terms: Terms, *, max_input_bytes: int) -> tuple[Request, Form]:
     """The request in the body of POST /v1/rerank, and how it is answered.
 
     Raises as `request.parse` does.
     """
-    fields = decode(body, _KEYS)
+    fields = known_fields(body, _KEYS)
     documents = _documents(fields.get("documents"))
     parsed = request.from_fields(
         {

@@ -28,6 +28,9 @@ _INT32 = struct.Struct("!i")
 _COLUMN = struct.Struct("!ihihih")
 _NULL = _INT32.pack(-1)
 
+# Of a streamed text: what is decoded within a millisecond or two.
+_PIECE_BYTES = 1 << 18
+
 
 class Opening(Enum):
     """What a client may ask before it says who it is."""
@@ -68,17 +71,30 @@ class TooLarge:
     size: int
 
 
+@dataclass(frozen=True)
+class Streamed:
+    """A large query that arrives: `piece` gives its text, of `size` bytes, as it comes."""
+
+    type: bytes
+    size: int
+
+
 class Reader:
     """Cuts a client's bytes into messages; never holds more than one limit of them and a chunk.
 
     `limit` bounds the body of a message. A longer one is dropped piece by piece as it arrives and
     given as TooLarge, so that the connection stays usable; unless it `is_strict`, as towards those
-    who have not logged in: then it is a ProtocolError at once.
+    who have not logged in: then it is a ProtocolError at once. A query of more than `stream_bytes`
+    is given as Streamed, and in pieces.
     """
 
-    def __init__(self, limit: int, *, is_strict: bool = False) -> None:
+    def __init__(
+        self, limit: int, *, is_strict: bool = False, stream_bytes: int | None = None
+    ) -> None:
         self.limit = limit
         self.is_strict = is_strict
+        self.stream_bytes = stream_bytes
+        self._to_stream = 0
         self._buffer = bytearray()
         self._dropping: TooLarge | None = None
         self._to_drop = 0
@@ -112,7 +128,22 @@ class Reader:
         del self._buffer[:length]
         return _parse_opening(body)
 
-    def message(self) -> Message | TooLarge | None:
+    def piece(self) -> bytes | None:
+        """The next bytes of a streamed text, none after its last, None until there are more.
+
+        Raises ProtocolError where the text has no terminator.
+        """
+        if not self._to_stream:
+            return b""
+        if not self._buffer:
+            return None
+        with memoryview(self._buffer) as view:
+            piece = bytes(view[: min(self._to_stream, _PIECE_BYTES)])
+        del self._buffer[: len(piece)]
+        self._to_stream -= len(piece)
+        return piece if self._to_stream else query_text(piece)
+
+    def message(self) -> Message | TooLarge | Streamed | None:
         """The next message, None until it is whole; raises ProtocolError."""
         if self._dropping is not None:
             if self._to_drop:
@@ -136,6 +167,10 @@ class Reader:
             self._to_drop = end - held
             self._dropping = TooLarge(kind, length - 4)
             return self.message()
+        if kind == b"Q" and self.stream_bytes is not None and length - 4 > self.stream_bytes:
+            del self._buffer[:5]
+            self._to_stream = length - 4
+            return Streamed(kind, length - 5)
         if len(self._buffer) < end:
             return None
         with memoryview(self._buffer) as view:

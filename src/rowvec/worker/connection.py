@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from rowvec.errors import ProtocolError
 from rowvec.protocol import wire
+from rowvec.protocol.streamed import STREAM_BYTES
 
 # A client may send its next requests ahead; beyond this it has to wait for the answers.
 _READ_AHEAD_BYTES = 1 << 20
@@ -98,6 +99,7 @@ class Connection(asyncio.Protocol):
         """The client has logged in: messages may be so large, and larger ones are dropped."""
         self.reader.limit = limit
         self.reader.is_strict = False
+        self.reader.stream_bytes = STREAM_BYTES
 
     async def opening(self) -> wire.Opening | wire.Startup | wire.Cancel:
         """The next message before authentication; raises ProtocolError, ConnectionClosed."""
@@ -105,7 +107,13 @@ class Connection(asyncio.Protocol):
             await self._more()
         return found
 
-    async def message(self) -> wire.Message | wire.TooLarge:
+    async def piece(self) -> bytes:
+        """The next bytes of a streamed text, none after the last; raises as `message` does."""
+        while (found := self.reader.piece()) is None:
+            await self._more()
+        return found
+
+    async def message(self) -> wire.Message | wire.TooLarge | wire.Streamed:
         """The next message; raises ProtocolError, ConnectionClosed."""
         while (found := self.reader.message()) is None:
             await self._more()

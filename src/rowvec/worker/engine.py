@@ -34,7 +34,7 @@ from rowvec.worker.frames import FrameReader, Header, encode, spec_from_json
 from rowvec.worker.memory import is_out_of_memory
 from rowvec.worker.model_store import ModelStore
 from rowvec.worker.reading import Model, Reading
-from rowvec.worker.rows import Row, packed, refuse_truncated
+from rowvec.worker.rows import Row, frames_of, packed, refuse_truncated
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ class Engine:
         self._chosen: dict[str, Backend] = {}
         self._warming: list[asyncio.Task[None]] = []
         self._running: dict[int, asyncio.Task[None]] = {}
+        self._arriving: dict[int, list[str]] = {}
         # Always the same thread computes: torch keeps a team of helpers for each that ever did.
         self._compute_thread = ThreadPoolExecutor(1, "compute")
         self._reading = Reading(
@@ -108,10 +109,15 @@ class Engine:
     def on_frame(self, header: Header, _blob: bytes) -> None:
         """Takes a frame of the listener."""
         match header["op"]:
+            case "inputs":
+                self._arriving.setdefault(header["id"], []).extend(header["inputs"])
             case "cancel":
+                self._arriving.pop(header["id"], None)
                 if task := self._running.get(header["id"]):
                     task.cancel()
             case _:
+                if begun := self._arriving.pop(header["id"], None):
+                    header["inputs"] = begun + header["inputs"]
                 task = asyncio.get_running_loop().create_task(self._answer(header))
                 self._running[header["id"]] = task
                 task.add_done_callback(functools.partial(self._ended, header["id"]))
@@ -122,40 +128,43 @@ class Engine:
     async def _answer(self, header: Header) -> None:
         number = header["id"]
         try:
-            answer, blob = await self._result(header)
+            answer, rows = await self._result(header)
         except ItemFailed as exc:
             self._send.write(encode(_failure(number, exc.__cause__ or exc, exc.position)))
         except Exception as exc:  # noqa: BLE001  # around one request: it alone fails
             self._send.write(encode(_failure(number, exc, None)))
         else:
-            self._send.write(encode({"op": "answer", "id": number, **answer}, blob))
+            *begun, last = frames_of(rows)
+            for part in begun:
+                self._send.write(encode({"op": "part", "id": number}, part))
+            self._send.write(encode({"op": "answer", "id": number, **answer}, last))
 
-    async def _result(self, header: Header) -> tuple[Header, bytes]:
+    async def _result(self, header: Header) -> tuple[Header, list[bytes]]:
         if header["op"] == "probe":
             await self._reading.probe()
             await asyncio.get_running_loop().run_in_executor(self._compute_thread, _nothing)
-            return {}, b""
+            return {}, []
         if header["op"] == "split":
             chunks = self._reading.split(header["splitter"], header["inputs"], header["kwargs"])
-            return {"chunks": await chunks}, b""
+            return {"chunks": await chunks}, []
         key = self._key(header["model"], Variant(**header["encoding"]["variant"]))
         async with self._store.using(key) as model:
             return await self._answered(header, key, model)
 
-    async def _answered(self, header: Header, key: Key, model: Model) -> tuple[Header, bytes]:
+    async def _answered(self, header: Header, key: Key, model: Model) -> tuple[Header, list[bytes]]:
         encoding, inputs = header["encoding"], header["inputs"]
         name, prompt, alone = header["model"], encoding["prompt"], header["alone"]
         if header["op"] == "chunk":
             chunking = Chunking(**header["chunking"])
             chunks = self._reading.chunks(name, model, inputs, prompt, chunking)
-            return {"chunks": await chunks}, b""
+            return {"chunks": await chunks}, []
         if header["op"] == "embed_image":
             tokenized = await self._reading.images(name, model, inputs)
         else:
             tokenized = await self._reading.texts(name, model, inputs, prompt, alone)
         counts = [text.count for text in tokenized]
         if header["op"] == "count_tokens":
-            return {"tokens": counts}, b""
+            return {"tokens": counts}, []
         if encoding["on_truncate"] == "error":
             refuse_truncated(counts, model.max_tokens)
         items = [
@@ -164,7 +173,7 @@ class Engine:
         group = Group(key, header["op"], prompt)
         rows = await self._rows(group, items, alone, interactive=header["interactive"])
         vectors = packed(rows, encoding["truncate_dim"], normalize=encoding["normalize"])
-        return {"tokens": counts, "sizes": list(map(len, vectors))}, b"".join(vectors)
+        return {"tokens": counts, "sizes": list(map(len, vectors))}, vectors
 
     async def _rows(
         self, group: Group, items: list[Item[Tokenized]], alone: list[int], *, interactive: bool

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import secrets
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,16 @@ from rowvec.errors import BackendFailed, RowvecError, ShuttingDown, from_sqlstat
 from rowvec.models.listing import Listing
 from rowvec.worker.black_box import BlackBox, fingerprint, shared_memory
 from rowvec.worker.frames import FrameReader, Header, encode
-from rowvec.worker.model_report import Report
+from rowvec.worker.model_report import FEW_TOKENS, Report
 from rowvec.worker.suspects import Suspects
 
 logger = logging.getLogger(__name__)
+
+# A header, and the rows that belong to it in order, some in each piece.
+Answer = tuple[Header, list[bytes]]
+
+# Characters of texts in a frame: what is encoded within a millisecond or two.
+_FRAME_CHARACTERS = 1 << 18
 
 # Told of every batch: its model, texts, tokens, and the tokens that only filled it up.
 OnBatch = Callable[[str, int, int, int], None]
@@ -48,15 +55,16 @@ class _InFlight:
     """A request that the engine has or will have.
 
     `deaths` are the engines that ended while they worked on it, `alone` the places of texts that
-    are suspected for it.
+    are suspected for it. `line` is where it was sent, `parts` what came back so far.
     """
 
     op: str
     fields: Mapping[str, Any]
-    future: asyncio.Future[tuple[Header, bytes]]
+    future: asyncio.Future[Answer]
     alone: list[int] = field(default_factory=list)
     marks: list[bytes] | None = None
-    sent: bool = False
+    line: _Line | None = None
+    parts: list[bytes] = field(default_factory=list)
     deaths: int = 0
 
 
@@ -122,6 +130,11 @@ class EngineClient:
         """The engine's process, None before the first."""
         return None if self._process is None else self._process.pid
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether it is up, and has nothing to do."""
+        return self.up and not self._in_flight
+
     def not_ready(self) -> str | None:
         """Why nothing can be answered yet at a model's usual speed; None when it can."""
         if not self.up:
@@ -154,7 +167,7 @@ class EngineClient:
             if self._watch is not None:
                 self._watch.cancel()
 
-    async def ask(self, op: str, fields: Mapping[str, Any]) -> tuple[Header, bytes]:
+    async def ask(self, op: str, fields: Mapping[str, Any]) -> Answer:
         """The engine's answer; cancel the caller to withdraw the request.
 
         Raises InputFailed, or whatever else the engine refuses with; BackendFailed if it died.
@@ -162,18 +175,20 @@ class EngineClient:
         if self._stopping:
             raise ShuttingDown("the worker is stopping")
         number = next(self._numbers)
-        future: asyncio.Future[tuple[Header, bytes]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         request = _InFlight(op, fields, future)
         self._in_flight[number] = request
         try:
             if self.suspects:
                 await self._look_at(request)
-            self._send(number, request)
+            await self._send(number, request)
             answer = await future
+        except asyncio.CancelledError:
+            if request.line is not None:
+                request.line.write(encode({"op": "cancel", "id": number}))
+            raise
         finally:
             del self._in_flight[number]
-            if future.cancelled() and self._line is not None:
-                self._line.write(encode({"op": "cancel", "id": number}))
         if request.alone and request.marks:
             self.suspects.cleared(request.marks[place] for place in request.alone)
         return answer
@@ -224,8 +239,8 @@ class EngineClient:
             _, line = await loop.connect_accepted_socket(lambda: _Line(self._on_frame), ours)
             line.write(encode(self._configuration))
             self._line = line
-            for number, request in self._in_flight.items():
-                self._send(number, request)
+            for number, request in list(self._in_flight.items()):
+                await self._send(number, request)
             return await process.wait()
         finally:
             self._line = None
@@ -234,11 +249,19 @@ class EngineClient:
                 process.kill()
                 await process.wait()
 
-    def _send(self, number: int, request: _InFlight) -> None:
-        if self._line is not None and not request.future.done():
-            request.sent = True
-            head = {"op": request.op, "id": number, "alone": request.alone}
-            self._line.write(encode({**head, **request.fields}))
+    async def _send(self, number: int, request: _InFlight) -> None:
+        """Sends the request to the engine that is there, once; a large one frame by frame."""
+        line = self._line
+        if line is None or line is request.line or request.future.done():
+            return
+        request.line = line
+        request.parts.clear()
+        *begun, last = _frames(request.fields.get("inputs", ()))
+        for inputs in begun:
+            line.write(encode({"op": "inputs", "id": number, "inputs": inputs}))
+            await asyncio.sleep(0)
+        head = {"op": request.op, "id": number, "alone": request.alone}
+        line.write(encode({**head, **request.fields, "inputs": last}))
 
     async def _after_death(self, places: list[list[bytes]]) -> None:
         """Finds out what the engine died over; `places` are the texts that it worked on."""
@@ -246,11 +269,12 @@ class EngineClient:
         self._loading.clear()
         for report in self.reports.values():
             report.memory_of.clear()
+            report.briefest = math.inf
         for mark in self.suspects.died(places):
             logger.error("a text (%s) ended the engine twice: refused for a while", mark.hex()[:8])
         worked_on = {mark for place in places for mark in place}
         for request in list(self._in_flight.values()):
-            if not request.sent or request.future.done():
+            if request.line is None or request.future.done():
                 continue
             await self._look_at(request)
             if worked_on:
@@ -267,14 +291,8 @@ class EngineClient:
 
     def _on_frame(self, header: Header, blob: bytes) -> None:
         match header["op"]:
-            case "answer" | "failed":
-                request = self._in_flight.get(header["id"])
-                if request is None or request.future.done():
-                    return
-                if header["op"] == "answer":
-                    request.future.set_result((header, blob))
-                else:
-                    request.future.set_exception(_error(header))
+            case "part" | "answer" | "failed":
+                self._on_answer(header, blob)
             case "hello":
                 self.up = True
             case "computed":
@@ -289,7 +307,19 @@ class EngineClient:
             case "dropped":
                 report = self.reports[header["model"]]
                 report.memory_of.pop(_variant(header), None)
+                report.briefest = math.inf
                 logger.info("dropped %s to make room", header["model"])
+
+    def _on_answer(self, header: Header, blob: bytes) -> None:
+        request = self._in_flight.get(header["id"])
+        if request is None or request.future.done():
+            return
+        if header["op"] == "part":
+            request.parts.append(blob)
+        elif header["op"] == "answer":
+            request.future.set_result((header, [*request.parts, blob]))
+        else:
+            request.future.set_exception(_error(header))
 
     def _note_loaded(self, report: Report, header: Header) -> None:
         variant = _variant(header)
@@ -309,7 +339,25 @@ class EngineClient:
         report.padding += header["padding"]
         report.seconds += header["seconds"]
         report.zeros += header["zeros"]
+        if header["texts"] == 1 and header["tokens"] <= FEW_TOKENS:
+            report.briefest = min(report.briefest, header["seconds"])
         self._on_batch(header["model"], header["texts"], header["tokens"], header["padding"])
+
+
+def _frames(texts: Sequence[str]) -> list[Sequence[str]]:
+    """The texts in order, in frames; at least one."""
+    if sum(map(len, texts)) <= _FRAME_CHARACTERS:
+        return [texts]
+    frames: list[Sequence[str]] = []
+    begun: list[str] = []
+    size = 0
+    for text in texts:
+        if begun and size + len(text) > _FRAME_CHARACTERS:
+            frames.append(begun)
+            begun, size = [], 0
+        begun.append(text)
+        size += len(text)
+    return [*frames, begun]
 
 
 def _marks(salt: bytes, fields: Mapping[str, Any]) -> list[bytes]:

@@ -1,8 +1,10 @@
 """Messages between listener and engine: a JSON header and a blob, over a socket pair.
 
 A header's `op` tells what it is. To the engine: `configure` (first), `embed`, `embed_image`,
-`count_tokens`, `chunk`, `split`, `cancel`, `probe`. From it: `hello`, `loading`, `loaded`,
-`dropped`, `computed` (a batch), `answer`, `failed`.
+`count_tokens`, `chunk`, `split`, `cancel`, `probe`, and `inputs`, which the request of that id will
+add its own to. From it: `hello`, `loading`, `loaded`, `dropped`, `computed` (a batch), `answer`,
+`failed`, and `part`, the first rows of an answer. So no frame is large: either side would be busy
+with one.
 """
 
 from __future__ import annotations
@@ -43,8 +45,9 @@ class FrameReader:
             start, end = _LENGTHS.size + text_length, _LENGTHS.size + text_length + blob_length
             if len(self._buffer) < end:
                 return
-            header = orjson.loads(self._buffer[_LENGTHS.size : start])
-            blob = bytes(self._buffer[start:end])
+            with memoryview(self._buffer) as view:
+                header = orjson.loads(view[_LENGTHS.size : start])
+                blob = bytes(view[start:end])
             del self._buffer[:end]
             self._on_frame(header, blob)
 

@@ -28,6 +28,7 @@ from rowvec.errors import (
     ShuttingDown,
 )
 from rowvec.protocol import http_error, openai, rerank
+from rowvec.protocol.large_request import Body
 from rowvec.protocol.reply import Form
 from rowvec.protocol.request import Priority, Request
 from rowvec.worker.admission import Admission
@@ -133,19 +134,19 @@ class Api:
 
     async def _embeddings(self, request: web.Request, observed: Observed) -> web.StreamResponse:
         terms = self._terms(request)
-        body = await self._body(request, terms)
+        body = await self._body(request, terms, openai.ARRAY)
         wanted = openai.embeddings_request(body, terms, max_input_bytes=self._rules.max_input_bytes)
         form = openai.Answers(wanted.model, self._created).form
-        observed.parsed(wanted, len(body))
+        observed.parsed(wanted, body.size)
         return await self._answer(request, observed, form)
 
     async def _rerank(self, request: web.Request, observed: Observed) -> web.StreamResponse:
         terms = self._terms(request)
-        body = await self._body(request, terms)
+        body = await self._body(request, terms, rerank.ARRAY)
         wanted, form = rerank.rerank_request(
             body, terms, max_input_bytes=self._rules.max_input_bytes
         )
-        observed.parsed(wanted, len(body))
+        observed.parsed(wanted, body.size)
         return await self._answer(request, observed, form)
 
     async def _models(self, request: web.Request, observed: Observed) -> web.StreamResponse:
@@ -189,7 +190,7 @@ class Api:
             raise InvalidRequest(f"{PRIORITY} must be interactive or bulk")
         return openai.Terms(deadline_ms, priority)
 
-    async def _body(self, request: web.Request, terms: openai.Terms) -> bytes:
+    async def _body(self, request: web.Request, terms: openai.Terms, array: str) -> Body:
         """The body, read once it is known to be wanted."""
         if request.content_type != _JSON:
             # Other types reach us from any web page that a browser shows, without being asked.
@@ -206,16 +207,17 @@ class Api:
             await _ask_for_body(request)
             try:
                 async with asyncio.timeout(terms.deadline_ms / 1000):
-                    body = bytearray()
+                    body = Body(array, max_input_bytes=self._rules.max_input_bytes)
                     async for piece in request.content.iter_any():
-                        body += piece
-                        if len(body) > limit:
+                        body.feed(piece)
+                        if body.size > limit:
                             raise self._too_large(f"more than {limit}")
+                        await asyncio.sleep(0)
             except TimeoutError as exc:
                 raise DeadlineExceeded(
                     f"the body did not arrive within the deadline of {terms.deadline_ms} ms"
                 ) from exc
-        return bytes(body)
+        return body
 
     def _too_large(self, size: str) -> RequestTooLarge:
         return RequestTooLarge(
@@ -238,7 +240,7 @@ class Api:
         assert observed.request is not None
         self._computing.add(task)
         try:
-            await self._service.answer(observed.request, observed.size, send, form)
+            await self._service.answer(observed.request, observed.size, send, form=form)
         except asyncio.CancelledError:
             if task not in self._interrupted:
                 raise

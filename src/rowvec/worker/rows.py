@@ -12,6 +12,8 @@ from rowvec.errors import InputTooLong
 from rowvec.models.embedder import Matrix
 from rowvec.models.sparse_vector import SparseVector
 
+_FRAME_BYTES = 1 << 20
+
 Vector = np.ndarray[Any, np.dtype[np.float32]]
 Row = Vector | SparseVector
 
@@ -33,6 +35,19 @@ def packed(rows: Sequence[Row], truncate_dim: int | None, *, normalize: bool) ->
     if not dense:
         return sparse
     return [row.tobytes() for row in shaped(np.stack(dense), truncate_dim, normalize=normalize)]
+
+
+def frames_of(rows: Sequence[bytes]) -> list[bytes]:
+    """The rows in order, whole ones in pieces of about a megabyte; at least one piece."""
+    pieces: list[list[bytes]] = [[]]
+    size = 0
+    for row in rows:
+        if size > _FRAME_BYTES:
+            pieces.append([])
+            size = 0
+        pieces[-1].append(row)
+        size += len(row)
+    return [b"".join(piece) for piece in pieces]
 
 
 def shaped(vectors: Matrix, truncate_dim: int | None, *, normalize: bool) -> Matrix:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from rowvec.errors import DeadlineExceeded, InputTooLong, RequestTooLarge, RowvecError
+from rowvec.models.backends.variant import AUTOMATIC
 from rowvec.models.listing import Listing
 from rowvec.models.spec import ModelSpec
 from rowvec.protocol import reply
@@ -20,11 +20,17 @@ from rowvec.worker.admission import Admission
 from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, split_objects
 from rowvec.worker.cache import Cached, KeyMaker, VectorCache
 from rowvec.worker.datasets import PAGE_BYTES, Datasets
-from rowvec.worker.engine_client import EngineClient, InputFailed
+from rowvec.worker.engine_client import Answer, EngineClient, InputFailed
 from rowvec.worker.plan import Plan, plan
 
 # Takes the pieces of an answer, and returns when they are on their way.
 Send = Callable[[Iterator[bytes]], Awaitable[None]]
+
+# Called where the answer is a few milliseconds away.
+Announce = Callable[[], None]
+
+# A text that is worth announcing, in characters.
+_SHORT = 200
 
 # Texts hashed or vectors copied before others get a turn.
 _TEXTS_A_TURN = 256
@@ -59,9 +65,17 @@ class Service:
         self._datasets = datasets
         self._max_reply_bytes = max_reply_bytes
 
-    async def answer(self, request: Request, size: int, send: Send, form: Form = ROWS) -> None:
+    async def answer(
+        self,
+        request: Request,
+        size: int,
+        send: Send,
+        announce: Announce | None = None,
+        form: Form = ROWS,
+    ) -> None:
         """Answers a request of `size` bytes through `send`; raises RowvecError before that.
 
+        `announce` is called before, or not at all, where a short text is about to be computed.
         Cancel the caller to drop the work. Nothing past its deadline is computed. A request is
         finished, and its place free, when its answer is sent.
         """
@@ -76,9 +90,11 @@ class Service:
                         rows = await self._datasets.page(request)
                     await send(reply.dataset_rows(rows))
             case _:
-                await self._work(request, size, send, form)
+                await self._work(request, size, send, announce, form)
 
-    async def _work(self, request: Request, size: int, send: Send, form: Form) -> None:
+    async def _work(
+        self, request: Request, size: int, send: Send, announce: Announce | None, form: Form
+    ) -> None:
         planned = None if request.op == "split" else plan(request, self._listing)
         result_bytes = _result_bytes(request, planned, size)
         if result_bytes > self._max_reply_bytes:
@@ -92,16 +108,18 @@ class Service:
                 if planned is None:
                     answer = reply.chunks(await self._split(request))
                 else:
-                    answer = await self._answered(request, planned, form)
+                    answer = await self._answered(request, planned, announce, form)
             await send(answer)
 
-    async def _answered(self, request: Request, planned: Plan, form: Form) -> Iterator[bytes]:
+    async def _answered(
+        self, request: Request, planned: Plan, announce: Announce | None, form: Form
+    ) -> Iterator[bytes]:
         match request.op:
             case "count_tokens":
                 return reply.token_counts(await self._counted(request, planned))
             case "chunk":
                 return reply.chunks(await self._chunked(request, planned))
-        entries = await self._embedded(request, planned)
+        entries = await self._embedded(request, planned, announce)
         self._engine.reports[planned.spec.name].note_request()
         match request.op:
             case "rerank":
@@ -170,22 +188,38 @@ class Service:
         found = zip(places, header["chunks"], strict=True)
         return [chunk for i, chunks in found for chunk in split_objects(i, chunks)]
 
-    async def _embedded(self, request: Request, planned: Plan) -> list[Cached | None]:
+    async def _embedded(
+        self, request: Request, planned: Plan, announce: Announce | None
+    ) -> list[Cached | None]:
         found: list[Cached | None] = [None] * len(request.inputs)
         missing = await self._look_up(request, planned, found)
         if missing.texts:
             fields = _fields(planned, missing.texts, request)
             op = "embed_image" if request.op == "embed_image" else "embed"
-            header, blob = await self._ask(op, fields, missing.places)
-            ends = itertools.accumulate(header["sizes"])
-            for n, (key, count, size, end) in enumerate(
-                zip(missing.keys, header["tokens"], header["sizes"], ends, strict=True)
+            if announce and self._is_brief(planned, missing.texts):
+                announce()
+            header, parts = await self._ask(op, fields, missing.places)
+            rows = _rows(parts, header["sizes"])
+            for n, (key, count, row) in enumerate(
+                zip(missing.keys, header["tokens"], rows, strict=True)
             ):
-                entry = Cached(blob[end - size : end], count)
+                if n and n % _TEXTS_A_TURN == 0:
+                    await asyncio.sleep(0)
+                entry = Cached(row, count)
                 self._cache.put(key, entry)
                 for i in missing.places[n]:
                     found[i] = entry
         return found
+
+    def _is_brief(self, planned: Plan, texts: list[str]) -> bool:
+        """Whether the engine will have answered within milliseconds, as far as one can tell."""
+        return (
+            len(texts) == 1
+            and len(texts[0]) + len(planned.encoding.prompt) <= _SHORT
+            and planned.encoding.variant == AUTOMATIC
+            and self._engine.is_idle
+            and self._engine.reports[planned.spec.name].is_brief
+        )
 
     async def _look_up(
         self, request: Request, planned: Plan, found: list[Cached | None]
@@ -214,9 +248,7 @@ class Service:
                 missing.places.append([i])
         return missing
 
-    async def _ask(
-        self, op: str, fields: dict[str, Any], places: list[list[int]]
-    ) -> tuple[dict[str, Any], bytes]:
+    async def _ask(self, op: str, fields: dict[str, Any], places: list[list[int]]) -> Answer:
         try:
             return await self._engine.ask(op, fields)
         except InputFailed as exc:
@@ -231,6 +263,17 @@ class Service:
             if "{input}" not in str(exc):
                 raise
             raise type(exc)(str(exc).replace("{input}", "an input"), hint=exc.hint) from exc
+
+
+def _rows(parts: Sequence[bytes], sizes: Sequence[int]) -> Iterator[bytes]:
+    """The rows of an answer, `sizes` bytes each; none lies in two parts."""
+    part, end = iter(parts), 0
+    held = next(part)
+    for size in sizes:
+        if size and end == len(held):
+            held, end = next(part), 0
+        yield held[end : end + size]
+        end += size
 
 
 def _moment(seconds: float) -> str:

@@ -20,7 +20,8 @@ from rowvec.errors import (
     ShuttingDown,
     TooManyConnections,
 )
-from rowvec.protocol import request, scram, statements, wire
+from rowvec.protocol import reply, request, scram, statements, wire
+from rowvec.protocol.large_request import LargeRequest
 from rowvec.worker.connection import Connection, ConnectionClosed
 from rowvec.worker.observing import Observed, Observer
 from rowvec.worker.passwords import Passwords
@@ -46,8 +47,11 @@ _PARAMETERS = {
     "standard_conforming_strings": "on",
 }
 
+_Message = wire.Message | wire.TooLarge | wire.Streamed
+
 Send = Callable[[Iterator[bytes]], Awaitable[None]]
-Answer = Callable[[request.Request, int, Send], Awaitable[None]]
+Announce = Callable[[], None]
+Answer = Callable[[request.Request, int, Send, Announce], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class Session:
     # From a request's first byte read to its last byte sent; the part that can be interrupted.
     _busy: bool = False
     _computing: bool = False
+    _announced: bool = False
     _stopping: bool = False
     _reason: RowvecError | None = None
 
@@ -200,11 +205,11 @@ class Session:
                 message = await self.connection.message()
             if message.type == _TERMINATE:
                 return
-            self._busy = True
+            self._busy = not isinstance(message, wire.Streamed)
             await self._handle(message)
             self._busy = False
 
-    async def _handle(self, message: wire.Message | wire.TooLarge) -> None:
+    async def _handle(self, message: _Message) -> None:
         if message.type == _SYNC:
             self._skipping = False
             self.connection.write(wire.READY_FOR_QUERY)
@@ -222,7 +227,7 @@ class Session:
                 )
             )
 
-    async def _query(self, message: wire.Message | wire.TooLarge) -> None:
+    async def _query(self, message: _Message) -> None:
         try:
             with self.observer.request("postgres") as observed:
                 await self._run_query(message, observed)
@@ -232,7 +237,7 @@ class Session:
             self._write_error(exc)
             self.connection.write(wire.READY_FOR_QUERY)
 
-    async def _run_query(self, message: wire.Message | wire.TooLarge, observed: Observed) -> None:
+    async def _run_query(self, message: _Message, observed: Observed) -> None:
         if isinstance(message, wire.TooLarge):
             raise RequestTooLarge(
                 f"the request has {message.size} bytes,"
@@ -241,6 +246,12 @@ class Session:
             )
         if message.type == _FUNCTION_CALL:
             raise NotSupported("the worker has no functions to call")
+        if isinstance(message, wire.Streamed):
+            wanted = await self._arriving()
+            self._busy = True
+            observed.parsed(wanted, message.size)
+            await self._answer(wanted, message.size)
+            return
         text = wire.query_text(message.body)
         if not text.lstrip().startswith(b"{"):
             observed.operation = "statement"
@@ -255,11 +266,40 @@ class Session:
         observed.parsed(wanted, len(text))
         await self._answer(wanted, len(text))
 
+    async def _arriving(self) -> request.Request:
+        """A large request, read while it comes: others are answered between its pieces.
+
+        What is wrong with it is said when all of it has come. Raises TimeoutError where its client
+        pauses for as long as an idle one may.
+        """
+        reading = LargeRequest(
+            self._encoding,
+            max_input_bytes=self.rules.max_input_bytes,
+            max_image_bytes=self.rules.max_image_bytes,
+        )
+        error: RowvecError | None = None
+        loop = asyncio.get_running_loop()
+        while True:
+            async with asyncio.timeout_at(loop.time() + self.rules.idle_timeout_seconds):
+                piece = await self.connection.piece()
+            if not piece:
+                break
+            try:
+                if error is None:
+                    reading.feed(piece)
+            except RowvecError as exc:
+                error = exc
+            await asyncio.sleep(0)
+        if error is not None:
+            raise error
+        return reading.finish()
+
     async def _answer(self, wanted: request.Request, size: int) -> None:
         self._computing = True
+        self._announced = False
         self._reason = None
         try:
-            await self.answer(wanted, size, self._send)
+            await self.answer(wanted, size, self._send, self._announce)
         except asyncio.CancelledError:
             if self._reason is None or self._task is None:
                 raise
@@ -268,10 +308,16 @@ class Session:
         finally:
             self._computing = False
 
+    def _announce(self) -> None:
+        """Sends the set that comes before the rows: they are a few milliseconds away."""
+        self._announced = True
+        self.connection.write(reply.READY)
+
     async def _send(self, pieces: Iterator[bytes]) -> None:
         self._computing = False
-        for piece in pieces:
-            self.connection.write(piece)
+        for number, piece in enumerate(pieces):
+            announced = self._announced and number == 0
+            self.connection.write(piece.removeprefix(reply.READY) if announced else piece)
             await self.connection.drain()
 
     def _run_statement(self, text: bytes) -> None:
