@@ -80,6 +80,7 @@ class _Load:
         self._target = existing(connection, table)
         self._name = parse_name(connection, table)
         self._key = tuple(plain_name(key) for key in options.key or source.key)
+        self._only = {plain_name(key) for key in options.only}
         self._is_made = self._target is not None and not self._key
         self._names = Names(self._target.columns if self._target else ())
         self._shape = self._make_shape()
@@ -131,8 +132,7 @@ class _Load:
         return JsonShape(self._names, known, there=there, widen=alter, closed=closed)
 
     def _is_wanted(self, key: str) -> bool:
-        only = self._options.only
-        return not only or key in only or plain_name(key) in only
+        return not self._only or plain_name(key) in self._only
 
     def _rows(self) -> Iterator[Row]:
         """The rows that are wanted; where the source is interrupted, those up to there."""
@@ -180,6 +180,9 @@ class _Load:
                 values = shape.values(row)
             except BadRow as exc:
                 self._skip(BadRow(f"{self._source.place} {exc}", hint=exc.hint))
+                continue
+            if not shape.columns:
+                self._skip(BadRow(f"{self._source.place} has no column to load"))
                 continue
             if shape.changes:
                 changes = shape.changes.take()
