@@ -121,6 +121,19 @@ _STATEMENTS = (
     """,
     "COMMENT ON TABLE rowvec.truncation IS 'Rows whose text was longer than the model reads'",
     """
+    CREATE TABLE rowvec.load_position (
+        source regclass NOT NULL,
+        url text NOT NULL,
+        rest text NOT NULL,
+        loaded_at timestamptz NOT NULL DEFAULT now(),
+        PRIMARY KEY (source, url)
+    )
+    """,
+    """
+    COMMENT ON TABLE rowvec.load_position
+    IS 'Loads from an API that ended at a dead page: where the next one of the same goes on'
+    """,
+    """
     CREATE TABLE rowvec.shard (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
         number int NOT NULL,

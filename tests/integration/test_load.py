@@ -131,7 +131,6 @@ def test_json_columns_grow_with_the_data(
         {
             "row_id": before + number,
             **dict.fromkeys(JSON_TYPES, None) | each,
-            "row_id": before + number,
             "mixed": None if "mixed" not in each else str(each["mixed"]),
             "tags": None if "tags" not in each
             else [None if tag is None else str(tag) for tag in each["tags"]],
@@ -244,11 +243,11 @@ def test_text_files(load: Load, conn: psycopg.Connection, tmp_path: Path) -> Non
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "x.md").write_text("hidden")
     (tmp_path / "a.md").write_text("one")
-    (tmp_path / "deep" / "b.md").write_text("zwei – ü")
+    (tmp_path / "deep" / "b.md").write_text("zwei ü")
     load("t", "--files", tmp_path, "**/*.md")
     assert rows(conn, "SELECT * FROM t ORDER BY path") == [
         ("a.md", "one"),
-        ("deep/b.md", "zwei – ü"),
+        ("deep/b.md", "zwei ü"),
     ]
     (tmp_path / "c.md").write_bytes(b"\x7fELF\0\0")
     (tmp_path / "d.md").write_bytes(b"\xff\xfe")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from rowvec.db.connection import connect, resolve_dsn
 from rowvec.errors import BadRow, ConfigError
 from rowvec.explore.load.declare import Embedding, check, declare
 from rowvec.explore.load.loader import load as load_rows
+from rowvec.explore.load.position import remember, resume
 from rowvec.explore.load.report import Loaded, Options
-from rowvec.explore.load.source import Source
+from rowvec.explore.load.source import Interrupted, Source
 
 _SHOWN_BAD_ROWS = 20
 
@@ -105,16 +106,24 @@ def load(
         limit=limit,
     )
     bad = _BadRows(skip=skip_bad)
+
+    def finish(_loaded: Loaded, interrupted: Interrupted | None) -> None:
+        remember(connection, table, source, interrupted)
+        if embedding is not None:
+            declare(connection, table, embedding)
+
     with connect(resolve_dsn(settings), application_name="rowvec load") as connection:
         if embedding is not None:
             check(connection, embedding)
+        rest = resume(connection, table, source)
+        if rest is not None:
+            stderr().print(f"going on where the last load ended: {rest}", markup=False)
+            options = replace(options, alter=True)
         with LoadBar(table, source.size) as bar:
             bad.say = bar.say
             loaded = load_rows(
                 connection, table, source, options, on_bad=bad, on_progress=bar.advance,
-                in_transaction=lambda _loaded, _rest: (
-                    None if embedding is None else declare(connection, table, embedding)
-                ),
+                in_transaction=finish,
             )  # fmt: skip
     bad.close()
     if as_json:

@@ -41,7 +41,8 @@ class Place:
 
 def opened(file: Path) -> io.BufferedReader:
     """The bytes of a file, decompressed where its name ends in .gz; raises OSError."""
-    return cast("Any", gzip.open(file) if file.suffix == ".gz" else file.open("rb"))
+    is_packed = file.suffix == ".gz"
+    return cast("io.BufferedReader", gzip.open(file)) if is_packed else file.open("rb")
 
 
 def decompressed(raw: IO[bytes], file: Path) -> io.BufferedReader:

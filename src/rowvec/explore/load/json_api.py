@@ -51,7 +51,7 @@ class JsonApi:
     ) -> None:
         if urlsplit(url).scheme not in ("http", "https"):
             raise ConfigError(f"{url} is no http or https URL")
-        self._url = url
+        self._url = self._first = url
         self._origin = _origin(url)
         self._headers = dict(map(_header, headers))
         self._pause = pause
@@ -64,11 +64,15 @@ class JsonApi:
             name=self._url,
             rows=lambda on_bad: self._rows(place, on_bad),
             place=place,
+            begin_at=self._begin_at,
             position=lambda: self._bytes,
         )
 
+    def _begin_at(self, url: str) -> None:
+        self._first = url
+
     def _rows(self, place: Place, on_bad: OnBad) -> Rows:
-        url: str | None = self._url
+        url: str | None = self._first
         seen: set[str] = set()
         while url is not None:
             if url in seen:

@@ -56,7 +56,12 @@ def load(
             raise
         in_transaction(job.loaded, job.interrupted)
     if job.interrupted is not None:
-        raise job.interrupted
+        rows = job.loaded.rows
+        raise Interrupted(
+            f"{job.interrupted}; the {rows:,} rows before it are loaded",
+            rest=job.interrupted.rest,
+            hint="the same command goes on there",
+        ) from job.interrupted
     return job.loaded
 
 

@@ -21,6 +21,7 @@ class Source:
     `columns` are there where the source declares types; `cells` says that all values are texts
     whose types show when all were seen. `key` are the columns that tell its rows apart by nature,
     `input` the expression over them that is worth embedding.
+    Where a source was interrupted before, `begin_at` makes it go on with the rest.
     `size` and `position` are in bytes, for a progress bar.
     """
 
@@ -31,6 +32,7 @@ class Source:
     cells: bool = False
     key: tuple[str, ...] = ()
     input: str | None = None
+    begin_at: Callable[[str], None] | None = None
     size: int | None = None
     position: Callable[[], int] = field(default=_nowhere)
 
