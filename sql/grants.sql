@@ -7,25 +7,26 @@ REVOKE ALL ON ALL PROCEDURES IN SCHEMA rowvec FROM PUBLIC;
 -- The one function that calls the worker runs as the role that alone has its password. To give a
 -- function to a role, that role must be able to create in the schema for a moment.
 GRANT USAGE, CREATE ON SCHEMA rowvec TO rowvec_caller;
-ALTER FUNCTION rowvec._call(text, int) OWNER TO rowvec_caller;
+ALTER FUNCTION rowvec._call(json, int) OWNER TO rowvec_caller;
 REVOKE CREATE ON SCHEMA rowvec FROM rowvec_caller;
-REVOKE ALL ON FUNCTION rowvec._call(text, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rowvec._call(json, int) FROM PUBLIC;
 GRANT SELECT ON rowvec.secret TO rowvec_caller;
 
 GRANT USAGE ON SCHEMA rowvec TO rowvec_user;
 GRANT SELECT ON rowvec.derived, rowvec.embedding, rowvec.measurement, rowvec.setting, rowvec.status TO rowvec_user;
 GRANT EXECUTE ON FUNCTION
-    rowvec.chunk, rowvec.cosine_similarity, rowvec.count_tokens, rowvec.embed, rowvec.embed_batch,
-    rowvec.embed_image, rowvec.embed_query, rowvec.embed_rows, rowvec.embed_sparse, rowvec.models,
-    rowvec.rerank, rowvec.search, rowvec.search_rows, rowvec.similar,
-    rowvec.similar_pairs,
+    rowvec._refuse_text_options, rowvec.chunk, rowvec.classify, rowvec.cosine_similarity,
+    rowvec.count_tokens, rowvec.embed, rowvec.embed_batch, rowvec.embed_image,
+    rowvec.embed_query, rowvec.embed_rows, rowvec.embed_sparse, rowvec.mix, rowvec.models,
+    rowvec.nearest, rowvec.polarity, rowvec.rerank, rowvec.scale, rowvec.search,
+    rowvec.search_rows, rowvec.similar, rowvec.similar_pairs,
     -- What these call, as the caller.
-    rowvec._ask, rowvec._call, rowvec._check_expression, rowvec._counts, rowvec._definition,
-    rowvec._derived, rowvec._execute_statement, rowvec._input_of, rowvec._key_columns, rowvec._key_compare, rowvec._key_json,
-    rowvec._embed_query, rowvec._fused_statement, rowvec._nearest, rowvec._nearest_chunked, rowvec._nearest_enough,
-    rowvec._candidates, rowvec._pairs_statement, rowvec._similar_pairs,
-    rowvec._pending, rowvec._run_search, rowvec._search, rowvec._search_columns, rowvec._search_options,
-    rowvec._search_settings, rowvec._search_statement, rowvec._text_config, rowvec._text_document,
-    rowvec._text_query, rowvec._vector_of, rowvec._warn_unfilled,
-    rowvec._similar
+    rowvec._ask, rowvec._call, rowvec._candidates, rowvec._check_expression, rowvec._counts,
+    rowvec._definition, rowvec._derived, rowvec._embed_query, rowvec._execute_statement,
+    rowvec._fused_statement, rowvec._input_of, rowvec._key_columns, rowvec._key_compare,
+    rowvec._key_json, rowvec._nearest, rowvec._nearest_chunked, rowvec._nearest_enough,
+    rowvec._pairs_statement, rowvec._pending, rowvec._run_search, rowvec._search,
+    rowvec._search_columns, rowvec._search_options, rowvec._search_settings,
+    rowvec._search_statement, rowvec._similar, rowvec._similar_pairs, rowvec._text_config,
+    rowvec._text_document, rowvec._text_query, rowvec._vector_of, rowvec._warn_unfilled
 TO rowvec_user;

@@ -49,7 +49,7 @@ BEGIN
                     'v', 1, 'op', p_op, 'model', p_model, 'query', p_query, 'inputs', p_inputs,
                     'kwargs', v_kwargs - 'timeout_ms', 'deadline_ms', v_deadline_ms,
                     'priority', p_priority)
-        END::text,
+        END,
         v_deadline_ms);
 END
 $function$;

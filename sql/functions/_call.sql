@@ -1,5 +1,5 @@
 -- Called by rowvec._ask alone: sends a request to the worker, gives its rows. The one caller of dblink.
-CREATE OR REPLACE FUNCTION rowvec._call(p_request text, p_deadline_ms int)
+CREATE OR REPLACE FUNCTION rowvec._call(p_request json, p_deadline_ms int)
 RETURNS text[]
 LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED COST 100000
 -- rowvec_caller owns it, and alone has the worker's password and USAGE on the schema of dblink.
@@ -11,6 +11,14 @@ AS $function$
 DECLARE
     -- The worker keeps the deadline too; a little later its own words are there, and the line stays.
     v_stop CONSTANT timestamptz := clock_timestamp() + (p_deadline_ms + 50) * interval '1 ms';
+    -- The session's own role, SET ROLE included, whatever function it is in: nobody can pretend to
+    -- another. It comes last: of two keys of one name the last one counts.
+    v_role CONSTANT text := CASE current_setting('role')
+        WHEN 'none' THEN session_user::text ELSE current_setting('role')
+    END;
+    v_open CONSTANT text := left(rtrim(p_request::text), -1) || ',"roles":';
+    v_request text := v_open || json_build_array(v_role) || '}';
+    v_told_all boolean := false;
     v_line text;
     v_fresh boolean;
     v_stage text;
@@ -28,7 +36,11 @@ BEGIN
     INTO STRICT v_line
     FROM rowvec.secret;
 
-    FOR v_attempt IN 1..2 LOOP
+    IF json_typeof(p_request) <> 'object' THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a request is a JSON object';
+    END IF;
+
+    LOOP
         BEGIN
             v_stage := 'connect';
             v_fresh := v_line <> ALL (coalesce(@extschema:dblink@.dblink_get_connections(), '{}'));
@@ -38,7 +50,7 @@ BEGIN
 
             -- A line that still carries an answer refuses to send: an old answer is never read.
             v_stage := 'send';
-            IF @extschema:dblink@.dblink_send_query(v_line, p_request) <> 1 THEN
+            IF @extschema:dblink@.dblink_send_query(v_line, v_request) <> 1 THEN
                 RAISE EXCEPTION USING ERRCODE = '08006', MESSAGE = 'the request could not be sent';
             END IF;
 
@@ -92,9 +104,20 @@ BEGIN
             PERFORM @extschema:dblink@.dblink_disconnect(v_line);
         END IF;
 
-        -- A line of an earlier call may have died since (idle for long, a worker restarted). To
-        -- embed twice does no harm.
-        EXIT WHEN v_fresh OR v_code !~ '^(08|57P)' OR clock_timestamp() > v_stop;
+        EXIT WHEN clock_timestamp() > v_stop;
+        IF v_code = '42501' AND v_stage = 'answer' AND NOT v_told_all THEN
+            -- The model may be for a role that this one is a member of. To say so every time would
+            -- take a look at all roles every time.
+            v_told_all := true;
+            SELECT v_open || json_agg(rolname) || '}'
+            INTO STRICT v_request
+            FROM pg_roles
+            WHERE pg_has_role(v_role, oid, 'USAGE');
+        ELSE
+            -- A line of an earlier call may have died since (idle for long, a worker restarted). To
+            -- embed twice does no harm.
+            EXIT WHEN v_fresh OR v_code !~ '^(08|57P)';
+        END IF;
     END LOOP;
 
     -- Raised anew: dblink's own context shows the name of the connection.

@@ -15,7 +15,9 @@ RETURNS TABLE (
     memory_bytes bigint,
     last_use timestamptz,
     backend text,
-    backend_reason text
+    backend_reason text,
+    -- Who may use it; NULL is everybody.
+    roles text[]
 )
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 SET search_path = pg_catalog, pg_temp
@@ -30,6 +32,6 @@ BEGIN
             name text, kind text, dimensions int, max_tokens int, query_prompt text,
             document_prompt text, revision text, loaded boolean, requests bigint, texts bigint,
             tokens bigint, memory_bytes bigint, last_use timestamptz, backend text,
-            backend_reason text);
+            backend_reason text, roles text[]);
 END
 $function$;

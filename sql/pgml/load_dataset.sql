@@ -42,7 +42,7 @@ BEGIN
                 'kwargs', coalesce(load_dataset.kwargs, '{}'),
                 'page', json_build_object(
                     'cursor', v_cursor, 'subset', load_dataset.subset, 'limit', v_limit,
-                    'offset', v_loaded))::text,
+                    'offset', v_loaded)),
             v_deadline_ms);
         IF v_columns IS NULL THEN
             SELECT string_agg(format('%I', c ->> 'name'), ', ' ORDER BY n),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import urllib.parse
+from collections.abc import Sequence
+
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
@@ -11,11 +14,14 @@ from rowvec.db.connection import connect, resolve_dsn
 from rowvec.db.queries import query
 from rowvec.errors import ConfigError
 
+# A superuser has every role there is, and the worker takes few bytes before a login.
+_ROLES_CHARACTERS = 4000
+
 _HINT = "say where the worker is with --worker or ROWVEC_WORKER"
 
 
 def worker_conninfo(settings: Settings) -> str:
-    """The conninfo of the worker, its password included.
+    """The conninfo of the worker, its password included, and the roles of this user.
 
     Raises ConfigError where neither the setting nor the database tells it to this user,
     DatabaseError where the database cannot be asked.
@@ -23,7 +29,7 @@ def worker_conninfo(settings: Settings) -> str:
     if settings.worker:
         return settings.worker
     with connect(resolve_dsn(settings)) as connection:
-        server, mapping = _read(connection)
+        server, mapping, roles = _read(connection)
     if server is None:
         raise ConfigError("the database has no server entry for the worker", hint=_HINT)
     if mapping is None:
@@ -31,11 +37,24 @@ def worker_conninfo(settings: Settings) -> str:
             "the database does not tell this user the worker's password",
             hint=f"{_HINT}, or connect as the owner of the schema rowvec",
         )
-    return make_conninfo(**(server | mapping))
+    return make_conninfo(**(server | mapping), options=_told(roles))
 
 
-def _read(connection: psycopg.Connection) -> tuple[dict[str, str] | None, dict[str, str] | None]:
-    """Options of the server and of the mapping; None where there is none to see."""
+def _told(roles: Sequence[str]) -> str:
+    """The roles as the worker reads them in a connection's options, this user's own first."""
+    said = ""
+    for role in roles:
+        longer = said + ("," if said else "") + urllib.parse.quote(role, safe="")
+        if len(longer) > _ROLES_CHARACTERS:
+            break
+        said = longer
+    return f"-c rowvec.roles={said}"
+
+
+def _read(
+    connection: psycopg.Connection,
+) -> tuple[dict[str, str] | None, dict[str, str] | None, list[str]]:
+    """Options of the server and of the mapping, None where there is none to see; and the roles."""
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
         may = cursor.execute(query("may_be_caller"), None).fetchone()
         if may is not None and may["may"]:
@@ -43,5 +62,5 @@ def _read(connection: psycopg.Connection) -> tuple[dict[str, str] | None, dict[s
             cursor.execute("SET LOCAL ROLE rowvec_caller")
         found = cursor.execute(query("worker_entry"), None).fetchone()
     if found is None:
-        return None, None
-    return found["server"], found["mapping"]
+        return None, None, []
+    return found["server"], found["mapping"], may["roles"] if may is not None else []

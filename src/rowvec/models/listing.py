@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from rowvec.models.spec import ModelSpec
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _COMMON: Keys = {
-    "name": str, "aliases": list, "kind": str, "warm": bool,
+    "name": str, "aliases": list, "kind": str, "warm": bool, "roles": list,
     "query_prompt": str, "document_prompt": str, "memory": (int, str),
 }  # fmt: skip
 
@@ -40,13 +40,21 @@ class Listing:
         self.specs = tuple(specs)
         self._by_name = {n: spec for spec in specs for n in (spec.name, *spec.aliases)}
 
-    def find(self, name: str) -> ModelSpec:
-        """The model of that name or alias; raises NotAllowed, listing the names there are."""
+    def find(self, name: str, roles: Collection[str] = ()) -> ModelSpec:
+        """The model of that name or alias, for a session that has these roles.
+
+        Raises NotAllowed, saying which names there are, or which roles may use it.
+        """
         spec = self._by_name.get(name)
         if spec is None:
             raise NotAllowed(
                 f"the worker's list of models has no {name[:200]!r}",
                 hint=f"listed: {', '.join(s.name for s in self.specs) or 'none'}",
+            )
+        if spec.roles and set(spec.roles).isdisjoint(roles):
+            raise NotAllowed(
+                f"the worker's list of models keeps {spec.name} for certain roles of the database",
+                hint=f"roles that may use it: {', '.join(sorted(spec.roles))}",
             )
         return spec
 
@@ -142,6 +150,7 @@ def _spec(entry: Mapping[str, Any], relative_to: Path) -> ModelSpec:
         description=_with_prompts(description, entry),
         kind=kind,
         aliases=aliases,
+        roles=tuple(entry.get("roles", ())),
         folder=folder,
         sha256=entry.get("sha256"),
         warm=entry.get("warm", False),
@@ -158,8 +167,11 @@ def _check_keys(entry: Mapping[str, Any], known: Keys) -> None:
         said = str if expected is Path else expected
         if not isinstance(value, said) or (isinstance(value, bool) and expected is not bool):
             raise ConfigError(f"{key} has the wrong type")
-    if not all(isinstance(alias, str) for alias in entry.get("aliases", ())):
-        raise ConfigError("aliases must be a list of names")
+    for key in ("aliases", "roles"):
+        if not all(isinstance(name, str) for name in entry.get(key, ())):
+            raise ConfigError(f"{key} must be a list of names")
+    if entry.get("roles") == []:
+        raise ConfigError("roles lists nobody", hint="without the key everybody may use the model")
     if "sha256" in entry and not _SHA256.fullmatch(entry["sha256"]):
         raise ConfigError("sha256 must be 64 lower-case hex digits")
 

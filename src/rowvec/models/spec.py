@@ -16,6 +16,8 @@ from rowvec.models.encoding import prompt_for
 class ModelSpec:
     """One model of the list. `options` are the keys that only its kind takes.
 
+    `roles` may use it, everybody where there are none.
+
     It goes to the engine as JSON, so `options` hold what TOML can say, and nothing else. There
     `runtime` is set, to how that process wants the model computed.
     """
@@ -23,6 +25,7 @@ class ModelSpec:
     description: Description
     kind: str
     aliases: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
     folder: Path | None = None
     sha256: str | None = None
     warm: bool = False

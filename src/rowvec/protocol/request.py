@@ -32,6 +32,7 @@ _KEYS = frozenset(
         "priority",
         "encoding_format",
         "page",
+        "roles",
     }
 )
 _OPERATIONS = get_args(Operation)
@@ -40,6 +41,9 @@ _DATASET = "dataset"
 
 # Of a cursor and of a subset's name.
 _MAX_NAME_LENGTH = 1000
+
+# A role has few; the superuser has all.
+_MAX_ROLES = 10_000
 
 # Base64 has four characters for three bytes, and line breaks.
 _CHARACTERS_OF_IMAGE_BYTES = 1.4
@@ -59,9 +63,9 @@ class Page:
 class Request:
     """What a client asks for. `inputs` of NULL stand as None.
 
-    They are texts; images in base64 for embed_image; for rerank the documents that `query` is held
-    against. For split, `model` names a splitter, for dataset a
-    dataset.
+    Inputs are texts; images in base64 for embed_image; for rerank the documents that `query` is
+    held against. For split, `model` names a splitter, for dataset a dataset. `roles` are those of
+    the session that asks, as the database tells.
     """
 
     op: Operation
@@ -73,6 +77,7 @@ class Request:
     encoding_format: Format = "text"
     query: str = ""
     page: Page | None = None
+    roles: tuple[str, ...] = ()
 
 
 def parse(
@@ -125,6 +130,7 @@ def from_fields(
         encoding_format=_one_of(fields, "encoding_format", get_args(Format), "text"),
         query=_query(fields, op, limit),
         page=_page(fields, op),
+        roles=_roles(fields),
     )
 
 
@@ -219,6 +225,17 @@ def _page(fields: dict[str, Any], op: str) -> Page | None:
         raise InvalidRequest("page.subset must be the name of a subset")
     return Page(cursor, _count(page.get("offset", 0), "offset"), subset,
                 None if page.get("limit") is None else _count(page["limit"], "limit"))  # fmt: skip
+
+
+def _roles(fields: dict[str, Any]) -> tuple[str, ...]:
+    roles = fields.get("roles", [])
+    if (
+        not isinstance(roles, list)
+        or len(roles) > _MAX_ROLES
+        or not all(isinstance(role, str) for role in roles)
+    ):
+        raise InvalidRequest("roles must be a list of names")
+    return tuple(roles)
 
 
 def _count(value: object, name: str) -> int:

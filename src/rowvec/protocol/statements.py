@@ -7,6 +7,7 @@ taken and have no effect.
 from __future__ import annotations
 
 import re
+import urllib.parse
 from dataclasses import dataclass
 
 from rowvec.errors import InvalidRequest, NotARequest
@@ -27,6 +28,10 @@ _CODECS = {
     "gbk": "gbk", "gb18030": "gb18030", "big5": "big5", "johab": "johab", "uhc": "cp949",
     "sjis": "shift_jis", "shiftjis": "shift_jis", "shiftjis2004": "shift_jis_2004",
 }  # fmt: skip
+
+# What a client's connection may say of the roles that it asks for: in libpq's `options`, as any
+# setting of a session, names separated by commas and quoted as in a URL.
+_ROLES = re.compile(r"(?:^|\s)-c\s*rowvec\.roles=(\S*)")
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _SET = re.compile(
@@ -62,6 +67,12 @@ def run(text: str) -> Result:
     if value.lower() == "default":
         value = "UTF8"
     return Result("SET", value.upper(), codec(value))
+
+
+def roles(options: str) -> tuple[str, ...]:
+    """The roles that `options` of a startup packet name; none where it names none."""
+    found = _ROLES.search(options)
+    return tuple(map(urllib.parse.unquote, filter(None, found[1].split(",")))) if found else ()
 
 
 def codec(name: str) -> str:

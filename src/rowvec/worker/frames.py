@@ -67,6 +67,7 @@ def spec_from_json(fields: Mapping[str, Any]) -> ModelSpec:
                 }
             ),
             "aliases": tuple(fields["aliases"]),
+            "roles": tuple(fields["roles"]),
             "folder": None if folder is None else Path(folder),
         }
     )

@@ -26,7 +26,7 @@ class Plan:
 
 def plan(request: Request, listing: Listing) -> Plan:
     """The plan of a request for a model; raises InvalidRequest, or one of its kind."""
-    spec = listing.find(request.model)
+    spec = listing.find(request.model, request.roles)
     check_operation(request.op, spec.description)
     if request.op == "chunk":
         chunking, rest = resolve_chunking(request.kwargs, spec.description)

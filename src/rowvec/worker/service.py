@@ -148,6 +148,7 @@ class Service:
             "last_use": None if report.last_use is None else _moment(report.last_use),
             "backend": report.backend,
             "backend_reason": report.reason,
+            "roles": list(spec.roles) or None,
         }
 
     @asynccontextmanager

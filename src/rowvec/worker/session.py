@@ -7,7 +7,7 @@ import logging
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import rowvec
 from rowvec.errors import (
@@ -86,6 +86,7 @@ class Session:
     secret: int = field(default_factory=lambda: secrets.randbits(32))
     logged_in: bool = False
     _encoding: str = "utf-8"
+    _roles: tuple[str, ...] = ()
     _skipping: bool = False
     _task: asyncio.Task[None] | None = None
     # From a request's first byte read to its last byte sent; the part that can be interrupted.
@@ -156,6 +157,7 @@ class Session:
         last = exchange.final(await self._password_message())
         self.admit()
         self.logged_in = True
+        self._roles = statements.roles(startup.parameters.get("options", ""))
         self._encoding = statements.codec(startup.parameters.get("client_encoding", "UTF8"))
         self.connection.write(
             b"".join(
@@ -298,6 +300,8 @@ class Session:
         self._computing = True
         self._announced = False
         self._reason = None
+        if not wanted.roles:
+            wanted = replace(wanted, roles=self._roles)
         try:
             await self.answer(wanted, size, self._send, self._announce)
         except asyncio.CancelledError:
