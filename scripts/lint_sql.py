@@ -33,6 +33,9 @@ KEEP_THE_CALLERS_PATH = {
     "functions/cosine_similarity.sql",  # inlined, its body is bound when it is created
     "functions/create_embedding.sql",
     "functions/embed_rows.sql",
+    "functions/nearest.sql",
+    "functions/polarity.sql",  # as cosine_similarity
+    "functions/scale.sql",  # as cosine_similarity
     "functions/search.sql",
     "functions/search_rows.sql",
     "functions/similar.sql",

@@ -17,10 +17,7 @@ DECLARE
     v_condition CONSTANT text := rowvec._key_compare(p_source, '=', p_key);
     v_vector @extschema:vector@.vector;
 BEGIN
-    IF p_options ->> 'method' <> 'vector' OR p_options ? 'rerank' THEN
-        RAISE EXCEPTION USING ERRCODE = '22023',
-            MESSAGE = 'method and rerank are for a query in words, and a row has none';
-    END IF;
+    PERFORM rowvec._refuse_text_options(p_options);
     v_vector := rowvec._vector_of(v_definition, p_key, v_condition);
     RETURN QUERY SELECT * FROM rowvec._search(
         v_definition, v_vector, NULL, p_k, p_filter, p_filter_args, coalesce(p_options, '{}'),
