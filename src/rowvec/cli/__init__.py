@@ -31,7 +31,16 @@ COMMANDS = {
     "load": ("load", "Load rows into TABLE from files, databases, APIs, images or code."),
     "export": ("export", "Write the keys, texts and vectors of SOURCE into a file."),
     "embed": ("embed", "Print the vector of each TEXT, one line each, as pgvector reads it."),
+    "plan": (
+        "columns",
+        "Say what a backfill of SOURCE will take: rows, tokens, time, money, room.",
+    ),
     "backfill": ("jobs", "Embed all pending rows of SOURCE, a table's name as written in SQL."),
+    "verify": (
+        "columns",
+        "Embed a sample of SOURCE again, and compare it with the vectors that are there.",
+    ),
+    "retry": ("columns", "Let the next job try the rows of SOURCE again that were set aside."),
     "sync": ("sync", "Keep embeddings filled as rows come and change."),
     "index": (
         "index",

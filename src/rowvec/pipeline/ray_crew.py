@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import importlib
 import socket
+import sys
 import uuid
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
@@ -73,11 +75,13 @@ async def run_on_ray(
     Raises ConfigError where there is no Ray or no cluster, BackendFailed with what the first actor
     that failed said.
     """
-    ray = _connected(crew)
-    try:
-        total = await _Watch(ray, settings, request, crew, reporter).until_done(stop)
-    finally:
-        ray.shutdown()
+    # What Ray tells of its nodes it prints, and our stdout belongs to whoever reads the result.
+    with redirect_stdout(sys.stderr):
+        ray = _connected(crew)
+        try:
+            total = await _Watch(ray, settings, request, crew, reporter).until_done(stop)
+        finally:
+            ray.shutdown()
     await close(settings, request, total, reporter)
     return total
 
