@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -14,6 +15,10 @@ import numpy as np
 import psycopg
 import pytest
 from PIL import Image
+
+from rowvec.config import Settings
+from rowvec.explore.map.run import MapRequest, make_map
+from rowvec.explore.phases import LogPhases
 
 
 @pytest.fixture
@@ -137,19 +142,12 @@ def test_more_rows_than_points_are_sampled_and_it_says_so(
     assert connection.execute("SELECT count(*) FROM texts_map").fetchone() == (300,)
 
 
-@pytest.mark.parametrize("method", ["pca", "umap"])
 def test_a_picture(
-    rowvec: Callable[..., Any],
-    database: Any,
-    connection: psycopg.Connection,
-    tmp_path: Path,
-    method: str,
+    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     texts(connection, 60)
     path = tmp_path / "map.png"
-    run(
-        rowvec, database.dsn, "texts", "--output", str(path), "--color", "kind", "--method", method
-    )
+    run(rowvec, database.dsn, "texts", "--output", str(path), "--color", "kind")
     with Image.open(path) as picture:
         assert picture.format == "PNG"
         colours = picture.convert("RGB").getcolors(1 << 24)
@@ -157,6 +155,22 @@ def test_a_picture(
     # Points of both kinds: their own blue and orange, whatever the edges blend into.
     assert sum(n for n, (r, g, b) in colours if b > r + 60) > 200
     assert sum(n for n, (r, g, b) in colours if r > b + 60) > 200
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_umap_parts_the_groups(database: Any, connection: psycopg.Connection) -> None:
+    """In this process and slow: it compiles itself for a minute before it begins."""
+    texts(connection, 200)
+    settings = Settings.build(dsn=database.dsn)
+    result = asyncio.run(make_map(settings, MapRequest("texts", method="umap"), LogPhases()))
+    assert result.method == "umap"
+    found = connection.execute("SELECT kind, x, y FROM texts JOIN texts_map USING (id)").fetchall()
+    even, odd = (
+        np.array([place for name, *place in found if name == kind]) for kind in ("even", "odd")
+    )
+    spread = max(np.linalg.norm(group - group.mean(axis=0), axis=1).max() for group in (even, odd))
+    assert np.linalg.norm(even.mean(axis=0) - odd.mean(axis=0)) > spread
 
 
 def test_what_cannot_be_mapped_is_refused(

@@ -1,23 +1,25 @@
 """k-means over vectors that are never all in memory: passes of batches, each vector at length 1.
 
-Three steps. A sample that fits into memory decides where to begin: scikit-learn's MiniBatchKMeans
-(Sculley 2010) from several starts of k-means++, of which the one with the least inertia is kept.
-It goes on over all rows by `partial_fit`. Then passes of plain k-means (Lloyd) follow, which move
-each centroid to the mean of its rows: mini-batches leave them a little off.
+A sample decides where to begin: scikit-learn's MiniBatchKMeans (Sculley 2010) from several starts
+of k-means++, each brought to rest by plain k-means (Lloyd); the one with the least inertia is kept.
+Passes of plain k-means over all rows follow. They are exact in whatever order rows come, while
+`partial_fit` over a table that lies sorted by what clusters find ends up beside them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rowvec.db.vectors import Matrix, normalised
 
-_STARTS = 10
+_STARTS = 6
+_ROWS_OF_A_START = 12_288
+_BATCH_ROWS = 1_024
+_MAX_REST = 20
 _SAMPLE_BYTES = 48 << 20
 _FEWEST_SAMPLED_A_CLUSTER = 40
 # Rows are compared with all centroids in blocks of so many distances.
@@ -69,24 +71,26 @@ class KMeans:
     def __init__(self, clusters: int, seed: int) -> None:
         self._clusters = clusters
         self._seed = seed
-        self._model: Any = None
         self.centroids: Matrix = np.empty((0, 0), np.float32)
 
     def begin(self, sample: Matrix) -> None:
         """Finds where to begin: the best of several starts on a sample."""
-        from sklearn.cluster import MiniBatchKMeans  # noqa: PLC0415 - takes a second to import
+        # It takes a second to import.
+        from sklearn.cluster import KMeans as Lloyd  # noqa: PLC0415
+        from sklearn.cluster import MiniBatchKMeans  # noqa: PLC0415
 
-        self._model = MiniBatchKMeans(
-            self._clusters, n_init=_STARTS, random_state=self._seed, batch_size=4096,
-            init_size=max(3 * self._clusters, min(len(sample), 12_288)), max_iter=50,
-        )  # fmt: skip
-        self._model.fit(sample)
-        self.centroids = self._model.cluster_centers_
-
-    def learn(self, vectors: Matrix) -> None:
-        """One batch of a pass by mini-batches."""
-        self._model.partial_fit(vectors)
-        self.centroids = self._model.cluster_centers_
+        sample = sample[: max(_ROWS_OF_A_START, _FEWEST_SAMPLED_A_CLUSTER * self._clusters)]
+        least = np.inf
+        for start in range(_STARTS):
+            seed = self._seed * _STARTS + start
+            rough = MiniBatchKMeans(
+                self._clusters, n_init=1, random_state=seed, batch_size=_BATCH_ROWS
+            ).fit(sample)
+            rested = Lloyd(
+                self._clusters, init=rough.cluster_centers_, n_init=1, max_iter=_MAX_REST
+            ).fit(sample)
+            if rested.inertia_ < least:
+                least, self.centroids = rested.inertia_, rested.cluster_centers_
 
     def assign(self, vectors: Matrix) -> Nearest:
         """The nearest centroid of each row."""

@@ -123,8 +123,6 @@ async def _fit(source: UnitVectors, request: ClusterRequest, dimensions: int) ->
     kmeans = KMeans(request.clusters, request.seed)
     source.phases.phase("finding where to begin", 0, 0)
     kmeans.begin(sample.rows())
-    async for batch in source.batches("mini-batches"):
-        kmeans.learn(batch.vectors)
     for number in range(1, _MAX_MEAN_PASSES + 1):
         means = kmeans.mean()
         async for batch in source.batches(f"pass {number}"):
@@ -160,7 +158,9 @@ async def _tables(session: Session, definition: Definition) -> tuple[DerivedTabl
     return table, centroids
 
 
-async def _store(source: UnitVectors, kmeans: KMeans, table: DerivedTable, writing: Session) -> None:
+async def _store(
+    source: UnitVectors, kmeans: KMeans, table: DerivedTable, writing: Session
+) -> None:
     async with table.replacing(writing, ("cluster", "distance")) as copy:
         async for batch in source.batches("storing", with_keys=True):
             nearest = kmeans.assign(batch.vectors)

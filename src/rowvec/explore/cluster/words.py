@@ -1,15 +1,17 @@
 """The words that tell groups of texts apart: c-TF-IDF after Grootendorst 2022 (arXiv:2203.05794).
 
-The form is the one for frequent words, as the author's library has it too: a word weighs
-sqrt(tf) · log(1 + (A - f + 1/2) / (f + 1/2)), where tf is the share of the word in its group, f how
-often it occurs in all groups, and A the mean number of words of a group. So words that every text
-of a language holds weigh nothing, and no list of stop words is needed in any language.
+A word weighs sqrt(tf) · log((A + 1) / (f + 1/2))², where tf is its share of the words of its group,
+f how often it occurs in all groups, and A the mean number of words of a group. That is the form for
+frequent words that the author's library has too (root and BM25), with the rarity squared: so what
+every text of a language holds weighs next to nothing, without a list of stop words of any language,
+even in a group of biographies, which tell themselves apart by "he" and "was".
 """
 
 from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -26,7 +28,7 @@ _MIN_TEXTS = 2
 
 def words(text: str) -> Iterator[str]:
     """The words of a text in lower case, in any language."""
-    for found in _WORD.finditer(text.lower()):
+    for found in _WORD.finditer(unicodedata.normalize("NFC", text.lower())):
         word = found[0].replace("\u2019", "'").replace("\u00ad", "")
         at = 0
         for unspaced in _UNSPACED.finditer(word):
@@ -80,6 +82,6 @@ class GroupWords:
         for word, n in counted.items():
             if n < needed or len(word) < 2:
                 continue
-            rarity = math.log(1 + (mean - total[word] + 0.5) / (total[word] + 0.5))
+            rarity = math.log((mean + 1) / (total[word] + 0.5))
             if rarity > 0:
-                yield word, math.sqrt(n / size) * rarity
+                yield word, math.sqrt(n / size) * rarity**2
