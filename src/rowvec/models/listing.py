@@ -144,7 +144,7 @@ def _spec(entry: Mapping[str, Any], relative_to: Path) -> ModelSpec:
     }
     names = (entry["name"], *aliases, *((entry["hub"],) if "hub" in entry else ()))
     description = chosen.describe(
-        Entry(entry["name"], names, folder, entry.get("revision"), options)
+        Entry(entry["name"], names, folder, entry.get("revision", entry.get("sha256")), options)
     )
     return ModelSpec(
         description=_with_prompts(description, entry),

@@ -30,7 +30,8 @@ class StandIn:
 
     Regular expressions, searched in each text, say what happens at it: `refuse` raises
     InvalidRequest, `die` kills the process, `hang` never ends to tokenise, `nan` and `zero` give
-    vectors of NaN and of zeros. `memory_tokens` are as many as a batch has memory for.
+    vectors of NaN and of zeros. `memory_tokens` are as many as a batch has memory for; another
+    `revision` gives other vectors.
     """
 
     def __init__(
@@ -40,12 +41,14 @@ class StandIn:
         max_tokens: int = 256,
         delay_ms_per_text: float = 0,
         memory_tokens: int | None = None,
+        revision: str | None = None,
         **happens: str,
     ) -> None:
         self._dimensions = dimensions
         self._max_tokens = max_tokens
         self._delay_seconds = delay_ms_per_text / 1000
         self._memory_tokens = memory_tokens
+        self._revision = revision or ""
         self._happens = {what: re.compile(pattern) for what, pattern in happens.items()}
 
     @property
@@ -90,7 +93,7 @@ class StandIn:
         return np.stack([self._vector(t.features) for t in batch])
 
     def _vector(self, text: str) -> Vector:
-        vector = derived_vector(text, self._dimensions)
+        vector = derived_vector(self._revision + text, self._dimensions)
         if self._happens_at("nan", text):
             return np.full_like(vector, np.nan)
         return np.zeros_like(vector) if self._happens_at("zero", text) else vector

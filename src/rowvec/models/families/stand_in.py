@@ -23,6 +23,7 @@ class StandIn(Family):
         "max_tokens": int,
         "delay_ms_per_text": (int, float),
         "memory_tokens": int,
+        "revision": str,
         **dict.fromkeys(_PATTERNS, str),
     }
     has_folder: ClassVar[bool] = False
@@ -44,6 +45,7 @@ class StandIn(Family):
             dimensions=options.get("dimensions", 384),
             max_tokens=options.get("max_tokens", 256),
             normalizes=True,
+            revision=entry.revision,
         )
 
     @classmethod
@@ -51,4 +53,5 @@ class StandIn(Family):
         """At once."""
         from rowvec.models import stand_in  # noqa: PLC0415  # as every family: only to compute
 
-        return stand_in.StandIn(**spec.options)
+        options = {key: value for key, value in spec.options.items() if key != "revision"}
+        return stand_in.StandIn(revision=spec.description.revision, **options)
