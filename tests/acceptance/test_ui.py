@@ -238,17 +238,25 @@ def test_beyond_this_machine_it_does_not_start_without_a_password(
     assert "reaches beyond this machine" in done.stderr
 
 
-def test_a_role_sees_what_it_may_see(source: Any, serve: Callable[..., str]) -> None:
+def test_the_role_of_the_recipe_sees_what_it_was_given(
+    source: Any, serve: Callable[..., str]
+) -> None:
+    recipe = (Path(__file__).parents[2] / "docs" / "recipes" / "ui.md").read_text()
+    (statements,) = re.findall(r"^```sql\n(.*?)^```$", recipe, re.MULTILINE | re.DOTALL)
+    role = f"viewer_{source.name}"
     with source.connect() as connection:
-        connection.execute("CREATE ROLE ui_viewer NOLOGIN; GRANT rowvec_user TO ui_viewer")
+        connection.execute("CREATE TABLE reviews (id int)")
+        connection.execute(statements.replace("viewer", role).encode())
     try:
-        url = serve(source.dsn, "--role", "ui_viewer")
+        url = serve(source.dsn, "--role", role)
         refused = httpx.get(url + "embedding/1?q=note")
         with source.connect() as connection:
-            connection.execute("GRANT SELECT ON notes TO ui_viewer")
+            connection.execute(f"GRANT SELECT ON notes TO {role}")
         allowed = httpx.get(url + "embedding/1?q=note")
+        failures = httpx.get(url + "embedding/1/failures")
     finally:
         with source.connect() as connection:
-            connection.execute("DROP OWNED BY ui_viewer; DROP ROLE ui_viewer")
+            connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert (refused.status_code, allowed.status_code) == (422, 200)
     assert "permission denied" in refused.text
+    assert "22023" in failures.text
