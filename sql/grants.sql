@@ -13,7 +13,9 @@ REVOKE ALL ON FUNCTION rowvec._call(json, int) FROM PUBLIC;
 GRANT SELECT ON rowvec.secret TO rowvec_caller;
 
 GRANT USAGE ON SCHEMA rowvec TO rowvec_user;
-GRANT SELECT ON rowvec.derived, rowvec.embedding, rowvec.measurement, rowvec.setting, rowvec.status TO rowvec_user;
+GRANT SELECT ON rowvec.derived, rowvec.embedding, rowvec.measurement,
+    rowvec.progress, rowvec.setting, rowvec.status
+TO rowvec_user;
 GRANT EXECUTE ON FUNCTION
     rowvec._refuse_text_options, rowvec.chunk, rowvec.classify, rowvec.cosine_similarity,
     rowvec.count_tokens, rowvec.embed, rowvec.embed_batch, rowvec.embed_image,

@@ -148,6 +148,27 @@ _STATEMENTS = (
     "COMMENT ON TABLE rowvec.shard IS 'Key ranges (lower, upper] of the running pass of backfill'",
     "COMMENT ON COLUMN rowvec.shard.token IS 'Counts the holders; only the last one may write'",
     """
+    CREATE TABLE rowvec.job (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
+        kind text NOT NULL CHECK (kind IN ('backfill', 'sync')),
+        host text NOT NULL,
+        pid int NOT NULL,
+        started_at timestamptz NOT NULL DEFAULT now(),
+        heartbeat_at timestamptz NOT NULL DEFAULT now(),
+        ended_at timestamptz,
+        rows_done bigint NOT NULL DEFAULT 0,
+        rows_per_second float8 NOT NULL DEFAULT 0,
+        caught_up_at timestamptz,
+        last_error text,
+        last_error_at timestamptz
+    )
+    """,
+    "CREATE INDEX job_embedding_id ON rowvec.job (embedding_id)",
+    "COMMENT ON TABLE rowvec.job IS 'Jobs that fill embeddings, with their signs of life'",
+    "COMMENT ON COLUMN rowvec.job.rows_per_second IS 'Over the last minute'",
+    "COMMENT ON COLUMN rowvec.job.caught_up_at IS 'When a sync last found nothing to do'",
+    """
     CREATE TABLE rowvec.setting (
         name text PRIMARY KEY,
         value jsonb NOT NULL,

@@ -13,6 +13,12 @@ SELECT e.id,
        e.name,
        e.version,
        e.paused,
+       -- It has rows in flight that would be computed twice; what comes meanwhile is its as well.
+       EXISTS (
+           SELECT FROM rowvec.job AS j
+           WHERE j.embedding_id = e.id AND j.kind = 'backfill' AND j.ended_at IS NULL
+             AND j.heartbeat_at > now() - interval '15 seconds'
+       ) AS is_backfilled,
        %(sources)s::text[] IS NULL
            OR e.source IN (SELECT to_regclass(s) FROM unnest(%(sources)s::text[]) AS s) AS is_wanted,
        ARRAY(

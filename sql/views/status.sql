@@ -17,7 +17,11 @@ SELECT
     e.probes,
     e.recall,
     e.paused,
-    e.created_at
+    e.created_at,
+    CASE WHEN pg_catalog.has_table_privilege(e.source, 'SELECT') THEN (
+        SELECT pg_catalog.count(*) FROM rowvec.truncation AS t
+        WHERE t.embedding_id OPERATOR(pg_catalog.=) e.id
+    ) END AS truncated
 FROM rowvec.embedding AS e
 CROSS JOIN LATERAL rowvec._counts(e) AS c;
 

@@ -94,6 +94,11 @@ class Settings(BaseSettings):
     max_batch_tokens: int = Field(
         2048, ge=16, description="tokens of one forward pass, padding counted"
     )
+    max_batch_seconds: float = Field(
+        0.3,
+        gt=0,
+        description="time of one forward pass: a model that is slower gets fewer tokens at once",
+    )
     cache_bytes: int = Field(64 << 20, ge=0, description="memory for vectors of repeated texts")
     threads: int | None = Field(
         None,
@@ -137,6 +142,9 @@ class Settings(BaseSettings):
         None, description="role that `rowvec ui` takes on in the database (SET ROLE)"
     )
 
+    sync: bool = Field(
+        default=True, description="`rowvec up` runs a `rowvec sync` beside the worker"
+    )
     commit_rows: int = Field(256, ge=1, le=100_000, description="rows a job writes a transaction")
     max_rows_per_second: float | None = Field(
         None, gt=0, description="rows a backfill embeds a second at most (default: no limit)"
@@ -225,6 +233,11 @@ def child_environment(settings: Settings) -> dict[str, str]:
         for name, value in given.items()
         if value is not None
     }
+
+
+def other_users_environment(home: str) -> dict[str, str]:
+    """The environment of a program that another user runs: what is in our home is not its own."""
+    return {**os.environ, "HOME": home}
 
 
 def engine_environment(threads: int | None) -> dict[str, str]:

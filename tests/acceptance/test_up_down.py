@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -206,9 +206,26 @@ def test_an_unreadable_list_of_models_is_one_sentence(running: Home, text: str) 
     assert running.state().worker_pid == before.worker_pid, "what runs is left alone"
 
 
+def test_the_sync_keeps_embeddings_filled_and_is_started_again(
+    running: Home, eventually: Callable[..., object]
+) -> None:
+    running.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")
+    running.execute("SELECT rowvec.create_embedding('notes', 'stand-in', 'body')")
+    running.execute("INSERT INTO notes VALUES (1, 'one')")
+    eventually(lambda: running.value("SELECT count(embedding) FROM notes") == 1)
+    kill(running.state().sync_pid)
+    running.up()
+    running.execute("INSERT INTO notes VALUES (2, 'two')")
+    eventually(lambda: running.value("SELECT count(embedding) FROM notes") == 2)
+    assert rowvec("up", "--data", running.path, "--no-sync").returncode == 0
+    assert running.state().sync_pid is None
+    running.execute("SELECT rowvec.drop_embedding('notes')")
+    running.execute("DROP TABLE notes")
+
+
 def test_down_leaves_the_data_and_says_when_there_is_nothing_to_do(running: Home) -> None:
     running.execute("CREATE TABLE IF NOT EXISTS left_over AS SELECT 7 AS answer")
-    assert running.down() == "Stopping the worker\nStopping Postgres\n"
+    assert running.down() == "Stopping the sync\nStopping the worker\nStopping Postgres\n"
     assert running.down() == f"Nothing runs in {running.path}\n"
     assert not list((running.path / "run").iterdir())
     running.up()
@@ -268,7 +285,7 @@ def test_two_at_once_start_one_of_each(stopped: Home) -> None:
     assert [process.returncode for process in both] == [0, 0], results
     assert [printed for printed, _ in results] == [f"{stopped.dsn}\n"] * 2
     starts = [line for _, said in results for line in said.splitlines() if "Starting" in line]
-    assert sorted(starts) == ["Starting Postgres", "Starting the worker"]
+    assert sorted(starts) == ["Starting Postgres", "Starting the sync", "Starting the worker"]
 
 
 def test_ctrl_c_in_the_terminal_does_not_reach_what_runs(running: Home) -> None:

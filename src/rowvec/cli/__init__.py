@@ -19,7 +19,10 @@ from rowvec.errors import RowvecError
 COMMANDS = {
     "demo": ("demo", "Start everything, embed Python's standard library, search it."),
     "up": ("service", "Start an embedded Postgres and a worker, and print the database's DSN."),
-    "down": ("service", "Stop the Postgres and the worker of `rowvec up`; the data stays."),
+    "down": (
+        "service",
+        "Stop what `rowvec up` started; the data stays.",
+    ),
     "status": ("status", "Show what runs, what is embedded, and what is pending."),
     "psql": ("service", "Open psql on the database."),
     "config": ("config", "Show every setting, its value, and where it came from."),

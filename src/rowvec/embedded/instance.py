@@ -16,6 +16,7 @@ from rowvec.db.connection import EMBEDDED_DATABASE, connect, database_errors
 from rowvec.db.schema import migrate
 from rowvec.db.server import set_worker
 from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.sync import Sync
 from rowvec.embedded.worker import PORT, Worker
 from rowvec.errors import ConfigError
 
@@ -26,7 +27,7 @@ _PARAMETERS = {"log_min_error_statement": "panic"}
 
 _LOCK = "rowvec.lock"
 _OURS = {_LOCK, "postgres", "postgres.partial", "run", "log", "models.toml", "worker.password",
-         "worker.pid"}  # fmt: skip
+         "worker.pid", "sync.pid"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,18 @@ class State:
     postgres_pid: int | None
     worker_pid: int | None
     worker_answers: bool
+    sync_pid: int | None
     models: list[dict[str, Any]]
 
 
 class Instance:
-    """A cluster, its database `rowvec` and its worker; everything below `root` is theirs."""
+    """A cluster, its database `rowvec`, its worker and its sync; all below `root` is theirs."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cluster = Cluster(root, _PARAMETERS)
         self.worker = Worker(root)
+        self.sync = Sync(root, self.dsn)
 
     @classmethod
     def of(cls, settings: Settings) -> Instance:
@@ -59,9 +62,10 @@ class Instance:
         """The URI of its database."""
         return self.cluster.dsn(EMBEDDED_DATABASE)
 
-    def up(self, say: Say) -> None:
+    def up(self, say: Say, *, sync: bool | None = None) -> None:
         """Creates what is missing and starts what does not run; `say` hears what is done.
 
+        `sync` says whether one shall run; where None, one that runs goes on.
         Safe to call at any time, any number of times, also at once. Raises ConfigError where the
         folder cannot be used.
         """
@@ -85,12 +89,15 @@ class Instance:
             if not self.worker.is_current():
                 say("Restarting the worker" if self.worker.stop() else "Starting the worker")
                 self.worker.start()
+            if sync is not None:
+                self._set_sync(say, wanted=sync)
 
     def down(self, say: Say) -> bool:
         """Stops the worker, then Postgres; True if anything ran. The data stays."""
         if not self.cluster.exists():
             return False
         with self._lock(say):
+            self._set_sync(say, wanted=False)
             if worker_ran := self.worker.running() is not None:
                 say("Stopping the worker")
             self.worker.stop()
@@ -109,8 +116,18 @@ class Instance:
             postgres_pid=self.cluster.pid() if self.cluster.is_running() else None,
             worker_pid=None if worker is None else worker.pid,
             worker_answers=answers,
+            sync_pid=None if (sync := self.sync.running()) is None else sync.pid,
             models=self.worker.models() if answers else [],
         )
+
+    def _set_sync(self, say: Say, *, wanted: bool) -> None:
+        """Starts the sync, anew where it is of another release, or stops it."""
+        if wanted and not self.sync.is_current():
+            say("Restarting the sync" if self.sync.stop() else "Starting the sync")
+            self.sync.start()
+        elif not wanted and self.sync.running() is not None:
+            say("Stopping the sync")
+            self.sync.stop()
 
     def _ensure_database(self) -> None:
         with connect(self.cluster.dsn()) as conn, database_errors():

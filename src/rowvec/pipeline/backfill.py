@@ -8,22 +8,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rowvec.config import Settings
-from rowvec.db import pending_index
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
-from rowvec.errors import DatabaseConflict, DatabaseUnavailable
+from rowvec.errors import DatabaseConflict, DatabaseUnavailable, RowvecError
 from rowvec.pipeline.arguments import document_kwargs
+from rowvec.pipeline.embedder import JobEmbedder
 from rowvec.pipeline.fill import Filling, Limits
+from rowvec.pipeline.gauge import Gauge
+from rowvec.pipeline.heartbeat import Heartbeat
 from rowvec.pipeline.isolation import Isolation
 from rowvec.pipeline.making import maker
-from rowvec.pipeline.patience import Patience, Stopped, sleep_unless
+from rowvec.pipeline.patience import Patience, Stopped
+from rowvec.pipeline.pending_rows import ensure_index
 from rowvec.pipeline.report import Reporter, Summary
 from rowvec.pipeline.worker_embedder import WorkerEmbedder
 
 _APPLICATION = "rowvec backfill"
-_POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,13 @@ class Request:
     closing: bool = True
 
 
+def worker_embedder(worker: str, definition: Definition) -> WorkerEmbedder:
+    """The embedder of a definition that asks a worker."""
+    return WorkerEmbedder(
+        worker, definition.model, document_kwargs(definition), definition.modality
+    )
+
+
 async def backfill(
     settings: Settings,
     request: Request,
@@ -46,20 +55,20 @@ async def backfill(
     worker: str,
     reporter: Reporter,
     stop: asyncio.Event,
+    connect: Callable[[str, Definition], JobEmbedder] = worker_embedder,
 ) -> Summary:
     """Fills the column and says what was done; `stop` ends it after the batch in hand.
 
-    `worker` is its conninfo. Everything committed stays; another run goes on from
-    there. Raises RowvecError where the definition is not fit, the model does not match the column
-    (before any write), or the worker or the database stayed away for `worker_wait_seconds`.
+    `worker` is its conninfo, which `connect` makes an embedder of. Everything committed stays;
+    another run goes on from there. Raises RowvecError where the definition is not fit, the model
+    does not match the column (before any write), or the worker or the database stayed away for
+    `worker_wait_seconds`.
     """
     dsn = resolve_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
         await Source(definition).check(session)
-    embedder = WorkerEmbedder(
-        worker, definition.model, document_kwargs(definition), definition.modality
-    )
+    embedder = connect(worker, definition)
     for_worker, for_database = (
         Patience(settings.worker_wait_seconds, reporter.say, stop) for _ in range(2)
     )
@@ -72,6 +81,7 @@ async def backfill(
             maker(definition, embedder), definition.dimensions, for_worker, definition.modality
         ),
         patience=for_database,
+        gauge=Gauge(lambda: for_worker.reason),
         closing=request.closing,
         limits=Limits(
             settings.commit_rows,
@@ -103,9 +113,10 @@ class _Run:
 
     dsn: str
     source: Source
-    embedder: WorkerEmbedder
+    embedder: JobEmbedder
     isolation: Isolation
     patience: Patience
+    gauge: Gauge
     closing: bool
     limits: Limits
     summary: Summary
@@ -119,20 +130,34 @@ class _Run:
         while True:
             try:
                 async with open_session(self.dsn, _APPLICATION) as session:
-                    await self._on(session)
+                    await self._watched(session)
             except (DatabaseUnavailable, DatabaseConflict) as exc:
                 await self.patience.wait(exc)
             else:
                 return
 
+    async def _watched(self, session: Session) -> None:
+        heartbeat = Heartbeat(session, "backfill")
+        number = await heartbeat.begin(self.source.definition.id, self.gauge)
+        try:
+            async with heartbeat.beating():
+                await self._on(session)
+        except RowvecError as exc:
+            self.gauge.error = str(exc)
+            raise
+        finally:
+            await heartbeat.end(number)
+            self.gauge.error = None
+
     async def _on(self, session: Session) -> None:
         if not self._is_ready:
             await self.isolation.check()
             await self.embedder.look_up()
-            await self._build_index(session)
+            await ensure_index(session, self.source.definition, self.reporter.say, self.stop)
             self.reporter.begin(await self.source.count_pending(session, self.limits.rows))
             self._is_ready = True
         await self._fill(session)
+        await self.source.forget_gone(session)
         self.summary.pending = await self.source.count_pending(session)
         if self.closing and self.summary.written and not self.summary.stopped:
             await vacuum(session, self.source, self.reporter.say)
@@ -159,6 +184,7 @@ class _Run:
     def _committed(self) -> None:
         # Not when a connection succeeds: a full disk lets us connect and refuses every write.
         self.patience.succeeded()
+        self.gauge.settle(self.summary.handled - self.gauge.rows_done)
         self.reporter.advance(self.summary)
 
     async def _needs_another(self, session: Session, filling: Filling) -> bool:
@@ -174,19 +200,6 @@ class _Run:
         if not joined:
             self._written_by_last_pass = written
         return joined or (written > 0 and (last is None or written < last))
-
-    async def _build_index(self, session: Session) -> None:
-        definition = self.source.definition
-        if not await pending_index.missing(session, definition):
-            return
-        while not await pending_index.try_lock(session, definition):
-            await sleep_unless(self.stop, _POLL_SECONDS)
-            if self.stop.is_set():
-                raise Stopped
-        for schema, table, leftover in await pending_index.missing(session, definition):
-            self.reporter.say(f"indexing the pending rows of {table}")
-            await pending_index.build(session, definition, schema, table, leftover=leftover)
-        await pending_index.unlock(session, definition)
 
 
 async def vacuum(session: Session, source: Source, say: Callable[[str], None]) -> None:

@@ -16,6 +16,7 @@ from rowvec.errors import (
     RowvecError,
 )
 from rowvec.pipeline.batch import Writer, results_of, texts_of
+from rowvec.pipeline.gauge import Gauge
 from rowvec.pipeline.isolation import Isolation
 from rowvec.pipeline.pace import Pace
 from rowvec.pipeline.patience import Stopped, sleep_unless
@@ -60,6 +61,7 @@ class Keeper:
         self._writer = Writer(means.session, source)
         self._pace = Pace()
         self._trouble = Trouble(source.definition.label, means.say)
+        self.gauge = Gauge(lambda: self._trouble.reason)
         self._cursor: Key | None = None
         self._is_ready = False
 
@@ -101,6 +103,7 @@ class Keeper:
         # On a session of its own, since it may take long.
         async with open_session(self._means.dsn, self._means.application) as session:
             await ensure_index(session, self._source.definition, self._means.say, stop)
+            await self._source.forget_gone(session)
         self._is_ready = True
 
     async def _round(self) -> bool:
@@ -108,6 +111,8 @@ class Keeper:
         rows = await self._look()
         todo = [row for row in rows if not row.failed]
         if not todo:
+            if self._cursor is None:
+                self.gauge.catch_up()
             # Behind rows that were set aside there may be others.
             return self._cursor is not None
         if self._embedder.max_tokens is None:
@@ -117,6 +122,7 @@ class Keeper:
         outcomes = await self._isolation.embed(texts) if texts else []
         written = await self._writer.write(results_of(todo, outcomes))
         self._trouble.over()
+        self.gauge.settle(len(todo))
         for failure in written.failures:
             label, code = self._source.definition.label, failure.sqlstate
             _LOG.warning("%s %s was set aside (%s)", label, failure.key, code)

@@ -19,7 +19,8 @@ class Stopped(Exception):
 class Patience:
     """Pauses that grow, until too long has passed since something last went well.
 
-    Several tasks share one: what one of them reaches is reachable for all.
+    Several tasks share one: what one of them reaches is reachable for all. `reason` is what it
+    waits for.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class Patience:
         self._clock = clock
         self._failing_since: float | None = None
         self._pause = _FIRST_PAUSE_SECONDS
+        self.reason: str | None = None
 
     def succeeded(self) -> None:
         """Whatever was waited for has answered."""
@@ -42,10 +44,12 @@ class Patience:
             self._say("answered again, going on")
         self._failing_since = None
         self._pause = _FIRST_PAUSE_SECONDS
+        self.reason = None
 
     async def wait(self, error: RowvecError) -> None:
         """Pauses before another attempt; raises `error` when patience ends, Stopped on a stop."""
         now = self._clock()
+        self.reason = str(error)
         if self._failing_since is None:
             self._failing_since = now
             if self._seconds:

@@ -21,6 +21,7 @@ from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
 from rowvec.errors import DatabaseConflict, DatabaseUnavailable
 from rowvec.pipeline.arguments import document_kwargs
+from rowvec.pipeline.heartbeat import Heartbeat
 from rowvec.pipeline.isolation import Isolation
 from rowvec.pipeline.keeper import Keeper, Means
 from rowvec.pipeline.making import maker
@@ -79,6 +80,7 @@ class _Kept:
     """An embedding that this process keeps filled."""
 
     version: int
+    job: int
     running: asyncio.Task[None]
     stop: asyncio.Event
 
@@ -93,6 +95,7 @@ class _Dealing:
         self._pid = session.connection.info.backend_pid
         self._standing: set[int] = set()
         self._kept: dict[int, _Kept] = {}
+        self._heartbeat = Heartbeat(session, "sync")
 
     async def run(self) -> None:
         """Deals until the stop, which lets every keeper end its batch in hand."""
@@ -102,14 +105,17 @@ class _Dealing:
         # The session is shared: a table that somebody has locked must not hold up the others.
         await self._session.run("SET lock_timeout = '500ms'")
         try:
-            while not self._task.stop.is_set():
-                await self._deal()
-                self._trouble.over()
-                await sleep_unless(self._task.stop, _DEAL_SECONDS)
+            async with self._heartbeat.beating():
+                while not self._task.stop.is_set():
+                    await self._deal()
+                    self._trouble.over()
+                    await sleep_unless(self._task.stop, _DEAL_SECONDS)
         finally:
             for kept in self._kept.values():
                 kept.stop.set()
             await asyncio.gather(*(k.running for k in self._kept.values()), return_exceptions=True)
+            for kept in self._kept.values():
+                await self._heartbeat.end(kept.job)
 
     async def _deal(self) -> None:
         state = await self._read_state()
@@ -131,7 +137,11 @@ class _Dealing:
 
     async def _stand(self, state: Sequence[Mapping[str, Any]]) -> bool:
         """Stands for what is to be kept filled, steps back from the rest; whether it changed."""
-        wanted = {each["id"] for each in state if each["is_wanted"] and not each["paused"]}
+        wanted = {
+            each["id"]
+            for each in state
+            if each["is_wanted"] and not each["paused"] and not each["is_backfilled"]
+        }
         changes = [(number, "stand_for_sync") for number in wanted - self._standing]
         changes += [(number, "step_back_from_sync") for number in self._standing - wanted]
         for number, statement in changes:
@@ -149,12 +159,15 @@ class _Dealing:
         stop = asyncio.Event()
         keeper = await self._keeper(definition, stop)
         self._task.say(f"keeping {definition.label} filled")
-        self._kept[number] = _Kept(each["version"], asyncio.create_task(keeper.run(stop)), stop)
+        job = await self._heartbeat.begin(number, keeper.gauge)
+        running = asyncio.create_task(keeper.run(stop))
+        self._kept[number] = _Kept(each["version"], job, running, stop)
 
     async def _give_up(self, number: int) -> None:
         kept = self._kept.pop(number)
         kept.stop.set()
         await kept.running  # raises what ended it
+        await self._heartbeat.end(kept.job)
         async with self._session.turn:
             await self._session.run(query("unlock_sync"), {"id": number})
 

@@ -1,0 +1,27 @@
+-- Every embedding, or those of one source: what there is, and how its jobs go. Counted once, by progress.
+SELECT p.id,
+       p.source,
+       p.embedding,
+       e.model,
+       e.dimensions,
+       p.rows,
+       p.pending,
+       p.failed,
+       p.truncated,
+       e.index_name AS index,
+       e.index_kind,
+       e.probes,
+       e.recall,
+       p.paused,
+       e.created_at,
+       p.done,
+       p.workers,
+       p.rows_per_second,
+       p.eta,
+       p.lag,
+       p.last_error,
+       p.last_error_at
+FROM rowvec.progress AS p
+JOIN rowvec.embedding AS e ON e.id = p.id
+WHERE %(source)s::text IS NULL OR p.source = %(source)s::regclass
+ORDER BY p.id;
