@@ -292,3 +292,44 @@ def test_a_warning_where_the_query_is_too_long(conn: psycopg.Connection, call: s
     assert message is not None
     assert message.endswith("the model reads 16: its end is left out")
     assert message.startswith("the query has ")
+
+
+def test_an_index_of_the_words(conn: psycopg.Connection, database: Any, rowvec: Any) -> None:
+    """By the command or by the statement that SQL gives; once, and used at default settings."""
+    conn.execute(
+        "INSERT INTO notes SELECT g, 't', repeat('filler ', 30)"
+        " FROM generate_series(300, 9999) AS g"
+    )
+    before = keys(conn, "'zebra', method => 'text'")
+    done = rowvec("index", "notes", "--text", "--text-config", "english", "--dsn", database.dsn)
+    assert done.returncode == 0, done.stderr
+    assert "CREATE INDEX CONCURRENTLY notes_embedding_text_idx" in done.stderr
+    again = "SELECT rowvec.set_text_search('notes', 'english')"
+    assert conn.execute(again).fetchone() == (None,)
+    conn.execute("ANALYZE notes")
+    assert keys(conn, "'zebra', method => 'text'") == before
+    said: list[str] = []
+    conn.execute("LOAD 'auto_explain'")
+    conn.execute(
+        "SET auto_explain.log_min_duration = 0; SET auto_explain.log_nested_statements = on;"
+        "SET auto_explain.log_level = notice"
+    )
+    conn.add_notice_handler(lambda diagnostic: said.append(diagnostic.message_primary or ""))
+    keys(conn, "'zebra', method => 'hybrid'")
+    assert "Bitmap Index Scan on notes_embedding_text_idx" in "\n".join(said)
+
+
+def test_weights_of_columns(conn: psycopg.Connection, refused: Any) -> None:
+    conn.execute("INSERT INTO notes VALUES (300, 'zebra', 'nothing of the kind')")
+    assert 300 not in keys(conn, "'zebra', method => 'text'")
+    statement = conn.execute(
+        """SELECT rowvec.set_text_search('notes', weights => '{"title": "A", "body": "D"}')"""
+    ).fetchone()
+    assert statement is not None
+    conn.execute(statement[0])
+    assert keys(conn, "'zebra', method => 'text'")[0] == 300
+    other_language = """options => '{"method": "text", "text_config": "german"}'"""
+    assert 300 not in keys(conn, f"'zebra', {other_language}")
+    for weights in ('{"id": "A"}', '{"title": "E"}', '{"no": "A"}', "[]", "{}"):
+        with refused("22023", ""):
+            conn.execute("SELECT rowvec.set_text_search('notes', weights => %s)", (weights,))
