@@ -15,6 +15,7 @@ from psycopg.types import TypeInfo
 
 from rowvec.db.connection import database_errors
 from rowvec.db.queries import query
+from rowvec.db.vector_array import register_vector_array
 from rowvec.errors import SchemaError
 
 Statement = LiteralString | bytes | sql.SQL | sql.Composed
@@ -24,7 +25,9 @@ _SETTINGS = (
     "SET datestyle = 'ISO, YMD'; SET timezone = 'UTC'; SET intervalstyle = 'postgres';"
     "SET extra_float_digits = 1; SET bytea_output = 'hex';"
     # The guard re-checks a row that changed while we waited for it; a snapshot would refuse it.
-    "SET default_transaction_isolation = 'read committed'"
+    "SET default_transaction_isolation = 'read committed';"
+    # Rows that a policy hides would never be filled: rather an error that says so.
+    "SET row_security = off"
 )
 
 
@@ -134,5 +137,8 @@ async def _know_vectors(connection: psycopg.AsyncConnection[Any]) -> str:
         )
     (schema,) = found
     name = sql.Identifier(schema, "vector").as_string(connection)
-    register_vector_info(connection, await TypeInfo.fetch(connection, name))
+    vector = await TypeInfo.fetch(connection, name)
+    assert vector is not None
+    register_vector_info(connection, vector)
+    register_vector_array(connection, vector)
     return str(schema)
