@@ -157,7 +157,7 @@ class Batcher(Generic[W, R]):
     stands alone, and only submissions that hold it fail; one that fails for a reason of ours that
     is no InvalidRequest fails whole. A batch is formed when the last one is done, from whatever
     waits then: submissions take turns, each with its longest item, so that a short one never waits
-    for all of a long one.
+    for all of a long one. `budget` says of a group how many of the tokens of a batch it may have.
     """
 
     def __init__(
@@ -166,9 +166,11 @@ class Batcher(Generic[W, R]):
         *,
         max_batch_tokens: int,
         max_waiting: int,
+        budget: Callable[[Hashable, int], int] | None = None,
     ) -> None:
         self._compute = compute
         self._max_batch_tokens = max_batch_tokens
+        self._budget = budget
         self._max_waiting = max_waiting
         self._queues: dict[bool, _Queue[W, R]] = {True: _Queue(), False: _Queue()}
         self._lanes: dict[tuple[Hashable, bool], _Lane[W, R]] = {}
@@ -317,10 +319,11 @@ class Batcher(Generic[W, R]):
         if anchor is None:
             return []
         waiting = anchor.lane.waiting
+        most = self._max_batch_tokens
         start, stop = window(
             [entry.item.length for entry in waiting],
             anchor.lane.place(anchor),
-            self._max_batch_tokens,
+            most if self._budget is None else self._budget(anchor.lane.group, most),
         )
         batch = waiting[start:stop]
         del waiting[start:stop]

@@ -207,6 +207,7 @@ def test_many_texts_come_in_order_and_whole(client: Client) -> None:
         ("{", 400, "not valid JSON"),
         ("", 400, "not a JSON object"),
         ({"model": "stand-in", "input": [[1, 2]]}, 400, "send texts"),
+        ({"model": "stand-in", "input": [1, 2]}, 400, "send texts"),
         ({"model": "stand-in", "input": []}, 400, "at least one text"),
         ({"model": "nope", "input": "x"}, 404, "no 'nope'"),
         ({"model": "../../etc", "input": "x"}, 404, "etc"),

@@ -57,9 +57,10 @@ def test_what_is_refused(body: Any, kind: type[RowvecError], words: str) -> None
 
 def test_an_answer_counts_from_zero_and_keeps_the_order() -> None:
     _, form = parse(model="m", query="q", documents=["a", "b"])
-    assert json.loads(b"".join(form.scores(SCORES))) == {
+    assert json.loads(b"".join(form.scores(SCORES, 7))) == {
         "object": "list",
         "model": "m",
+        "usage": {"prompt_tokens": 7, "total_tokens": 7},
         "results": [
             {"index": 1, "relevance_score": 0.75},
             {"index": 0, "relevance_score": -1.5},
@@ -69,5 +70,5 @@ def test_an_answer_counts_from_zero_and_keeps_the_order() -> None:
 
 def test_documents_come_back_where_they_are_asked_for() -> None:
     _, form = parse(model="m", query="q", documents=["a", "b"], return_documents=True)
-    results = json.loads(b"".join(form.scores(SCORES)))["results"]
+    results = json.loads(b"".join(form.scores(SCORES, 7)))["results"]
     assert [result["document"] for result in results] == [{"text": "b"}, {"text": "a"}]

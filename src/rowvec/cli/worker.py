@@ -33,6 +33,7 @@ from rowvec.config import Settings
 @setting("max_image_bytes")
 @setting("max_image_pixels")
 @setting("max_batch_tokens")
+@setting("max_batch_seconds")
 @setting("cache_bytes")
 @setting("threads")
 @setting("memory_budget")

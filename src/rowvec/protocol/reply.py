@@ -62,7 +62,7 @@ def sparse_vectors(texts: Sequence[str | None]) -> Iterator[bytes]:
     return _pieces(("embedding",), rows, len(texts))
 
 
-def scores(found: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+def scores(found: Sequence[Mapping[str, Any]], _tokens: int) -> Iterator[bytes]:
     """The answer to rerank, one JSON object a document: its place from 1, its score."""
     return _objects("document", found)
 
@@ -92,7 +92,7 @@ class Form:
     """How the answers that clients of other protocols get, too, are written: here as rows."""
 
     embeddings: Callable[[Vectors, Sequence[int | None], Format], Iterator[bytes]] = embeddings
-    scores: Callable[[Sequence[Mapping[str, Any]]], Iterator[bytes]] = scores
+    scores: Callable[[Sequence[Mapping[str, Any]], int], Iterator[bytes]] = scores
     models: Callable[[Sequence[Mapping[str, Any]]], Iterator[bytes]] = models
 
 

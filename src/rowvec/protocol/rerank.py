@@ -71,9 +71,12 @@ class _Answers:
     model: str
     documents: Sequence[str] | None
 
-    def scores(self, found: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+    def scores(self, found: Sequence[Mapping[str, Any]], tokens: int) -> Iterator[bytes]:
+        """A list of results; the usage counts the tokens of every pair, before truncation."""
         results = [self._result(each["ordinality"] - 1, each["score"]) for each in found]
-        yield orjson.dumps({"object": "list", "model": self.model, "results": results})
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        answer = {"object": "list", "model": self.model, "usage": usage, "results": results}
+        yield orjson.dumps(answer)
 
     def _result(self, index: int, score: float) -> dict[str, Any]:
         result = {"index": index, "relevance_score": score}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,6 +18,7 @@ from rowvec.worker.black_box import BlackBox, fingerprint
 from rowvec.worker.frames import Header
 from rowvec.worker.memory import give_memory_back, is_out_of_memory
 from rowvec.worker.model_report import BRIEF_SECONDS, FEW_TOKENS
+from rowvec.worker.pace import Pace
 from rowvec.worker.reading import Model
 from rowvec.worker.rows import Row, is_finite, is_zero
 
@@ -52,6 +53,7 @@ class Computing:
 
     `model` gives the loaded model of a key, `tell` takes the frame that reports a batch. Without a
     box the models compute elsewhere, and nothing that they are given can end this process.
+    `batch_seconds` bounds a batch.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class Computing:
         *,
         salt: bytes,
         box: BlackBox | None,
+        batch_seconds: float,
     ) -> None:
+        self._pace = Pace(batch_seconds)
         self._thread = thread
         self._model = model
         self._tell = tell
@@ -93,8 +97,14 @@ class Computing:
         self._report(group.key, model, batch.work, rows, seconds)
         return rows
 
+    def budget(self, group: Hashable, most: int) -> int:
+        """How many tokens a batch of the group may have, at most `most`."""
+        assert isinstance(group, Group)
+        return most if self._box is None else self._pace.tokens(group.key, most)
+
     def forget(self, key: Key) -> None:
         """The model of a key was dropped."""
+        self._pace.forget(key)
         self._briefest.pop(key, None)
 
     async def _run(
@@ -120,6 +130,7 @@ class Computing:
         seconds: float,
     ) -> None:
         lengths = [each.length for each in work]
+        self._pace.note(key, sum(lengths), seconds)
         chosen = getattr(model, "chosen", None)
         padded = not isinstance(chosen, Chosen) or chosen.encoder.pads
         self._tell(

@@ -59,6 +59,7 @@ class Engine:
     def __init__(self, configuration: Header, send: asyncio.Transport, box: BlackBox) -> None:
         self._box = box
         self._salt = bytes.fromhex(configuration["salt"])
+        self._batch_seconds = float(configuration["max_batch_seconds"])
         self._specs = {s["description"]["name"]: spec_from_json(s) for s in configuration["models"]}
         self._send = send
         self._runtimes = {
@@ -242,11 +243,21 @@ class Engine:
     def _place(
         self, thread: ThreadPoolExecutor, max_batch_tokens: int, box: BlackBox | None
     ) -> _Place:
-        computing = Computing(thread, self._store.loaded, self._tell, salt=self._salt, box=box)
-        return _Place(
-            computing,
-            Batcher(computing, max_batch_tokens=max_batch_tokens, max_waiting=_MAX_WAITING),
+        computing = Computing(
+            thread,
+            self._store.loaded,
+            self._tell,
+            salt=self._salt,
+            box=box,
+            batch_seconds=self._batch_seconds,
         )
+        batcher = Batcher(
+            computing,
+            max_batch_tokens=max_batch_tokens,
+            max_waiting=_MAX_WAITING,
+            budget=computing.budget,
+        )
+        return _Place(computing, batcher)
 
     def _tell(self, header: Header) -> None:
         self._send.write(encode(header))

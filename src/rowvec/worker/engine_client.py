@@ -9,7 +9,7 @@ import math
 import secrets
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rowvec.config import engine_environment
 from rowvec.errors import BackendFailed, RowvecError, ShuttingDown, from_sqlstate
 from rowvec.models.listing import Listing
 from rowvec.worker.black_box import BlackBox, fingerprint, shared_memory
-from rowvec.worker.frames import FrameReader, Header, encode
+from rowvec.worker.frames import FrameReader, Header, encode, in_frames
 from rowvec.worker.model_report import FEW_TOKENS, Report
 from rowvec.worker.suspects import Suspects
 
@@ -28,11 +28,8 @@ logger = logging.getLogger(__name__)
 # A header, and the rows that belong to it in order, some in each piece.
 Answer = tuple[Header, list[bytes]]
 
-# Characters of texts in a frame: what is encoded within a millisecond or two.
-_FRAME_CHARACTERS = 1 << 18
-
-# Told of every batch: its model, texts, tokens, and the tokens that only filled it up.
-OnBatch = Callable[[str, int, int, int], None]
+# Told of every batch: its model, texts, tokens, the tokens that only filled it up, seconds.
+OnBatch = Callable[[str, int, int, int, float], None]
 
 # Before the next engine, by how many died soon after their start.
 _BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
@@ -81,6 +78,7 @@ class EngineClient:
         listing: Listing,
         *,
         max_batch_tokens: int,
+        max_batch_seconds: float,
         max_image_bytes: int,
         max_image_pixels: int,
         threads: int,
@@ -103,6 +101,7 @@ class EngineClient:
             "salt": self._salt.hex(),
             "models": listing.specs,
             "max_batch_tokens": max_batch_tokens,
+            "max_batch_seconds": max_batch_seconds,
             "max_image_bytes": max_image_bytes,
             "max_image_pixels": max_image_pixels,
             "threads": threads,
@@ -256,7 +255,7 @@ class EngineClient:
             return
         request.line = line
         request.parts.clear()
-        *begun, last = _frames(request.fields.get("inputs", ()))
+        *begun, last = in_frames(request.fields.get("inputs", ()))
         for inputs in begun:
             line.write(encode({"op": "inputs", "id": number, "inputs": inputs}))
             await asyncio.sleep(0)
@@ -341,23 +340,8 @@ class EngineClient:
         report.zeros += header["zeros"]
         if header["texts"] == 1 and header["tokens"] <= FEW_TOKENS:
             report.briefest = min(report.briefest, header["seconds"])
-        self._on_batch(header["model"], header["texts"], header["tokens"], header["padding"])
-
-
-def _frames(texts: Sequence[str]) -> list[Sequence[str]]:
-    """The texts in order, in frames; at least one."""
-    if sum(map(len, texts)) <= _FRAME_CHARACTERS:
-        return [texts]
-    frames: list[Sequence[str]] = []
-    begun: list[str] = []
-    size = 0
-    for text in texts:
-        if begun and size + len(text) > _FRAME_CHARACTERS:
-            frames.append(begun)
-            begun, size = [], 0
-        begun.append(text)
-        size += len(text)
-    return [*frames, begun]
+        texts, tokens, padding = header["texts"], header["tokens"], header["padding"]
+        self._on_batch(header["model"], texts, tokens, padding, header["seconds"])
 
 
 def _marks(salt: bytes, fields: Mapping[str, Any]) -> list[bytes]:

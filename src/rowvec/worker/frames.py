@@ -10,7 +10,7 @@ with one.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from rowvec.models.spec import ModelSpec
 
 _LENGTHS = struct.Struct("<II")
 
+# What is encoded within a millisecond or two.
+_FRAME_CHARACTERS = 1 << 18
+
 Header = dict[str, Any]
 
 
@@ -28,6 +31,22 @@ def encode(header: Mapping[str, Any], blob: bytes = b"") -> bytes:
     """The bytes of one frame."""
     text = orjson.dumps(header, default=str)
     return b"".join((_LENGTHS.pack(len(text), len(blob)), text, blob))
+
+
+def in_frames(texts: Sequence[str]) -> list[Sequence[str]]:
+    """The texts in order, in frames; at least one."""
+    if sum(map(len, texts)) <= _FRAME_CHARACTERS:
+        return [texts]
+    frames: list[Sequence[str]] = []
+    begun: list[str] = []
+    size = 0
+    for text in texts:
+        if begun and size + len(text) > _FRAME_CHARACTERS:
+            frames.append(begun)
+            begun, size = [], 0
+        begun.append(text)
+        size += len(text)
+    return [*frames, begun]
 
 
 class FrameReader:

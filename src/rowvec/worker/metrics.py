@@ -23,6 +23,7 @@ from rowvec.worker.model_report import Report
 from rowvec.worker.resident import resident_bytes
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+_BATCH_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 1, 2, 5, 10)
 _TEXTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _TOKENS = (16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192)
 
@@ -74,6 +75,13 @@ class Metrics:
             buckets=_TOKENS,
             registry=self._registry,
         )
+        self._batch_seconds = Histogram(
+            "rowvec_batch_seconds",
+            "Time that a batch was computed",
+            ("model",),
+            buckets=_BATCH_SECONDS,
+            registry=self._registry,
+        )
 
     def watch(self, vitals: Vitals) -> None:
         """Adds what is asked for at every reading."""
@@ -84,8 +92,11 @@ class Metrics:
         self._requests.labels(protocol, operation, outcome).inc()
         self._request_seconds.labels(protocol, operation).observe(seconds)
 
-    def batch_computed(self, model: str, texts: int, tokens: int, padding: int) -> None:
+    def batch_computed(
+        self, model: str, texts: int, tokens: int, padding: int, seconds: float
+    ) -> None:
         """Counts a batch."""
+        self._batch_seconds.labels(model).observe(seconds)
         self._batch_texts.labels(model).observe(texts)
         self._batch_tokens.labels(model).observe(tokens + padding)
 

@@ -80,6 +80,7 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
     engine = EngineClient(
         listing,
         max_batch_tokens=settings.max_batch_tokens,
+        max_batch_seconds=settings.max_batch_seconds,
         max_image_bytes=settings.max_image_bytes,
         max_image_pixels=settings.max_image_pixels,
         threads=threads,

@@ -123,7 +123,8 @@ class Service:
         self._engine.reports[planned.spec.name].note_request()
         match request.op:
             case "rerank":
-                return form.scores(ranked(entries, planned.top_k))
+                tokens = sum(entry.tokens for entry in entries if entry is not None)
+                return form.scores(ranked(entries, planned.top_k), tokens)
             case "embed_sparse":
                 return reply.sparse_vectors(sparse_texts(entries, planned.spec.description))
             case _:

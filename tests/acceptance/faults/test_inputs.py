@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from rowvec.client import WorkerClient
-from rowvec.errors import InvalidRequest, RequestTooLarge
+from rowvec.errors import ConfigError, InvalidRequest, RequestTooLarge
 from rowvec.models.images import read_image
 from rowvec.models.stand_in import derived_vector
 
@@ -264,36 +264,44 @@ def test_fault_33_unlisted_model(conn: Any, refused: Any, model: str) -> None:
         conn.execute("SELECT rowvec.embed(%s, 'x')", (model,))
 
 
-@pytest.mark.parametrize("fault", ["pickle", "code"])
-def test_fault_34_pickles_and_code(tmp_path: Path, rowvec: Any, fault: str) -> None:
-    """The worker does not start with such a model on its list, and says which file it is."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    modules = [
-        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}
-    ]
-    config: dict[str, Any] = {"hidden_size": 8, "max_position_embeddings": 8}
-    if fault == "pickle":
-        (folder / "pytorch_model.bin").write_bytes(b"\x80\x02}q\x00.")
-    else:
-        header = b'{"__metadata__":{}}'
-        (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
-        config["auto_map"] = {"AutoModel": "modeling.Evil"}
-    (folder / "modules.json").write_text(json.dumps(modules))
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer_config.json").write_text('{"model_max_length": 8}')
-    listed = tmp_path / "models.toml"
-    listed.write_text(
-        f'[[model]]\nname = "evil"\nkind = "sentence-transformers"\npath = "{folder}"\n'
-    )
-    password = tmp_path / "password"
-    password.write_text("a password of the tests")
-    done = rowvec(
-        "worker", "--listen", str(tmp_path / "run"), "--models", str(listed),
-        "--password-file", str(password),
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert ("safetensors" if fault == "pickle" else "auto_map") in done.stderr
+def test_fault_34_pickles_and_code(start_worker: Any, tmp_path: Path) -> None:
+    """Refused when they are first asked for, and nothing of theirs runs; other models go on."""
+    harm = tmp_path / "harm"
+    pickle = f"cos\nsystem\n(S'touch {harm}'\ntR.".encode()
+    header = b'{"__metadata__":{}}'
+    weights = struct.pack("<Q", len(header)) + header
+    described = {"hidden_size": 8, "max_position_embeddings": 8}
+    models = {
+        "pickle": ({"pytorch_model.bin": pickle}, described),
+        "code": (
+            {"model.safetensors": weights, "modeling.py": f"open({str(harm)!r}, 'w')".encode()},
+            {**described, "auto_map": {"AutoModel": "modeling.Evil"}},
+        ),
+    }
+    listed = STRANGE
+    for name, (files, config) in models.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        kind = "sentence_transformers.models.Transformer"
+        module = {"idx": 0, "name": "0", "path": "", "type": kind}
+        (folder / "modules.json").write_text(json.dumps([module]))
+        (folder / "config.json").write_text(json.dumps(config))
+        (folder / "tokenizer_config.json").write_text('{"model_max_length": 8}')
+        for file, content in files.items():
+            (folder / file).write_bytes(content)
+        listed += f'[[model]]\nname = "{name}"\nkind = "sentence-transformers"\npath = "{folder}"\n'
+    worker = start_worker(listed)
+
+    async def scenario() -> None:
+        async with await WorkerClient.connect(worker.conninfo) as client:
+            for name, words in (("pickle", "safetensors"), ("code", "auto_map")):
+                with pytest.raises(ConfigError, match=words):
+                    await client.embed(name, ["x"])
+            answer = await client.embed("strange", ["x"])
+            assert (answer.vectors[0] == derived_vector("x", 8)).all()
+
+    asyncio.run(scenario())
+    assert not harm.exists()
 
 
 def test_fault_35_unknown_kwargs(conn: Any, refused: Any) -> None:
