@@ -30,6 +30,8 @@ KEEP_THE_CALLERS_PATH = {
     "functions/_text_config.sql",
     "functions/alter_embedding.sql",
     "functions/backfill.sql",
+    "functions/_passages.sql",
+    "functions/context.sql",
     "functions/cosine_similarity.sql",  # inlined, its body is bound when it is created
     "functions/create_embedding.sql",
     "functions/embed_rows.sql",

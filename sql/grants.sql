@@ -17,8 +17,9 @@ GRANT SELECT ON rowvec.derived, rowvec.embedding, rowvec.measurement,
     rowvec.progress, rowvec.setting, rowvec.status
 TO rowvec_user;
 GRANT EXECUTE ON FUNCTION
-    rowvec._refuse_text_options, rowvec.chunk, rowvec.classify, rowvec.cosine_similarity,
-    rowvec.count_tokens, rowvec.embed, rowvec.embed_batch, rowvec.embed_image,
+    rowvec._refuse_text_options, rowvec.chunk, rowvec.classify, rowvec.context,
+    rowvec.cosine_similarity, rowvec.count_tokens, rowvec.embed, rowvec.embed_batch,
+    rowvec.embed_image,
     rowvec.embed_query, rowvec.embed_rows, rowvec.embed_sparse, rowvec.mix, rowvec.models,
     rowvec.nearest, rowvec.polarity, rowvec.rerank, rowvec.scale, rowvec.search,
     rowvec.search_rows, rowvec.similar, rowvec.similar_pairs,
@@ -26,8 +27,10 @@ GRANT EXECUTE ON FUNCTION
     rowvec._ask, rowvec._call, rowvec._candidates, rowvec._check_expression, rowvec._counts,
     rowvec._definition, rowvec._derived, rowvec._embed_query, rowvec._execute_statement,
     rowvec._fused_statement, rowvec._input_of, rowvec._key_columns, rowvec._key_compare,
-    rowvec._key_json, rowvec._nearest, rowvec._nearest_chunked, rowvec._nearest_enough,
-    rowvec._pairs_statement, rowvec._pending, rowvec._run_search, rowvec._search,
+    rowvec._key_json, rowvec._matching_distance, rowvec._nearest, rowvec._nearest_chunked,
+    rowvec._nearest_enough,
+    rowvec._pairs_statement, rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._room,
+    rowvec._run_search, rowvec._search,
     rowvec._search_columns, rowvec._search_options, rowvec._search_settings,
     rowvec._search_statement, rowvec._similar, rowvec._similar_pairs, rowvec._text_config,
     rowvec._text_document, rowvec._text_query, rowvec._vector_of, rowvec._warn_unfilled

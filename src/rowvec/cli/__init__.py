@@ -67,6 +67,8 @@ COMMANDS = {
         "cluster",
         "Sort the rows of SOURCE into N groups of similar meaning, and name them.",
     ),
+    "ask": ("ask", "Answer a question from the rows of SOURCE, by a language model of your own."),
+    "score": ("score", "Colour each sentence of a text by where it stands between two poles."),
     "map": ("map", "Draw the rows of SOURCE in the plane: similar ones lie near each other."),
     "ui": ("ui", "See the embeddings of a database in a browser."),
 }

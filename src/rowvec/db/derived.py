@@ -88,7 +88,11 @@ class DerivedTable:
                 async with (
                     session.connection.cursor() as cursor,
                     cursor.copy(
-                        sql.SQL("COPY {staging} ({columns}) FROM STDIN").format(**parts), ()
+                        # It takes no parameters, so nothing in it is doubled for them.
+                        sql.SQL("COPY {staging} ({columns}) FROM STDIN").format(
+                            staging=parts["staging"],
+                            columns=comma([sql.Identifier(n) for n in (*self.key, *columns)]),
+                        )
                     ) as copy,
                 ):
                     yield copy

@@ -1,0 +1,1 @@
+"""Texts coloured by where their sentences stand between two poles."""
