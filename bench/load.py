@@ -67,7 +67,7 @@ def main() -> None:
         ratio=round(statistics.median(copies) / statistics.median(loads), 3),
         load_mb_per_second=round(size / statistics.median(loads), 1),
         copy_mb_per_second=round(size / statistics.median(copies), 1),
-        rounds=[round(c / l, 3) for c, l in zip(copies, loads, strict=True)],
+        rounds=[round(copy / took, 3) for copy, took in zip(copies, loads, strict=True)],
         memory_mb=round(max(peaks), 1),
         rows=rows,
         megabytes=megabytes,
