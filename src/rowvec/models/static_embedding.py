@@ -43,6 +43,13 @@ class StaticEmbedder:
         )
         return [Tokenized(len(e.ids), len(e.ids), np.asarray(e.ids, np.int64)) for e in encoded]
 
+    def offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """Where each token lies in the text, in characters."""
+        spans: list[tuple[int, int]] = self._tokenizer.encode(
+            text, add_special_tokens=False
+        ).offsets
+        return spans
+
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
         """The vectors of one batch; a text without tokens gives zeros, as `encode` does."""
         lengths = [text.length for text in batch]

@@ -10,8 +10,9 @@ twice counts twice. A text without a known word has the zero vector.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,16 @@ from rowvec.models.word_files import open_words
 
 # The tokens of a text are counted as pieces; what the vocabulary lacks counts too.
 _PIECES = re.compile(r"\w+|[^\w\s]")
+_WORD = re.compile(r"\S+")
 _EDGES = re.compile(r"^\W+|\W+$")
+
+
+class _Token(NamedTuple):
+    """A word or a part of one: where it lies in the text, and in the file if it is known."""
+
+    start: int
+    end: int
+    place: int | None
 
 
 class WordVectorEmbedder:
@@ -49,14 +59,13 @@ class WordVectorEmbedder:
         """Places of the words that are known, None for every other."""
         tokenized = []
         for text in texts:
-            read = prompt + text
-            places = [
-                place
-                for piece in (read.lower() if self._lower_case else read).split()
-                for place in self._places(piece)
-            ]
+            places = [token.place for token in self._tokens(prompt + text)]
             tokenized.append(Tokenized(len(places), len(places), places))
         return tokenized
+
+    def offsets(self, text: str) -> Sequence[tuple[int, int]]:
+        """Where each word lies in the text, in characters, known or not."""
+        return [(token.start, token.end) for token in self._tokens(text)]
 
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
         """The means of one batch; raises InvalidRequest for a word that is to be refused."""
@@ -72,16 +81,25 @@ class WordVectorEmbedder:
                 mean[:] = np.mean([self._file.vector(place) for place in known], axis=0)
         return means
 
-    def _places(self, piece: str) -> list[int | None]:
-        for candidate in (
-            piece,
-            piece.lower(),
-            _EDGES.sub("", piece),
-            _EDGES.sub("", piece.lower()),
-        ):
+    def _tokens(self, text: str) -> Iterator[_Token]:
+        for found in _WORD.finditer(text):
+            start, end = found.span()
+            piece = found[0].lower() if self._lower_case else found[0]
+            if (place := self._whole(piece)) is not None:
+                yield _Token(start, end, place)
+                continue
+            # A capital may have two letters for its small one: then nothing tells the parts apart.
+            exact = len(piece) == end - start
+            for part in _PIECES.finditer(piece):
+                first, last = part.span() if exact else (0, end - start)
+                yield _Token(start + first, start + last, self._place(part[0]))
+
+    def _whole(self, piece: str) -> int | None:
+        lower = piece.lower()
+        for candidate in (piece, lower, _EDGES.sub("", piece), _EDGES.sub("", lower)):
             if (place := self._file.words.get(candidate)) is not None:
-                return [place]
-        return [self._place(part) for part in _PIECES.findall(piece)]
+                return place
+        return None
 
     def _place(self, part: str) -> int | None:
         place = self._file.words.get(part)

@@ -16,6 +16,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, StaticEm
 from transformers import AutoTokenizer, T5EncoderModel
 
 from rowvec.errors import ModelError
+from rowvec.models.chunking import Chunking, ModelTokenizer, TextCutter, cut
 from rowvec.models.dense import load_dense
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.families.sentence_transformers import SentenceTransformers
@@ -174,6 +175,22 @@ def test_static_embeddings_read_texts_whole(
     }  # fmt: skip
     file.write_text(json.dumps(content))
     assert load_dense(folder).tokenize(["row " * 100], "")[0].length == 100
+
+
+def test_static_embeddings_cut_texts(
+    bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str]
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(bert_folder())
+    model = load_dense(save(tmp_path, StaticEmbedding(tokenizer, embedding_dim=16)))
+    assert isinstance(model, TextCutter)
+    text = "\n\n".join(texts)
+    found = list(cut(text, ModelTokenizer(model), Chunking(12, overlap=3)))
+    assert len(found) > 5
+    for chunk in found:
+        assert text[chunk.start : chunk.end] == chunk.text
+        assert chunk.tokens == model.tokenize([chunk.text], "")[0].count <= 12
+    assert not text[: found[0].start].strip()
+    assert not text[found[-1].end :].strip()
 
 
 @pytest.mark.models

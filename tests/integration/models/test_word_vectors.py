@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rowvec.errors import ConfigError, InvalidRequest, ModelError
+from rowvec.models.chunking import Chunking, ModelTokenizer, cut
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.families.word_vectors import WordVectors
 from rowvec.models.family import Entry
@@ -92,6 +93,35 @@ def test_every_format_gives_the_same(
 def test_how_a_text_becomes_words(tmp_path: Path, text: str, expected: list[float]) -> None:
     glove(tmp_path, WORDS)
     assert vector(load(tmp_path), text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("The dog,  don't", ["The", "dog,", "don", "'", "t"]),
+        ("İstanbul-dog", ["İstanbul-dog"] * 5),  # its small first letter is two characters
+        ("(unheard) of", ["(", "unheard", ")", "of"]),
+        (" ", []),
+    ],
+)
+def test_where_words_lie(tmp_path: Path, text: str, pieces: list[str]) -> None:
+    glove(tmp_path, WORDS)
+    model = load(tmp_path)
+    spans = model.offsets(text)
+    assert [text[start:end] for start, end in spans] == pieces
+    assert len(spans) == model.tokenize([text], "")[0].count
+
+
+def test_texts_are_cut_between_words(tmp_path: Path) -> None:
+    glove(tmp_path, WORDS)
+    text = "The dog sleeps. The dog wakes up, and the dog's état is good.\n\nThe end."
+    model = load(tmp_path)
+    found = list(cut(text, ModelTokenizer(model), Chunking(6)))
+    assert [chunk.text for chunk in found] == [
+        "The dog sleeps.", "The dog wakes up, and", "the dog's état is", "good.\n\nThe end.",
+    ]  # fmt: skip
+    assert all(text[chunk.start : chunk.end] == chunk.text for chunk in found)
+    assert max(chunk.tokens for chunk in found) <= 6
 
 
 def test_a_vocabulary_with_capitals_is_asked_as_it_stands_first(tmp_path: Path) -> None:
