@@ -38,3 +38,13 @@ class Embedder(Protocol):
         self, texts: Sequence[str], kwargs: Mapping[str, Any]
     ) -> Sequence[Sequence[TextChunk]]:
         """The chunks of each text; `kwargs` are `max_tokens`, `overlap` and `border`."""
+
+
+class JobEmbedder(Embedder, Protocol):
+    """An embedder that a job opens and closes."""
+
+    async def look_up(self) -> None:
+        """Makes `max_tokens` known; raises as `embed` does."""
+
+    async def close(self) -> None:
+        """Gives up what it holds."""
