@@ -14,7 +14,7 @@ from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
 from rowvec.db.schema import require_head
 from rowvec.errors import ConfigError
-from rowvec.explore.export.files import WRITERS
+from rowvec.explore.export.files import PART, WRITERS
 from rowvec.explore.export.rows import exported
 
 
@@ -42,8 +42,7 @@ def export(*, source: str, file: Path, embedding: str | None, as_json: bool, **g
         raise ConfigError(
             f"the ending of {file.name} names no format", hint=f"known: {', '.join(WRITERS)}"
         )
-    # Under another name until it is whole.
-    part = file.with_name(file.name + ".part")
+    part = file.with_name(file.name + PART)
     bar = progress_bar("rows")
     with connect(resolve_dsn(Settings.build(**given)), application_name="rowvec export") as conn:
         require_head(conn)

@@ -13,6 +13,9 @@ import orjson
 from rowvec.errors import ConfigError
 from rowvec.explore.export.rows import Batch, Exported
 
+# The end of a file's name until the file is whole.
+PART = ".part"
+
 Written = Callable[[int], None]
 
 
@@ -100,7 +103,7 @@ def write_faiss(exported: Exported, file: Path, on_written: Written) -> None:
     is_l2 = exported.metric == "l2"
     flat = (faiss.IndexFlatL2 if is_l2 else faiss.IndexFlatIP)(exported.dimensions)
     index = faiss.IndexIDMap2(flat) if exported.has_integer_key else flat
-    keys_file = file.with_name(file.name + ".keys.ndjson")
+    keys_file = file.with_name(file.name.removesuffix(PART) + ".keys.ndjson")
     keys = None if exported.has_integer_key else keys_file.open("wb")
     for batch in exported.batches():
         vectors = np.ascontiguousarray(batch.vectors)

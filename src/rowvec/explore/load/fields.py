@@ -39,6 +39,7 @@ def text(value: Any) -> str:
     """A string as it is, another value as its JSON; raises BadRow for what no text can hold."""
     if not isinstance(value, str):
         return _dumps(value).decode() if isinstance(value, _JSON) else str(value)
+    # Written so that the usual text passes two quick tests.
     if "\0" in value:
         raise BadRow("contains U+0000, which Postgres cannot store")
     if not value.isascii():

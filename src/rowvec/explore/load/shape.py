@@ -18,6 +18,9 @@ from rowvec.rows.reading import Row
 
 _Convert = Callable[[Any], Any]
 
+# Where each column's value stands in a row (None: in the same order), and what becomes of it.
+_Plan = tuple[list[int] | None, list[_Convert | None]]
+
 _MAX_PLANS = 1000
 _NUMBERS = ("boolean", "numeric", "double precision")
 _KINDS = ("boolean", "bigint", "numeric", "double precision", "text", "jsonb")
@@ -86,7 +89,7 @@ class JsonShape:
         self._may_widen = widen
         self._closed = closed
         self._fields: dict[str, _Field | None] = {}
-        self._plans: dict[tuple[Any, ...], list[tuple[int, _Convert | None]]] = {}
+        self._plans: dict[tuple[Any, ...], _Plan] = {}
 
     def values(self, row: Row) -> list[Any]:
         """A row's values in the order of `columns`; raises BadRow, InvalidRequest."""
@@ -96,10 +99,12 @@ class JsonShape:
             plan = self._plans.get(signature)
             if plan is None:
                 plan = self._plans[signature] = self._plan(row)
+            places, converts = plan
+            ordered = given if places is None else [given[at] if at >= 0 else None for at in places]
             try:
                 return [
-                    given[at] if convert is None else convert(given[at]) if at >= 0 else None
-                    for at, convert in plan
+                    value if convert is None else convert(value)
+                    for value, convert in zip(ordered, converts, strict=True)
                 ]
             except _WidenError as exc:
                 self._widen(exc.field, exc.kind)
@@ -115,18 +120,21 @@ class JsonShape:
                 changes.widened[known.name] = (known.type, settled("[]"))
         return changes
 
-    def _plan(self, row: Row) -> list[tuple[int, _Convert | None]]:
+    def _plan(self, row: Row) -> _Plan:
         for key, value in row.items():
             self._meet(key, value)
         if len(self._plans) >= _MAX_PLANS:
             self._plans.clear()
         at = {key: number for number, key in enumerate(row)}
-        convert = {
+        found = {
             known.name: (at[key], self._converter(known, row[key]))
             for key, known in self._fields.items()
             if known is not None and key in at
         }
-        return [convert.get(name, (-1, text)) for name in self.columns]
+        plan = [found.get(name, (-1, None)) for name in self.columns]
+        places = [place for place, _ in plan]
+        in_order = places == list(range(len(row)))
+        return (None if in_order else places), [convert for _, convert in plan]
 
     def _meet(self, key: str, value: Any) -> None:
         """Makes sure that the key's column exists and takes the value."""

@@ -53,7 +53,7 @@ def _draw_points(pen: Any, points: Points, colouring: Coloring | None) -> None:
     left = _MARGIN * _OVERSAMPLING + (width - x.max(initial=0) / span) / 2
     top = (_HEAD + 12) * _OVERSAMPLING + (height - y.max(initial=0) / span) / 2
     places = np.stack([left + x / span, top + (y.max(initial=0) - y) / span], axis=1)
-    radius = float(np.clip(90 / np.sqrt(max(1, len(x))), 0.9, 5)) * _OVERSAMPLING
+    radius = float(np.clip(170 / np.sqrt(max(1, len(x))), 1.1, 6)) * _OVERSAMPLING
     alpha = 170 if len(x) > 5_000 else 215
     colours = [_ONE] if colouring is None else palette(colouring)
     inks = [(*bytes.fromhex(colour[1:]), alpha) for colour in colours]

@@ -175,7 +175,8 @@ class _Drawing:
         keeps_vectors = 4 * self.definition.dimensions * shown <= _VECTOR_BYTES
         read: list[PointRow] = []
         near: list[Matrix] = []
-        async for batch in reader.read(session, shown, characters_for(shown)):
+        characters = characters_for(shown)
+        async for batch in reader.read(session, shown, characters + 1):
             full = normalised(self.vectors.matrix([row.vector for row in batch]))
             near.append(full if keeps_vectors else self.components.transform(full))
             read += [PointRow(r.x, r.y, r.key, r.text, b"", r.colors) for r in batch]
@@ -186,10 +187,15 @@ class _Drawing:
             x=np.array([row.x for row in read], np.float32),
             y=np.array([row.y for row in read], np.float32),
             keys=[row.key for row in read],
-            texts=[" ".join(row.text.split()) for row in read],
+            texts=[_line(row.text, characters) for row in read],
             colorings=[coloring(n, _column(read, i)) for i, n in enumerate(names)],
             neighbours=nearest(np.concatenate(near)),
         )
+
+
+def _line(text: str, characters: int) -> str:
+    """The text on one line; an ellipsis says that there is more of it."""
+    return " ".join(text[:characters].split()) + ("…" if len(text) > characters else "")
 
 
 def _column(rows: Sequence[PointRow], place: int) -> list[Any]:
