@@ -8,16 +8,26 @@ DECLARE
     v_names text[];
     v_types text[];
     v_values text[];
+    v_object jsonb;
 BEGIN
     SELECT array_agg(name), array_agg(type) INTO v_names, v_types
     FROM rowvec._key_columns(p_source);
     IF cardinality(v_names) = 1 THEN
-        v_values := ARRAY[p_key #>> '{}'];
+        v_object := jsonb_build_object(v_names[1], p_key);
     ELSIF jsonb_typeof(p_key) = 'object' AND p_key ?& v_names
         AND p_key - v_names = '{}'
     THEN
-        SELECT array_agg(p_key ->> n ORDER BY position) INTO v_values
-        FROM unnest(v_names) WITH ORDINALITY AS u(n, position);
+        v_object := p_key;
+    END IF;
+    IF v_object IS NOT NULL THEN
+        -- As Postgres reads JSON: an array becomes one of the column's type.
+        EXECUTE (
+            SELECT format('SELECT ARRAY[%s] FROM pg_catalog.jsonb_to_record($1) AS r(%s)',
+                string_agg(format('r.%I::text', n), ', ' ORDER BY position),
+                string_agg(format('%I %s', n, t), ', ' ORDER BY position))
+            FROM unnest(v_names, v_types) WITH ORDINALITY AS u(n, t, position))
+        INTO STRICT v_values
+        USING v_object;
     END IF;
     IF v_values IS NULL OR array_position(v_values, NULL) IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22023',

@@ -82,6 +82,24 @@ def test_only_bad_texts_are_refused(bad: set[int]) -> None:
     assert {i for i, outcome in enumerate(found) if isinstance(outcome, RowvecError)} == bad
 
 
+def test_a_text_that_the_worker_names_costs_two_calls() -> None:
+    def refuse(texts: Sequence[str]) -> RowvecError | None:
+        bad = [number for number, text in enumerate(texts, start=1) if "bad" in text]
+        return InvalidText(f"input {bad[0]} is no text") if bad else None
+
+    embedder = Embedder(refuse)
+    found = embed(embedder, [f"{'bad' if i == 50 else 'good'} {i}" for i in range(64)])
+    assert [i for i, outcome in enumerate(found) if isinstance(outcome, RowvecError)] == [50]
+    assert [len(call) for call in embedder.calls] == [64, 1, 63]
+
+
+@pytest.mark.parametrize("name", ["input 1", "input 99", "input 0"])
+def test_a_name_that_is_wrong_is_not_believed(name: str) -> None:
+    embedder = Embedder(lambda ts: InvalidText(f"{name} is bad") if "bad" in ts else None)
+    found = embed(embedder, ["a", "b", "c", "bad", "d", "e"])
+    assert [i for i, outcome in enumerate(found) if isinstance(outcome, RowvecError)] == [3]
+
+
 def test_a_text_that_kills_the_engine_is_found() -> None:
     embedder = Embedder(lambda ts: BackendFailed("died") if "poison" in ts else None)
     found = embed(embedder, ["a", "b", "poison", "c"])

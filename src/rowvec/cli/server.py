@@ -18,6 +18,9 @@ from rowvec.db.server import set_worker, worker_options
 from rowvec.embedded.worker import Worker
 from rowvec.errors import ConfigError
 
+# The libpq of older servers knows no load_balance_hosts.
+_BALANCES_FROM = 160000
+
 _SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
@@ -41,6 +44,12 @@ def server() -> None:
 @click.option("--port", type=click.IntRange(1, 65535), help="Port; 5466 for a unix socket.")
 @setting("password_file")
 @click.option("--dbname", help="A name that the worker ignores and its log does not.")
+@click.option(
+    "--load-balance-hosts",
+    type=click.Choice(("random", "disable")),
+    help="Of several hosts: one at random, which is the default from Postgres 16 on, or always the"
+    " first that answers.",
+)
 @click.option("--sslmode", type=click.Choice(_SSL_MODES), help="How TLS is used.")
 @click.option("--sslrootcert", help="Certificate authority, a path on the database's machine.")
 @json_flag
@@ -54,12 +63,16 @@ def set_(
 ) -> None:
     r"""Change where the worker is, or its password.
 
+    Several hosts are replicas with the same models and password: each new connection takes one at
+    random, and the next where that does not answer. Jobs do the same.
+
     What is not given stays as it is. Sessions that are connected to a worker notice when they next
     have to connect. Postgres is asked not to log the password, where you may ask that.
 
     \b
     Example:
       rowvec server set --host 10.0.0.7 --password-file worker.password --sslmode verify-full
+      rowvec server set --host worker1,worker2,worker3
     """
     settings = Settings.build(dsn=dsn, data=data, password_file=password_file)
     given = {name: str(value) for name, value in options.items() if value is not None}
@@ -69,6 +82,8 @@ def set_(
             "nothing to set", hint="give --host, --port, --password-file or another option"
         )
     with _connect(dsn, data) as conn:
+        if "," in given.get("host", "") and conn.info.server_version >= _BALANCES_FROM:
+            given.setdefault("load_balance_hosts", "random")
         change = set_worker(conn, given, password)
         now = worker_options(conn)
     _warn_of_log(change.quiet)
