@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +22,6 @@ from rowvec.client import WorkerClient
 from rowvec.errors import (
     BackendFailed,
     DeadlineExceeded,
-    Overloaded,
     RowvecError,
     ShuttingDown,
     WorkerUnreachable,
@@ -113,18 +111,6 @@ def test_a_cancelled_request_ends_with_57014_and_the_connection_stays(start_work
         connection.execute('{"v":1,"op":"ping"}')
 
 
-def test_a_cancel_with_a_wrong_key_is_ignored(worker: Any) -> None:
-    with psycopg.connect(worker.conninfo, autocommit=True) as connection:
-        process = connection.pgconn.backend_pid
-        with socket.socket(socket.AF_UNIX) as line:
-            line.connect(f"{worker.folder}/.s.PGSQL.5466")
-            code = 80877102
-            line.sendall(b"".join(n.to_bytes(4) for n in (16, code, process, 12345)))
-            assert line.recv(1) == b""
-        query = json.dumps({"v": 1, "op": "embed", "model": "slow", "inputs": texts(20, "key")})
-        connection.execute(query)
-
-
 def test_a_deadline_ends_a_request_and_its_work(start_worker: Any) -> None:
     worker = start_worker(SLOW, *SMALL_BATCHES)
 
@@ -136,48 +122,6 @@ def test_a_deadline_ends_a_request_and_its_work(start_worker: Any) -> None:
             assert (await model(client, "slow"))["texts"] < 200
 
     run(scenario)
-
-
-def test_a_full_queue_refuses_at_once(start_worker: Any) -> None:
-    worker = start_worker(SLOW, *SMALL_BATCHES, "--max-requests", "1")
-
-    async def scenario() -> None:
-        async with (
-            await WorkerClient.connect(worker.conninfo) as client,
-            await WorkerClient.connect(worker.conninfo) as other,
-        ):
-            asking = asyncio.create_task(client.embed("slow", texts(1000)))
-
-            async def begun() -> bool:
-                return (await model(other, "slow"))["texts"] > 0
-
-            await until(begun)
-            with pytest.raises(Overloaded, match="queue is full"):
-                await other.embed("stand-in", ["x"])
-            await other.ping()
-            asking.cancel()
-            await asyncio.wait([asking])
-
-            async def admitted() -> bool:
-                try:
-                    await other.embed("stand-in", ["x"])
-                except Overloaded:
-                    return False
-                return True
-
-            await until(admitted)
-
-    run(scenario)
-
-
-def test_more_connections_than_allowed_are_refused(start_worker: Any) -> None:
-    worker = start_worker(SLOW, "--max-connections", "2")
-    with (
-        psycopg.connect(worker.conninfo),
-        psycopg.connect(worker.conninfo),
-        pytest.raises(psycopg.OperationalError, match="2 clients are connected"),
-    ):
-        psycopg.connect(worker.conninfo)
 
 
 def test_an_idle_connection_is_closed_and_the_client_connects_anew(start_worker: Any) -> None:
@@ -274,42 +218,6 @@ def test_an_engine_that_hangs_is_killed_after_the_deadline(start_worker: Any) ->
     run(scenario)
 
 
-def test_sigterm_under_load_answers_what_was_accepted_and_exits_0(start_worker: Any) -> None:
-    worker = start_worker(SLOW, *SMALL_BATCHES)
-
-    async def scenario() -> None:
-        clients = [await WorkerClient.connect(worker.conninfo) for _ in range(8)]
-        idle = await WorkerClient.connect(worker.conninfo)
-        asking = [
-            asyncio.create_task(client.embed("slow", texts(20, f"load {i}")))
-            for i, client in enumerate(clients)
-        ]
-
-        async def begun() -> bool:
-            return (await model(idle, "slow"))["texts"] > 0
-
-        await until(begun)
-        worker.process.send_signal(signal.SIGTERM)
-
-        async def refused() -> bool:
-            try:
-                await idle.embed("stand-in", ["late"])
-            except (ShuttingDown, WorkerUnreachable):
-                return True
-            return False
-
-        await until(refused)
-        for i, answer in enumerate(await asyncio.gather(*asking)):
-            for text, vector in zip(texts(20, f"load {i}"), answer.vectors, strict=True):
-                assert (vector == derived_vector(text, 8)).all()
-        for client in (*clients, idle):
-            await client.close()
-
-    run(scenario)
-    assert worker.process.wait(timeout=30) == 0
-    assert not (worker.folder / ".s.PGSQL.5466").exists()
-
-
 def test_what_the_grace_does_not_suffice_for_fails_with_57p01(start_worker: Any) -> None:
     worker = start_worker(SLOW, *SMALL_BATCHES, "--shutdown-grace-seconds", "0.2")
 
@@ -381,21 +289,6 @@ def test_a_socket_that_a_killed_worker_left_is_taken_over(start_worker: Any) -> 
     run(scenario)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A throw-away certificate for localhost, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        [shutil.which("openssl") or "openssl", "req", "-x509", "-nodes", "-days", "2",
-         "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-         "-keyout", key, "-out", certificate],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    return certificate, key
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -429,21 +322,6 @@ def start_tcp_worker(tmp_path: Path, eventually: Any) -> Iterator[Callable[..., 
     for process in started:
         process.terminate()
         assert process.wait(timeout=30) == 0
-
-
-def test_tls(
-    certificate: tuple[Path, Path],
-    start_tcp_worker: Callable[..., str],
-) -> None:
-    cert, key = certificate
-    conninfo = start_tcp_worker(
-        "--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-required"
-    )
-    with psycopg.connect(conninfo, sslmode="verify-full", sslrootcert=str(cert)) as connection:
-        assert connection.pgconn.used_password
-        assert connection.pgconn.ssl_in_use
-    with pytest.raises(psycopg.OperationalError, match="only connections with TLS"):
-        psycopg.connect(conninfo, sslmode="disable")
 
 
 def test_tcp_without_tls(start_tcp_worker: Callable[..., str]) -> None:

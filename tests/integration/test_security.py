@@ -98,20 +98,6 @@ def test_search_needs_the_role_and_the_table(
         )
 
 
-def test_row_level_security_holds(filled: Any, role: Callable[..., str], refused: Any) -> None:
-    name = role("rowvec_user")
-    with filled.connect() as owner:
-        owner.execute(f"GRANT SELECT ON notes TO {name}")
-        owner.execute("ALTER TABLE notes ENABLE ROW LEVEL SECURITY")
-        owner.execute("CREATE POLICY tenants ON notes USING (tenant = 'a')")
-    with filled.connect(name) as member:
-        found = member.execute("SELECT key FROM rowvec.search('notes', 'two', 10)").fetchall()
-        assert sorted(found) == [(1,), (3,)]
-        assert one(member, "SELECT rows FROM rowvec.status") == 2
-        with refused("P0002", "has no row"):
-            member.execute("SELECT * FROM rowvec.similar('notes', '2')")
-
-
 @pytest.mark.parametrize(
     "call",
     [
@@ -131,25 +117,6 @@ def test_the_rest_is_the_owners(
         member.execute(call)
 
 
-@pytest.mark.parametrize("membership", ["rowvec_user", ""])
-def test_nobody_calls_dblink(
-    database: Any, role: Callable[..., str], refused: Any, membership: str
-) -> None:
-    """Neither by its schema, nor by SET ROLE, nor by a mapping of one's own."""
-    with database.connect(role(*filter(None, [membership]))) as conn:
-        for statement in (
-            "SELECT rowvec_dblink.dblink_connect('mine', 'rowvec_worker')",
-            "SELECT * FROM rowvec_dblink.dblink('dbname=postgres', 'SELECT 1') AS t(x int)",
-            "SELECT rowvec_dblink.dblink_get_connections()",
-            "SET ROLE rowvec_caller",
-            "CREATE USER MAPPING FOR CURRENT_USER SERVER rowvec_worker OPTIONS (user 'x')",
-            "ALTER SERVER rowvec_worker OPTIONS (SET host 'evil.example')",
-            "CREATE SERVER evil FOREIGN DATA WRAPPER dblink_fdw",
-        ):
-            with refused("42501"):
-                conn.execute(statement)
-
-
 def test_the_password_is_seen_by_nobody(database: Any, role: Callable[..., str]) -> None:
     with database.connect(role("rowvec_user")) as conn:
         conn.execute("SELECT rowvec.embed('stand-in', 'x')")
@@ -157,62 +124,6 @@ def test_the_password_is_seen_by_nobody(database: Any, role: Callable[..., str])
         assert "password" not in str(
             conn.execute("SELECT srvoptions FROM pg_foreign_server").fetchall()
         )
-
-
-@pytest.mark.parametrize("schema", ["pg_temp", "evil"])
-def test_shadows_do_not_reach_the_caller_of_the_worker(
-    database: Any, role: Callable[..., str], schema: str
-) -> None:
-    """Functions, operators and tables of one's own, first on the path: none of them runs."""
-    name = role("rowvec_user")
-    with database.connect() as admin:
-        admin.execute(f"CREATE SCHEMA IF NOT EXISTS evil AUTHORIZATION {name}")
-    with database.connect(name) as conn:
-        conn.execute("CREATE TEMP TABLE harm (what text)")
-        conn.execute(f"SET search_path = {schema}, pg_catalog, public")
-        conn.execute(f"CREATE TABLE {schema}.secret AS SELECT 'mine' AS value")
-        conn.execute(f"CREATE TABLE {schema}.pg_class AS SELECT 1 AS oid")
-        for signature, result in (
-            ("pg_backend_pid()", "int"),
-            ("clock_timestamp()", "timestamptz"),
-            ("convert_to(text, name)", "bytea"),
-            ("sha256(bytea)", "bytea"),
-            ("array_agg(text)", "text[]"),
-            ("unnest(text[])", "SETOF text"),
-            ("array_ndims(text[])", "int"),
-            ("cardinality(text[])", "int"),
-            ("dblink_connect(text, text)", "text"),
-            ("format(text, text)", "text"),
-            ("jsonb_typeof(jsonb)", "text"),
-        ):
-            conn.execute(
-                f"CREATE FUNCTION {schema}.{signature} RETURNS {result} LANGUAGE plpgsql AS "
-                "$$ BEGIN RAISE EXCEPTION 'a shadow ran as %', current_user; END $$"
-            )
-        conn.execute(
-            f"CREATE FUNCTION {schema}.shadow(text, int) RETURNS text LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'a shadow ran as %', current_user; END $$"
-        )
-        conn.execute(
-            f"CREATE OPERATOR {schema}.|| (FUNCTION = {schema}.shadow, "
-            "LEFTARG = text, RIGHTARG = int)"
-        )
-        assert conn.execute("SELECT rowvec.embed('stand-in', 'x')").fetchall()
-        assert conn.execute("SELECT * FROM rowvec.embed_batch('stand-in', ARRAY['x'])").fetchall()
-        assert conn.execute("SELECT * FROM rowvec.models()").fetchall()
-
-
-def test_a_line_opened_beforehand_is_out_of_reach(
-    database: Any, role: Callable[..., str], refused: Any
-) -> None:
-    """Its name cannot be known, and the owner's session does not share its line."""
-    with database.connect() as conn:
-        conn.execute("SELECT rowvec.embed('stand-in', 'x')")
-        conn.execute(f"SET ROLE {role()}")
-        with refused("42501"):
-            conn.execute("SELECT rowvec_dblink.dblink_get_connections()")
-        with refused("42501"):
-            conn.execute("SELECT rowvec.embed('stand-in', 'x')")
 
 
 def test_every_definer_function_pins_its_path(database: Any) -> None:
