@@ -238,6 +238,21 @@ def test_beyond_this_machine_it_does_not_start_without_a_password(
     assert "reaches beyond this machine" in done.stderr
 
 
+def test_a_text_is_coloured_between_two_poles(
+    source: Any, serve: Callable[..., str], page: Page
+) -> None:
+    page.goto(serve(source.dsn) + "score")
+    page.get_by_label("one pole").fill("A row.")
+    page.get_by_label("the other").fill("Another thing.")
+    page.get_by_label("text").fill("A row. Another thing.")
+    page.get_by_label("model").select_option("stand-in-small")
+    page.get_by_role("button", name="Colour").click()
+    # The stand-in knows whole texts only: a pole of one line with several words is several texts.
+    expect(page.locator(".scored span")).to_have_count(2)
+    assert page.locator(".scored").inner_text() == "A row. Another thing."
+    assert page.locator(".scored .s10").count() >= 1
+
+
 def test_the_role_of_the_recipe_sees_what_it_was_given(
     source: Any, serve: Callable[..., str]
 ) -> None:

@@ -20,7 +20,7 @@ from rowvec.errors import InvalidRequest
 from rowvec.explore.score.axis import Axis, Matrix
 from rowvec.explore.score.colours import mixed, strengths
 from rowvec.explore.score.page import page
-from rowvec.explore.score.sentences import Sentence, sentences
+from rowvec.explore.score.sentences import Sentence, sentences, words
 from rowvec.models.listing import MINILM
 
 _BATCH = 256
@@ -71,7 +71,7 @@ def score(
     except UnicodeDecodeError as exc:
         raise InvalidRequest(f"{file.name} is not a text in UTF-8") from exc
     found = sentences(text)
-    poles = [_words(pole) for pole in between]
+    poles = [words(pole) for pole in between]
     if not found or not all(poles):
         raise InvalidRequest("there is no sentence to score, or a pole without words")
     texts = [*poles[0], *poles[1], *(one.text for one in found)]
@@ -87,12 +87,6 @@ def score(
         stderr().print(f"{html_file} has {len(found):,} sentences", markup=False)
     else:
         _print(found, scores, between)
-
-
-def _words(pole: str) -> list[str]:
-    """Each word of a pole; each line of one with several lines."""
-    lines = [line.strip() for line in pole.splitlines() if line.strip()]
-    return lines if len(lines) > 1 else pole.split()
 
 
 async def _embed(conninfo: str, model: str, texts: Sequence[str]) -> Matrix:

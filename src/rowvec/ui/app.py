@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from rowvec.config import Settings
 from rowvec.errors import DatabaseUnavailable, RowvecError
-from rowvec.ui import failures, map_page, overview, recall, searching
+from rowvec.ui import failures, map_page, overview, recall, scoring, searching
 from rowvec.ui.access import Access
 from rowvec.ui.database import Database
 from rowvec.ui.rendering import page
@@ -33,6 +33,7 @@ def application(database: Database, settings: Settings, password: SecretStr | No
             Route("/embedding/{id:int}/map", map_page.show, name="map"),
             Route("/embedding/{id:int}/map/points", map_page.data, name="map_data"),
             Route("/embedding/{id:int}/map/similar", map_page.similar, name="map_similar"),
+            Route("/score", scoring.show, name="score", methods=["GET", "POST"]),
             _files("/static", "rowvec.ui", "static"),
             _files("/map_files", "rowvec.explore.map", "page"),
         ],

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+import numpy as np
+import orjson
 import psycopg
+from numpy.typing import NDArray
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -102,6 +105,11 @@ class Database:
     def models(self) -> list[dict[str, Any]]:
         """What the worker serves; raises DatabaseError where it cannot be reached."""
         return self._dicts("ui_models")
+
+    def embed(self, model: str, texts: list[str]) -> NDArray[np.float32]:
+        """A vector a text, one request; raises DatabaseError."""
+        found = self._dicts("ui_embed", {"model": model, "texts": texts})
+        return np.array([orjson.loads(row["embedding"]) for row in found], np.float32)
 
     def _dicts(self, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         with self.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:

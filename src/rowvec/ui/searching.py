@@ -105,9 +105,7 @@ class _Result:
         self.fields = {
             name: value
             for name in definition["columns"]
-            if name not in own
-            and (value := row.get(name)) is not None
-            and not _is_vector(value)
+            if name not in own and (value := row.get(name)) is not None and not _is_vector(value)
         }
 
 

@@ -31,3 +31,9 @@ def sentences(text: str) -> list[Sentence]:
             last = found[-1]
             found[-1] = Sentence(last.text, last.before, last.after + piece)
     return found
+
+
+def words(pole: str) -> list[str]:
+    """What a pole of the scale is made of: each word, or each line where there are several."""
+    lines = [line.strip() for line in pole.splitlines() if line.strip()]
+    return lines if len(lines) > 1 else pole.split()
