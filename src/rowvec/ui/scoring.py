@@ -20,8 +20,8 @@ from rowvec.ui.database import Database
 from rowvec.ui.rendering import page
 
 _MAX_BYTES = 1 << 20
-# Kinds of models whose vectors of texts lie in one dense space.
-_KINDS = {"sentence-transformers", "instructor", "word-vectors", "remote", "stand-in"}
+# Kinds of models that give a text no dense vector.
+_NOT_DENSE = {"cross-encoder", "sparse-encoder"}
 
 
 async def show(request: Request) -> Response:
@@ -57,7 +57,7 @@ def _page(request: Request, sent: _Form) -> Response:
     error: RowvecError | None = None
     models: list[str] = []
     try:
-        models = [model["name"] for model in database.models() if model["kind"] in _KINDS]
+        models = [model["name"] for model in database.models() if model["kind"] not in _NOT_DENSE]
         if request.method == "POST":
             scored = _scored(database, sent)
     except RowvecError as exc:
