@@ -85,7 +85,7 @@ class Cranfield:
     """1,400 abstracts, 225 queries, and how relevant which is to which (0 to 4)."""
 
     def __init__(self, folder: Path) -> None:
-        self._documents = _lines(folder / "docs.jsonl")
+        self.documents = _lines(folder / "docs.jsonl")
         self._queries = _lines(folder / "queries.jsonl")
         self._gains: dict[int, dict[int, float]] = defaultdict(dict)
         for line in (folder / "qrels.tsv").read_text().splitlines():
@@ -94,16 +94,22 @@ class Cranfield:
 
     def ndcg(self, encode: Encode, *, prompts: bool) -> float:
         """Mean over the queries that have a relevant document."""
-        documents = _unit(encode([d["text"] for d in self._documents], _side(prompts, "document")))
+        documents = _unit(encode([d["text"] for d in self.documents], _side(prompts, "document")))
         queries = _unit(encode([q["text"] for q in self._queries], _side(prompts, "query")))
-        ids = np.array([d["id"] for d in self._documents])
+        ids = np.array([d["id"] for d in self.documents])
         best = ids[np.argsort(-(queries @ documents.T), axis=1)[:, :DEPTH]]
+        found = {q["text"]: row.tolist() for q, row in zip(self._queries, best, strict=True)}
+        return self.score(found.__getitem__)
+
+    def score(self, find: Callable[[str], list[int]]) -> float:
+        """Mean nDCG of what is found for each question: ids of documents, the best first."""
         scores = []
-        for query, found in zip(self._queries, best, strict=True):
+        for query in self._queries:
             gains = self._gains[query["id"]]
             ideal = _discounted(sorted(gains.values(), reverse=True)[:DEPTH])
             if ideal:
-                scores.append(_discounted([gains.get(int(d), 0) for d in found]) / ideal)
+                found = find(query["text"])[:DEPTH]
+                scores.append(_discounted([gains.get(d, 0) for d in found]) / ideal)
         return float(np.mean(scores))
 
 

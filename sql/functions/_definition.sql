@@ -6,17 +6,22 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v_found rowvec.embedding;
+    v_count int := 0;
     v_names text[];
 BEGIN
     IF p_source IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = 'source must not be NULL';
     END IF;
-    IF p_embedding IS NOT NULL THEN
-        SELECT * INTO v_found FROM rowvec.embedding
-        WHERE source = p_source AND name = p_embedding;
-        IF FOUND THEN
-            RETURN v_found;
-        END IF;
+    -- By one lookup where all is well: a search begins with it.
+    FOR v_found IN
+        SELECT * FROM rowvec.embedding
+        WHERE source = p_source AND (p_embedding IS NULL OR name = p_embedding)
+        LIMIT 2
+    LOOP
+        v_count := v_count + 1;
+    END LOOP;
+    IF v_count = 1 THEN
+        RETURN v_found;
     END IF;
     SELECT array_agg(name ORDER BY name) INTO v_names FROM rowvec.embedding
     WHERE source = p_source;
@@ -28,13 +33,11 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '42P01',
             MESSAGE = format('%s has no embedding named "%s"', p_source, p_embedding),
             HINT = format('it has: %s', array_to_string(v_names, ', '));
-    ELSIF cardinality(v_names) > 1 THEN
+    ELSE
         RAISE EXCEPTION USING ERRCODE = '42P09',
             MESSAGE = format('%s has several embeddings: %s', p_source,
                 array_to_string(v_names, ', ')),
             HINT = format('name one: embedding => %L', v_names[1]);
     END IF;
-    SELECT * INTO STRICT v_found FROM rowvec.embedding WHERE source = p_source;
-    RETURN v_found;
 END
 $function$;

@@ -8,28 +8,30 @@ CREATE OR REPLACE FUNCTION rowvec._search_columns(
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+    -- Plain lookups: a search runs them every time, and a join of catalogs costs as much as a search.
+    v_hidden text[] := '{}';
+    v_numbers int2[];
+    v_key int2[];
 BEGIN
-    SELECT array_agg(c.name ORDER BY c.place),
-        array_agg(c.place ORDER BY k.place) FILTER (WHERE k.place IS NOT NULL)
-    INTO STRICT names, keys
-    FROM (
-        SELECT a.attnum, a.attname::text AS name,
-            (row_number() OVER (ORDER BY a.attnum))::int AS place
-        FROM pg_attribute AS a
-        WHERE a.attrelid = p_source AND a.attnum > 0 AND NOT a.attisdropped
-            AND (p_all OR NOT EXISTS (
-                SELECT FROM rowvec.embedding AS e
-                WHERE e.source = a.attrelid AND a.attname IN (e.name, e.name || '_of')
-            ))
-    ) AS c
-    LEFT JOIN (
-        SELECT u.attnum, u.place
-        FROM pg_index AS i
-        CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS u(attnum, place)
-        WHERE i.indrelid = p_source AND i.indisprimary AND u.place <= i.indnkeyatts
-    ) AS k USING (attnum);
-    IF keys IS NULL THEN
+    IF NOT p_all THEN
+        SELECT coalesce(array_agg(e.name) || array_agg(e.name || '_of'), '{}') INTO v_hidden
+        FROM rowvec.embedding AS e
+        WHERE e.source = p_source;
+    END IF;
+    SELECT array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.attnum ORDER BY a.attnum)
+    INTO names, v_numbers
+    FROM pg_attribute AS a
+    WHERE a.attrelid = p_source AND a.attnum > 0 AND NOT a.attisdropped
+        AND a.attname <> ALL (v_hidden);
+    SELECT (i.indkey::int2[])[0:i.indnkeyatts - 1] INTO v_key
+    FROM pg_index AS i
+    WHERE i.indrelid = p_source AND i.indisprimary;
+    IF v_key IS NULL THEN
         PERFORM rowvec._key_columns(p_source);  -- says that there is no primary key
     END IF;
+    FOR i IN array_lower(v_key, 1)..array_upper(v_key, 1) LOOP
+        keys := keys || array_position(v_numbers, v_key[i]);
+    END LOOP;
 END
 $function$;

@@ -1,10 +1,11 @@
 -- Called by _search alone: warns where more than a hundredth of the rows are pending.
 --
--- It must cost next to nothing: it counts in the index on pending rows, or in a small table; else it
--- takes ANALYZE's word for the share of rows without a vector.
+-- It must cost next to nothing. It counts in the index on pending rows, or in a small table; else it
+-- takes ANALYZE's word for the share of rows without a vector. What was found filled is not looked at
+-- again for a second, which a setting of the session remembers.
 CREATE OR REPLACE FUNCTION rowvec._warn_unfilled(p_definition rowvec.embedding)
 RETURNS void
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 -- What was pending when the index was last analysed may be far from what is.
 SET enable_seqscan = off
@@ -16,7 +17,15 @@ DECLARE
     v_pending float8;
     v_has_index boolean;
     v_share float8;
+    -- NULL and '' where nothing was remembered yet.
+    v_filled CONSTANT text := nullif(current_setting('rowvec.filled', true), '');
+    v_ignored text;
 BEGIN
+    IF split_part(v_filled, ' ', 1) = p_definition.id::text
+        AND extract(epoch FROM clock_timestamp()) - split_part(v_filled, ' ', 2)::float8 BETWEEN 0 AND 1
+    THEN
+        RETURN;
+    END IF;
     SELECT nullif(c.reltuples, -1),
         EXISTS (
             SELECT FROM pg_index AS i
@@ -50,6 +59,9 @@ BEGIN
                 CASE WHEN v_pending = c_counted THEN 'at least ' WHEN v_share IS NOT NULL THEN 'about ' END,
                 v_pending, coalesce(greatest(v_rows, v_pending)::text, 'an unknown number of'), p_definition.source),
             HINT = format('rowvec backfill %s fills them', p_definition.source);
+    ELSE
+        v_ignored := set_config('rowvec.filled',
+            concat_ws(' ', p_definition.id, extract(epoch FROM clock_timestamp())), false);
     END IF;
 END
 $function$;
