@@ -1,7 +1,8 @@
-"""`rowvec index`, `rowvec tune` and `rowvec explain`: an index, its recall, and its use."""
+"""`rowvec index`: the job of rowvec.jobs, with a bar, its reasons and its measurements."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -16,14 +17,15 @@ from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
 from rowvec.db.index_form import Kind, Storage
 from rowvec.search.choice import readable
-from rowvec.search.recall import Measured
+from rowvec.search.recall import NEIGHBOURS, Measured
 from rowvec.search.report import LogReporter
 from rowvec.search.request import IndexRequest, IndexResult
+from rowvec.search.text_index import TextIndexRequest, build_text_index
 
-_embedding = click.option(
+embedding_option = click.option(
     "--embedding", metavar="NAME", help="Which embedding, where the table has several."
 )
-_target = click.option(
+target_option = click.option(
     "--target-recall",
     type=click.FloatRange(0, 1, min_open=True),
     help="Recall@10 that `search` must reach [default: rowvec.setting target_recall].",
@@ -32,7 +34,7 @@ _target = click.option(
 
 @click.command()
 @click.argument("source")
-@_embedding
+@embedding_option
 @click.option(
     "--kind",
     type=click.Choice(["auto", *get_args(Kind)]),
@@ -45,7 +47,7 @@ _target = click.option(
     type=click.Choice(get_args(Storage)),
     help="What the index holds: whole vectors, halves, or signs ranked again [default: what fits].",
 )
-@_target
+@target_option
 @click.option("--dry-run", is_flag=True, help="Say what would be built and why; build nothing.")
 @click.option(
     "--refresh",
@@ -53,9 +55,28 @@ _target = click.option(
     help="Measure, and build anew beside the old one where rows or recall ask for it.",
 )
 @click.option("--rebuild", is_flag=True, help="Build anew even where a good index stands.")
+@click.option("--text", is_flag=True, help="Index the words instead, for hybrid search.")
+@click.option(
+    "--text-config", metavar="NAME", help="With --text: their language [default: Postgres's]."
+)
+@click.option(
+    "--text-weight",
+    metavar="COLUMN=A",
+    multiple=True,
+    help="With --text: the weight of a column, from A to D, instead of the embedding's input.",
+)
 @setting("dsn")
 @json_flag
-def index(*, as_json: bool, dsn: str | None, kind: str, **given: Any) -> None:
+def index(
+    *,
+    as_json: bool,
+    dsn: str | None,
+    kind: str,
+    text: bool,
+    text_config: str | None,
+    text_weight: tuple[str, ...],
+    **given: Any,
+) -> None:
     r"""Build the index of SOURCE, measure its recall, and store the setting it needs.
 
     Weighs rows, build time, memory and the target, and says why it chose. Built CONCURRENTLY:
@@ -68,8 +89,12 @@ def index(*, as_json: bool, dsn: str | None, kind: str, **given: Any) -> None:
       rowvec index reviews --target-recall 0.99
       rowvec index reviews --kind hnsw --storage bit
       rowvec index reviews --refresh
+      rowvec index reviews --text --text-weight title=A --text-weight body=D
     """
     settings = Settings.build(dsn=dsn)
+    if text:
+        _index_words(settings, given["source"], given["embedding"], text_config, text_weight)
+        return
     request = IndexRequest(kind=None if kind == "auto" else kind, **given)  # type: ignore[arg-type] # click has checked
     bar = IndexBar() if stderr().is_terminal else None
     with bar or nullcontext():
@@ -81,6 +106,21 @@ def index(*, as_json: bool, dsn: str | None, kind: str, **given: Any) -> None:
         _tell_plan(result)
     else:
         _tell(result)
+
+
+def _index_words(
+    settings: Settings,
+    source: str,
+    embedding: str | None,
+    config: str | None,
+    given: tuple[str, ...],
+) -> None:
+    if not all("=" in one for one in given):
+        raise click.UsageError("--text-weight is COLUMN=A, from A to D")
+    weights = dict(one.rsplit("=", 1) for one in given) or None
+    request = TextIndexRequest(source, embedding, config, weights)
+    statement = asyncio.run(build_text_index(settings, request))
+    stderr().print(statement or "The index of the words stands.", markup=False)
 
 
 def _tell_plan(result: IndexResult) -> None:
@@ -101,15 +141,14 @@ def _tell(result: IndexResult) -> None:
     recall = 0.0 if result.recall is None else result.recall
     verb = "reaches" if recall >= result.target_recall else "does not reach"
     stderr().print(
-        f"`search` uses {result.setting}, which {verb} a recall of {result.target_recall:g}. "
-        "The sampled row itself is not counted."
+        f"`search` uses {result.setting}, which {verb} a recall of {result.target_recall:g}."
     )
 
 
-def print_measured(measured: Sequence[Measured], title: str) -> None:
+def print_measured(measured: Sequence[Measured], title: str, k: int = NEIGHBOURS) -> None:
     """A line each setting."""
     print_table(
-        ["setting", "recall@10", "p50 ms", "p95 ms"],
+        ["setting", f"recall@{k}", "p50 ms", "p95 ms"],
         [
             ["exact" if m.setting is None else str(m.setting), f"{m.recall:.3f}",
              f"{m.p50_ms:.2f}", f"{m.p95_ms:.2f}"]

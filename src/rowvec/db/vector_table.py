@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
 from psycopg import sql
 
 from rowvec.db.compose import identifier
 from rowvec.db.definition import Definition
-from rowvec.db.index_form import Setting
+from rowvec.db.index_form import Kind, Setting, Storage
 from rowvec.db.queries import query
 from rowvec.db.session import Session
 
@@ -41,7 +42,11 @@ class VectorTable:
     column: str
     parts: tuple[Part, ...]
     index_name: str | None
+    index_kind: Kind | None
+    index_storage: Storage | None
+    index_lists: int | None
     index_rows: int | None
+    measured_at: datetime | None
     setting: Setting
     recall: float | None
     target_recall: float

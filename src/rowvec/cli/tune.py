@@ -1,0 +1,175 @@
+"""`rowvec tune` and `rowvec explain`: what an index finds, and what a search does with it."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from rowvec.cli.index import embedding_option, print_measured, target_option
+from rowvec.cli.options import json_flag, setting
+from rowvec.cli.output import print_json, stderr, stdout
+from rowvec.cli.progress import IndexBar
+from rowvec.config import Settings
+from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.schema import require_head
+from rowvec.search.chart import Curve, chart
+from rowvec.search.draw import check_plot, draw
+from rowvec.search.explain import Explained, ExplainRequest, explain_search
+from rowvec.search.report import LogReporter
+from rowvec.search.tune import Scope, TuneRequest, TuneResult, read_queries
+
+
+@click.command()
+@click.argument("source")
+@embedding_option
+@click.option(
+    "--queries",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Real queries, a line each (or .jsonl with `query`); rows of SOURCE where not given.",
+)
+@click.option("-k", type=click.IntRange(1, 1000), default=10, help="Neighbours [default: 10].")
+@target_option
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Draw recall over latency: .html, or .png with the extra `explore`.",
+)
+@click.option(
+    "--apply",
+    type=click.Choice(get_args(Scope)),
+    help="Make the setting the default of your role or of the database, for SQL of your own.",
+)
+@setting("dsn")
+@json_flag
+def tune(
+    *,
+    as_json: bool,
+    dsn: str | None,
+    queries: Path | None,
+    plot: Path | None,
+    **given: Any,
+) -> None:
+    r"""Measure recall and latency of the index of SOURCE at every setting, and keep the best.
+
+    The best is the smallest setting that reaches the target; `search` uses it from then on. Exact
+    neighbours are the measure. Measure again when the table has changed much, and with real
+    queries, which lie farther from their neighbours than rows do.
+
+    \b
+    Example:
+      rowvec tune reviews
+      rowvec tune reviews --queries queries.txt --target-recall 0.98 --plot recall.html
+    """
+    if plot is not None:
+        check_plot(plot)
+    settings = Settings.build(dsn=dsn)
+    request = TuneRequest(queries=read_queries(queries) if queries else (), **given)
+    bar = IndexBar() if stderr().is_terminal else None
+    with bar or nullcontext():
+        job = importlib.import_module("rowvec.jobs.tune")  # jobs/ stands beside src/
+        result: TuneResult = job.run(settings, request, bar or LogReporter())
+    if plot is not None:
+        title = _title(result)
+        facts = f"{result.queries} queries, exact neighbours of {result.rows:,} vectors"
+        curve = Curve(title, facts, result.measured, result.best, result.target_recall, result.k)
+        draw(chart(curve), title, plot)
+    if as_json:
+        print_json(asdict(result))
+    else:
+        _tell(result, plot)
+
+
+def _title(result: TuneResult) -> str:
+    lists = f" in {result.lists} lists" if result.lists else ""
+    return f"{result.index}: {result.kind} of {result.storage}, {result.rows:,} vectors{lists}"
+
+
+def _tell(result: TuneResult, plot: Path | None) -> None:
+    print_measured(result.measured, _title(result), result.k)
+    console = stderr()
+    before, best = result.before, result.best
+    if before is not None and before.setting != best.setting:
+        console.print(f"`search` used {before.setting}: a recall of {before.recall:.3f} today.")
+    verb = "reaches" if best.recall >= result.target_recall else "does not reach"
+    console.print(
+        f"`search` uses {best.setting} from now on, which {verb} a recall of "
+        f"{result.target_recall:g} ({result.queries} queries)."
+    )
+    for statement in result.applied:
+        console.print(f"{statement};", markup=False)
+    if plot is not None:
+        console.print(f"Drawn: {plot}", markup=False)
+
+
+@click.command()
+@click.argument("source")
+@click.argument("query")
+@click.option("-k", type=click.IntRange(min=1), default=10, help="How many rows [default: 10].")
+@click.option("--filter", metavar="SQL", help="Condition over the row; $1, $2 ... are the --arg.")
+@click.option("--arg", "filter_args", multiple=True, metavar="VALUE", help="A value of --filter.")
+@embedding_option
+@setting("dsn")
+@json_flag
+def explain(*, as_json: bool, dsn: str | None, **given: Any) -> None:
+    r"""Show what a search for QUERY does: its index, what it reads, the recall of its setting.
+
+    The search is run as `search` runs it, for its plan (EXPLAIN ANALYZE).
+
+    \b
+    Example:
+      rowvec explain reviews "arrived broken"
+      rowvec explain reviews "arrived broken" --filter 'stars <= $1::int' --arg 2
+    """
+    settings = Settings.build(dsn=dsn)
+    with connect(resolve_dsn(settings)) as connection:
+        require_head(connection)
+    found = asyncio.run(explain_search(settings, ExplainRequest(**given)))
+    if as_json:
+        print_json(asdict(found))
+    else:
+        stdout().print("\n".join(_lines(found)), markup=False)
+
+
+def _lines(found: Explained) -> list[str]:
+    label = f"{found.source}.{found.embedding}"
+    if found.why_not:
+        lines = [f"{label}: no index was used: {found.why_not}."]
+    else:
+        lists = f" in {found.lists} lists" if found.lists else ""
+        lines = [f"{label}: {found.index}, {found.index_kind} of {found.index_storage}{lists}"]
+        lines += _setting_lines(found)
+    if found.fell_back:
+        lines.append("  the index gave too few rows that pass the filter: every row was read too")
+    removed = (
+        f", {found.rows_removed:,} of them removed by the filter" if found.rows_removed else ""
+    )
+    where = "from the index" if found.why_not is None else "from the table"
+    lines += [
+        f"  {found.rows_read:,} rows read {where}{removed}",
+        f"  {found.pages:,} pages, {found.pages_read:,} of them not in memory",
+        f"  {found.milliseconds:.2f} ms",
+        *(f"    {line}" for line in found.plan),
+    ]
+    return lines
+
+
+def _setting_lines(found: Explained) -> list[str]:
+    probes = found.settings.get("ivfflat.probes")
+    if found.index_kind == "ivfflat":
+        used = f"{probes or 1} of {found.lists} lists probed"
+    else:
+        used = f"ef_search {found.settings.get('hnsw.ef_search')}"
+    if found.rescore:
+        used += f", {found.rescore} candidates ranked again"
+    if found.recall is None:
+        return [f"  {used}; recall not measured yet: rowvec tune {found.source}"]
+    when = f" on {found.measured_at:%Y-%m-%d}" if found.measured_at else ""
+    return [f"  {used}; recall {found.recall:.3f}, measured{when} (target {found.target_recall:g})"]

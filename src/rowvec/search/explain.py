@@ -1,0 +1,165 @@
+"""Which index a search used, what it read of it, and why not where it did not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from rowvec.config import Settings
+from rowvec.db.connection import resolve_dsn
+from rowvec.db.definition import Definition
+from rowvec.db.queries import query
+from rowvec.db.session import Session, open_session
+from rowvec.db.vector_table import VectorTable
+from rowvec.search.plan import Scan, in_words, scans
+
+_APPLICATION = "rowvec explain"
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """The search to explain, with the arguments of `search`."""
+
+    source: str
+    query: str
+    k: int = 10
+    filter: str | None = None
+    filter_args: tuple[str, ...] = ()
+    embedding: str | None = None
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What one search did. `why_not` is a sentence where no index over vectors was used.
+
+    `settings` are pgvector's parameters during the search; `lists` those of the ivfflat index;
+    `recall` and `measured_at` are of that setting, as `rowvec tune` or `rowvec index` left them.
+    Rows were read from the index over vectors; `rows_removed` of them by the filter. `fell_back`:
+    the index gave too few that pass the filter, and every row was read.
+    """
+
+    source: str
+    embedding: str
+    index: str | None
+    index_kind: str | None
+    index_storage: str | None
+    lists: int | None
+    settings: dict[str, str]
+    rescore: int | None
+    recall: float | None
+    target_recall: float
+    measured_at: datetime | None
+    why_not: str | None
+    fell_back: bool
+    rows_read: int
+    rows_removed: int
+    pages: int
+    pages_read: int
+    milliseconds: float
+    plan: list[str]
+
+
+async def explain_search(settings: Settings, request: ExplainRequest) -> Explained:
+    """Runs the search, as `search` does, for its plan; nothing stays changed.
+
+    Raises DatabaseError as `search` does.
+    """
+    async with open_session(resolve_dsn(settings), _APPLICATION) as session:
+        definition = await Definition.read(session, request.source, request.embedding)
+        table = await VectorTable.read(session, definition)
+        indexes = await session.dicts(
+            query("vector_indexes"), {"schema": table.schema, "table": table.table}
+        )
+        asked = _parameters(request)
+        found = await _plan_of(session, asked)
+        plan = found["plan"][0]["Plan"]
+        of_vectors = {one["name"]: one for one in indexes}
+        names = {part.table for part in table.parts}
+        done = [one for one in scans(plan) if one.table in names]
+        used = [one for one in done if one.index in of_vectors]
+        why_not = None
+        if not used:
+            why_not = await _why_not(session, table, asked, plan, indexes)
+        return Explained(
+            source=table.table,
+            embedding=definition.name,
+            index=used[0].index if used else table.index_name,
+            index_kind=table.index_kind,
+            index_storage=table.index_storage,
+            lists=table.index_lists,
+            settings=dict(zip(found["settings"][::2], found["settings"][1::2], strict=True)),
+            rescore=table.setting.rescore,
+            recall=table.recall,
+            target_recall=table.target_recall,
+            measured_at=table.measured_at,
+            why_not=why_not,
+            fell_back=bool(used) and len(used) < len(done),
+            rows_read=sum(one.rows + one.removed for one in used or done),
+            rows_removed=sum(one.removed for one in used or done),
+            pages=sum(one.pages for one in done),
+            pages_read=sum(one.read for one in done),
+            milliseconds=found["plan"][0]["Execution Time"],
+            plan=in_words(plan),
+        )
+
+
+def _parameters(request: ExplainRequest) -> dict[str, Any]:
+    arguments = orjson.dumps(request.filter_args).decode() if request.filter_args else None
+    return vars(request) | {"filter_args": arguments}
+
+
+async def _plan_of(session: Session, asked: dict[str, Any], **planner: str) -> dict[str, Any]:
+    """The plan and the settings of the statement that `search` runs; settings end with it."""
+    async with session.transaction():
+        for name, value in {"rowvec.explain": "on", **planner}.items():
+            await session.run("SELECT set_config(%s, %s, true)", (name, value))
+        await session.run(query("explain_search"), asked)
+        found: dict[str, Any] = orjson.loads(
+            await session.value("SELECT current_setting('rowvec.plan')")
+        )
+    return found
+
+
+async def _why_not(
+    session: Session,
+    table: VectorTable,
+    asked: dict[str, Any],
+    plan: dict[str, Any],
+    indexes: list[dict[str, Any]],
+) -> str:
+    """The reason in one sentence, the plainest first."""
+    if not indexes:
+        return f"{table.table} has no index over vectors: `rowvec index` builds one"
+    invalid = [one["name"] for one in indexes if not one["is_valid"]]
+    if len(invalid) == len(indexes):
+        return f"{invalid[0]} is INVALID, left over from a build that was killed: `rowvec index`"
+    forced = await _plan_of(session, asked, enable_seqscan="off", enable_sort="off")
+    cheapest = forced["plan"][0]["Plan"]
+    names = {one["name"] for one in indexes}
+    if not any(one.index in names for one in scans(cheapest)):
+        return (
+            f"no index of {table.table} fits this search: another metric, type or number of "
+            "dimensions, or enable_indexscan is off: `rowvec index` builds the one that fits"
+        )
+    tables = {part.table for part in table.parts}
+    done = [one for one in scans(plan) if one.table in tables]
+    how = " and ".join(sorted({_described(one) for one in done})) or "no row"
+    return (
+        f"the planner expects {how} to cost {plan['Total Cost']:,.0f}, and the index "
+        f"{cheapest['Total Cost']:,.0f}{_because(asked, done)}; the answer is exact"
+    )
+
+
+def _described(scan: Scan) -> str:
+    return f"the index {scan.index}" if scan.index else f"reading all of {scan.table}"
+
+
+def _because(asked: dict[str, Any], done: list[Scan]) -> str:
+    if asked["filter"] and any(one.index for one in done):
+        return ", since few rows pass the filter"
+    if asked["filter"]:
+        return ", since the index would have to read far for rows that pass the filter"
+    return ", since the table is small or k large"

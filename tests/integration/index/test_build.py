@@ -1,0 +1,327 @@
+"""The index job: chosen, built, measured, stored, used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from rowvec.db.index_form import Setting
+from rowvec.errors import DatabaseError, InvalidRequest, NotSupported
+
+
+def test_builds_measures_and_stores(work: Any) -> None:
+    """Ivfflat for few rows: the root of the rows as lists, and the smallest number of probes."""
+    work.items(3000)
+    result = work.build("items")
+    assert (result.rows, result.kind, result.lists, result.was_built) == (3000, "ivfflat", 55, True)
+    assert result.recall is not None
+    assert result.recall >= result.target_recall == 0.95
+    exact, *tried = result.measured
+    assert exact.setting is None
+    assert result.setting in [one.setting for one in tried]
+    kept = work.stored()
+    assert kept["index_name"] == "items_embedding_idx"
+    assert (kept["index_kind"], kept["index_storage"]) == ("ivfflat", "vector")
+    assert (kept["index_lists"], kept["index_rows"]) == (55, 3000)
+    assert (kept["probes"], kept["ef_search"], kept["rescore"]) == (
+        result.setting.probes,
+        None,
+        None,
+    )
+    assert kept["measured_at"] is not None
+    assert "lists='55'" in work.indexes()["items_embedding_idx"]
+
+
+def test_the_stored_setting_is_the_smallest(work: Any) -> None:
+    """One probe less was tried, and was not enough."""
+    work.items(5000)
+    result = work.build("items", target_recall=0.99)
+    assert result.setting.probes is not None
+    assert result.setting.probes > 1
+    recalls = {one.setting.probes: one.recall for one in result.measured if one.setting}
+    assert recalls[result.setting.probes - 1] < 0.99 <= recalls[result.setting.probes]
+
+
+def test_a_query_is_planned_anew_for_each_setting(work: Any) -> None:
+    """A prepared statement keeps its plan: after exact searches all settings would look exact."""
+    work.items(5000)
+    first = next(
+        one for one in work.build("items", lists=200, target_recall=1.0).measured if one.setting
+    )
+    assert first.setting == Setting(probes=1)
+    assert first.recall < 0.95
+
+
+def test_few_rows_still_get_ten_lists(work: Any) -> None:
+    work.items(20)
+    assert work.build("items").lists == 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "storage", "order", "used"),
+    [
+        ("ivfflat", "vector", "embedding <=> %s::vector", {"probes"}),
+        ("ivfflat", "halfvec", "(embedding::halfvec(8)) <=> %s::vector::halfvec(8)", {"probes"}),
+        ("hnsw", "vector", "embedding <=> %s::vector", {"ef_search"}),
+        ("hnsw", "halfvec", "(embedding::halfvec(8)) <=> %s::vector::halfvec(8)", {"ef_search"}),
+        (
+            "hnsw",
+            "bit",
+            "binary_quantize(embedding)::bit(8) <~> binary_quantize(%s::vector)",
+            {"ef_search", "rescore"},
+        ),
+        (
+            "ivfflat",
+            "bit",
+            "binary_quantize(embedding)::bit(8) <~> binary_quantize(%s::vector)",
+            {"probes", "rescore"},
+        ),
+    ],
+)
+def test_every_kind_and_storage_is_used_and_measured(  # a row of the table above
+    work: Any,
+    kind: str,
+    storage: str,
+    order: str,
+    used: set[str],
+) -> None:
+    """The planner takes the index for the expression that a search orders by."""
+    work.items(3000)
+    result = work.build("items", kind=kind, storage=storage)
+    assert (result.kind, result.storage) == (kind, storage)
+    kept = work.stored()
+    assert (kept["index_kind"], kept["index_storage"]) == (kind, storage)
+    assert {k for k in ("probes", "ef_search", "rescore") if kept[k] is not None} == used
+    assert "Index Scan using items_embedding_idx" in work.plan_of(order)
+
+
+@pytest.mark.parametrize(
+    ("metric", "opclass", "operator"),
+    [("cosine", "cosine", "<=>"), ("inner_product", "ip", "<#>"), ("l2", "l2", "<->")],
+)
+def test_the_metric_of_the_definition(work: Any, metric: str, opclass: str, operator: str) -> None:
+    work.items(3000)
+    work.connection.execute("ANALYZE items")
+    work.connection.execute("UPDATE rowvec.embedding SET metric = %s", (metric,))
+    result = work.build("items")
+    assert result.recall is not None
+    assert result.recall >= 0.95
+    assert f"vector_{opclass}_ops" in work.indexes()["items_embedding_idx"]
+    assert "items_embedding_idx" in work.plan_of(f"embedding {operator} %s::vector")
+
+
+def test_another_metric_means_another_index(work: Any) -> None:
+    work.items(300)
+    work.build("items")
+    work.connection.execute("UPDATE rowvec.embedding SET metric = 'l2'")
+    assert work.build("items").was_built
+    assert "vector_l2_ops" in work.indexes()["items_embedding_idx"]
+
+
+def test_a_good_index_is_only_measured_again(work: Any) -> None:
+    work.items(500)
+    work.build("items")
+    node = "SELECT relfilenode FROM pg_class WHERE relname = 'items_embedding_idx'"
+    before = work.connection.execute(node).fetchone()
+    again = work.build("items", target_recall=1.0)
+    assert not again.was_built
+    assert again.recall == 1.0
+    assert work.connection.execute(node).fetchone() == before
+    assert work.said == []
+    rebuilt = work.build("items", rebuild=True)
+    assert rebuilt.was_built
+    assert work.connection.execute(node).fetchone() != before
+    assert work.said[0] == "items_embedding_idx is built anew: as asked"
+
+
+def test_what_is_asked_for_replaces_what_stands(work: Any) -> None:
+    work.items(500)
+    work.build("items")
+    result = work.build("items", kind="hnsw")
+    assert (result.kind, result.lists, result.was_built) == ("hnsw", None, True)
+    assert work.said[0] == ("items_embedding_idx is built anew: hnsw is asked for, it is ivfflat")
+    assert list(work.indexes()) == ["items_embedding_idx"]
+    kept = work.stored()
+    assert (kept["index_kind"], kept["probes"], kept["index_lists"]) == ("hnsw", None, None)
+    # Without a wish what stands is good.
+    assert not work.build("items").was_built
+
+
+def test_a_table_that_has_grown_is_reported_and_refreshed(work: Any) -> None:
+    """The old index serves until the new one stands; nothing of it is left."""
+    work.items(400)
+    work.build("items")
+    work.connection.execute(
+        "INSERT INTO items SELECT id + 400, body, embedding FROM items"
+        " UNION ALL SELECT id + 800, body, embedding FROM items"
+    )
+    assert not work.build("items").was_built
+    (sentence,) = work.said
+    assert "it was built for 400 vectors, there are 1,200; --refresh builds it anew" in sentence
+    refreshed = work.build("items", refresh=True)
+    assert (refreshed.was_built, refreshed.lists) == (True, 35)
+    assert work.stored()["index_rows"] == 1200
+    assert list(work.indexes()) == ["items_embedding_idx"]
+    assert not work.build("items", refresh=True).was_built
+
+
+def test_a_recall_that_fell_is_a_reason_to_refresh(work: Any) -> None:
+    work.items(3000)
+    work.build("items", lists=54, target_recall=0.9)
+    work.connection.execute("UPDATE rowvec.embedding SET probes = 1, target_recall = 1")
+    assert work.build("items", refresh=True).was_built
+    assert "the target 1" in work.said[0]
+
+
+def test_a_dry_run_says_why_and_builds_nothing(work: Any) -> None:
+    work.items(500)
+    result = work.build("items", dry_run=True)
+    assert (result.kind, result.storage, result.lists) == ("ivfflat", "vector", 22)
+    assert "of 500 rows it answers in a few milliseconds" in result.reasons[0]
+    assert not result.was_built
+    assert work.indexes() == {}
+    assert work.stored()["index_name"] is None
+
+
+def test_an_invalid_leftover_is_reported_dropped_and_built_anew(work: Any) -> None:
+    work.items(100)
+    work.build("items")
+    invalid = "indexrelid = 'items_embedding_idx'::regclass"
+    work.connection.execute(f"UPDATE pg_index SET indisvalid = false WHERE {invalid}")
+    assert work.build("items").was_built
+    assert "left over from a build that was killed" in work.said[0]
+    assert list(work.indexes()) == ["items_embedding_idx"]
+
+
+def test_what_a_killed_refresh_left_beside_is_dropped(work: Any) -> None:
+    work.items(100)
+    work.build("items")
+    work.connection.execute(
+        "CREATE INDEX items_embedding_idx_new ON items USING hnsw (embedding vector_cosine_ops)"
+    )
+    assert not work.build("items").was_built
+    assert "items_embedding_idx_new is left over" in work.said[0]
+    assert list(work.indexes()) == ["items_embedding_idx"]
+
+
+def test_long_names_do_not_collide(work: Any) -> None:
+    """Index names are cut at 63 bytes; their endings tell them apart and stay whole."""
+    work.items(300)
+    work.connection.execute(f"ALTER TABLE items RENAME TO {'t' * 60}")
+    work.build("t" * 60)
+    assert work.build("t" * 60, rebuild=True).was_built
+    (name,) = work.indexes()
+    assert len(name) == 63
+    assert name.endswith("_idx")
+
+
+def test_target_recall_is_the_databases_own_until_one_is_asked_for(work: Any) -> None:
+    work.items(500)
+    work.connection.execute("UPDATE rowvec.setting SET value = '1.0' WHERE name = 'target_recall'")
+    assert work.build("items").target_recall == 1.0
+    work.build("items", target_recall=0.9)
+    assert work.build("items").target_recall == pytest.approx(0.9)
+
+
+def test_equal_vectors_are_equally_good_neighbours(work: Any) -> None:
+    """Fifty rows of one text: which ten of them are found says nothing about the index."""
+    work.items(200)
+    work.connection.execute(
+        "UPDATE items SET embedding = array_fill(1, ARRAY[8])::vector WHERE id <= 100"
+    )
+    work.connection.execute("DELETE FROM items WHERE id > 100")
+    result = work.build("items")
+    assert (result.setting, result.recall) == (Setting(probes=1), 1.0)
+
+
+def test_nothing_to_index(work: Any) -> None:
+    work.items(0)
+    with pytest.raises(InvalidRequest, match="no row of items has a vector"):
+        work.build("items")
+
+
+def test_more_than_2000_dimensions_are_stored_as_halves(work: Any) -> None:
+    work.items(30, dimensions=2001)
+    result = work.build("items")
+    assert result.storage == "halfvec"
+    assert "2,001 dimensions" in result.reasons[0]
+
+
+def test_more_than_4000_dimensions_are_explained(work: Any) -> None:
+    work.items(30, dimensions=4001)
+    with pytest.raises(NotSupported, match="at most 4,000 dimensions") as caught:
+        work.build("items")
+    assert "--storage bit" in str(caught.value.hint)
+    assert work.build("items", storage="bit", kind="hnsw").storage == "bit"
+
+
+def partitioned(work: Any) -> None:
+    """Two levels: a range, and a list below one of its partitions."""
+    work.items(2000)
+    work.connection.execute("ALTER TABLE items RENAME TO plain")
+    work.connection.execute(
+        "CREATE TABLE items (LIKE plain, PRIMARY KEY (id)) PARTITION BY RANGE (id)"
+    )
+    work.connection.execute("CREATE TABLE low PARTITION OF items FOR VALUES FROM (0) TO (1000)")
+    work.connection.execute(
+        "CREATE TABLE high PARTITION OF items FOR VALUES FROM (1000) TO (9000)"
+        " PARTITION BY RANGE (id)"
+    )
+    work.connection.execute(
+        "CREATE TABLE high_1 PARTITION OF high FOR VALUES FROM (1000) TO (1500)"
+    )
+    work.connection.execute(
+        "CREATE TABLE high_2 PARTITION OF high FOR VALUES FROM (1500) TO (9000)"
+    )
+    work.connection.execute("INSERT INTO items SELECT * FROM plain")
+    work.connection.execute("UPDATE rowvec.embedding SET source = 'items'")
+    work.connection.execute("ANALYZE items")
+
+
+@pytest.mark.parametrize("kind", ["ivfflat", "hnsw"])
+def test_partitions_get_theirs_one_by_one(work: Any, kind: str) -> None:
+    partitioned(work)
+    result = work.build("items", kind=kind)
+    assert result.recall is not None
+    assert result.recall >= 0.95
+    found = work.indexes()
+    assert set(found) == {
+        f"{table}_embedding_idx" for table in ("items", "low", "high", "high_1", "high_2")
+    }
+    if kind == "ivfflat":
+        assert "lists='32'" in found["low_embedding_idx"]
+        assert "lists='22'" in found["high_1_embedding_idx"]
+    # Of so few rows the planner itself takes hnsw for dear.
+    work.connection.execute(
+        "SELECT set_config('enable_seqscan', %s, false)", (str(kind != "hnsw"),)
+    )
+    plan = work.plan_of("embedding <=> %s::vector")
+    assert "Merge Append" in plan
+    assert "low_embedding_idx" in plan
+
+
+def test_partitioned_index_is_made_whole_and_refreshed(work: Any) -> None:
+    """A build that was killed between two partitions, then a rebuild of all beside the old one."""
+    partitioned(work)
+    work.connection.execute(
+        "CREATE INDEX items_embedding_idx ON ONLY items USING ivfflat"
+        " (embedding vector_cosine_ops) WITH (lists = 22)"
+    )
+    work.connection.execute(
+        "CREATE INDEX low_embedding_idx ON low USING ivfflat"
+        " (embedding vector_cosine_ops) WITH (lists = 32)"
+    )
+    assert work.build("items").was_built
+    assert len(work.indexes()) == 5
+    assert not work.build("items").was_built
+    assert work.build("items", rebuild=True, kind="hnsw").was_built
+    found = work.indexes()
+    assert len(found) == 5
+    assert all("hnsw" in definition for definition in found.values())
+    assert not any(name.endswith(("_new", "_old")) for name in found)
+
+
+def test_missing_table(work: Any) -> None:
+    with pytest.raises(DatabaseError, match='relation "nothing" does not exist'):
+        work.build("nothing")

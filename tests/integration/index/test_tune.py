@@ -1,0 +1,152 @@
+"""Recall and latency measured, the best setting kept, the curve drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rowvec.db.index_form import Setting
+from rowvec.errors import ConfigError, InvalidRequest
+from rowvec.search.chart import Curve, Dot, chart
+from rowvec.search.draw import check_plot, draw
+from rowvec.search.recall import Measured
+from rowvec.search.tune import read_queries
+
+
+def test_the_curve_and_the_smallest_setting_that_reaches_the_target(work: Any) -> None:
+    """One probe less was measured, and was not enough; the last setting finds everything."""
+    work.items(4000)
+    work.build("items", lists=100)
+    result = work.tune("items", target_recall=0.99)
+    exact, *curve = result.measured
+    assert exact.setting is None
+    recalls = {one.setting.probes: one.recall for one in curve}
+    assert list(recalls) == sorted(recalls)
+    best = result.best.setting.probes
+    assert recalls[best - 1] < 0.99 <= recalls[best]
+    assert max(recalls.values()) >= 0.9995
+    kept = work.stored()
+    assert (kept["probes"], kept["recall"]) == (best, pytest.approx(recalls[best]))
+    assert kept["target_recall"] == pytest.approx(0.99)
+    # What the build knows of itself stays.
+    assert (kept["index_rows"], kept["index_lists"]) == (4000, 100)
+
+
+def test_what_was_used_until_now_is_measured_too(work: Any) -> None:
+    work.items(2000)
+    work.build("items")
+    work.connection.execute("UPDATE rowvec.embedding SET probes = 1, recall = 0.99")
+    result = work.tune("items", target_recall=1.0)
+    assert result.before.setting == Setting(probes=1)
+    assert result.before.recall < 0.99
+
+
+@pytest.mark.parametrize(("kind", "storage"), [("hnsw", "vector"), ("hnsw", "bit")])
+def test_hnsw_is_asked_with_vectors_that_it_does_not_hold(
+    work: Any, kind: str, storage: str
+) -> None:
+    """So no slot of ef_search is taken by the row itself: k rows are found at the smallest."""
+    work.items(1500)
+    work.build("items", kind=kind, storage=storage)
+    result = work.tune("items", k=20)
+    assert result.k == 20
+    first = result.measured[1]
+    assert first.setting.ef_search == 20
+    assert work.stored()["rescore"] == (result.best.setting.rescore if storage == "bit" else None)
+
+
+def test_real_queries_of_a_file(work: Any, tmp_path: Path) -> None:
+    """They are embedded as `search` embeds them."""
+    work.items(500)
+    work.build("items")
+    (tmp_path / "queries.txt").write_text("arrived broken\n\nnever again\n")
+    result = work.tune("items", queries=read_queries(tmp_path / "queries.txt"))
+    assert result.queries == 2
+
+
+def test_queries_of_json_lines(tmp_path: Path) -> None:
+    file = tmp_path / "queries.jsonl"
+    file.write_text('{"id": 1, "text": "one"}\n{"query": "two", "text": "not this"}\n')
+    assert read_queries(file) == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.txt", "\n \n"), ("a.jsonl", "{"), ("a.jsonl", "[1]"), ("a.txt", None)]
+)
+def test_files_that_hold_no_queries(tmp_path: Path, name: str, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigError, match=name):
+        read_queries(tmp_path / name)
+
+
+def test_no_index_to_tune(work: Any) -> None:
+    work.items(10)
+    with pytest.raises(InvalidRequest, match="has no index") as caught:
+        work.tune("items")
+    assert caught.value.hint == "run `rowvec index items` first"
+
+
+@pytest.mark.parametrize("scope", ["role", "database"])
+def test_the_setting_as_a_default(work: Any, database: Any, scope: str) -> None:
+    """For SQL that does not go through `search`."""
+    work.items(1000)
+    work.build("items", lists=50)
+    name = "tuner_" + database.name
+    work.connection.execute(f"CREATE ROLE {name} SUPERUSER LOGIN")
+    work.dsn = database.cluster.dsn(database.name, name)
+    try:
+        result = work.tune("items", target_recall=1.0, apply=scope)
+        (statement,) = result.applied
+        assert statement.startswith(f"ALTER {scope.upper()} ")
+        with database.connect(name) as connection:
+            connection.execute("SELECT '[1]'::vector")
+            probes = connection.execute("SHOW ivfflat.probes").fetchone()
+        assert probes == (str(result.best.setting.probes),)
+    finally:
+        work.connection.execute(f"DROP OWNED BY {name}")
+        work.connection.execute(f"DROP ROLE {name}")
+
+
+MEASURED = (
+    Measured(None, 1.0, 80.0, 95.0),
+    Measured(Setting(probes=1), 0.6, 0.7, 1.0),
+    Measured(Setting(probes=8), 0.93, 2.4, 3.0),
+    Measured(Setting(probes=13), 0.96, 4.1, 5.0),
+)
+
+
+def curve(title: str = "items") -> Curve:
+    return Curve(title, "300 queries", MEASURED, MEASURED[-1], 0.95, 10)
+
+
+def test_a_better_recall_stands_higher_and_a_slower_search_further_right() -> None:
+    dots = [element for element in chart(curve()) if isinstance(element, Dot)]
+    assert [d.x for d in dots] == sorted(d.x for d in dots)
+    assert [d.y for d in dots] == sorted((d.y for d in dots), reverse=True)
+    assert dots[-1].radius > dots[0].radius
+
+
+def test_an_html_page_that_asks_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "recall.html"
+    draw(chart(curve("<items> & co")), "<items> & co", path)
+    text = path.read_text()
+    assert "&lt;items&gt; &amp; co" in text
+    assert "<items>" not in text
+    assert text.replace("http://www.w3.org/2000/svg", "").count("http") == 0
+    assert "probes 13: recall 0.960" in text
+
+
+def test_a_png(tmp_path: Path) -> None:
+    path = tmp_path / "recall.png"
+    draw(chart(curve()), "items", path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_what_cannot_be_drawn_is_said_before_measuring(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"neither .html nor .png"):
+        check_plot(tmp_path / "recall.pdf")
+    with pytest.raises(ConfigError, match="there is no folder"):
+        check_plot(tmp_path / "nowhere" / "recall.html")
