@@ -39,7 +39,7 @@ def main() -> None:
     ):
         models = root_of(dsn) / "models.toml"
         models.write_text(MODELS)
-        command = [ROWVEC, "up", "--no-sync", "--data", root_of(dsn)]
+        command = [str(ROWVEC), "up", "--no-sync", "--data", str(root_of(dsn))]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         for engine in engines:
             if engine == "ray" and importlib.util.find_spec("ray") is None:
@@ -70,7 +70,7 @@ def measured(
     connection.execute("VACUUM ANALYZE docs")
     connection.execute("SELECT rowvec.create_embedding('docs', 'waiting', 'body')")
     process = subprocess.Popen(
-        [ROWVEC, "backfill", "docs", "--dsn", dsn, "--models", models, "--engine", engine,
+        [str(ROWVEC), "backfill", "docs", "--dsn", dsn, "--models", str(models), "--engine", engine,
          "--workers", str(workers)],
         stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip

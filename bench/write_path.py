@@ -104,7 +104,7 @@ class Watch:
 def serve(dsn: str, models: str) -> None:
     """Gives the worker of an instance another list of models."""
     (root_of(dsn) / "models.toml").write_text(models)
-    command = [ROWVEC, "up", "--no-sync", "--data", root_of(dsn)]
+    command = [str(ROWVEC), "up", "--no-sync", "--data", str(root_of(dsn))]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

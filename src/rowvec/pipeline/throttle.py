@@ -29,10 +29,15 @@ class Throttle:
         """Rows to take in one go: what a second allows, else it would be a flood and a pause."""
         return sys.maxsize if self._rate is None else max(1, int(self._rate))
 
+    @property
+    def pause(self) -> float:
+        """Seconds until more may be taken."""
+        return max(self._free_at - self._clock(), 0.0)
+
     async def wait(self) -> None:
         """Returns when more may be taken, or on a stop."""
-        if (seconds := self._free_at - self._clock()) > 0:
-            await sleep_unless(self._stop, seconds)
+        if self.pause:
+            await sleep_unless(self._stop, self.pause)
 
     def took(self, rows: int) -> None:
         """So many rows were taken."""
