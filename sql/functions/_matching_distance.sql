@@ -24,9 +24,9 @@ BEGIN
     FROM pg_class WHERE oid = v_relation;
     -- The mean of all pairs is the square of the mean vector; then the pairs of a row with itself go.
     EXECUTE format(
-        'SELECT count(*), - (avg(v) OPERATOR(@extschema:vector@.<#>) avg(v)) FROM ('
-        'SELECT @extschema:vector@.l2_normalize(%1$I) AS v FROM %2$s '
-        'TABLESAMPLE SYSTEM (%3$s) REPEATABLE (0) WHERE %1$I IS NOT NULL) AS q',
+        'SELECT count(*), - (@extschema:vector@.avg(v) OPERATOR(@extschema:vector@.<#>) '
+        '@extschema:vector@.avg(v)) FROM (SELECT @extschema:vector@.l2_normalize(%1$I) AS v '
+        'FROM %2$s TABLESAMPLE SYSTEM (%3$s) REPEATABLE (0) WHERE %1$I IS NOT NULL) AS q',
         v_vector, v_relation, v_percent)
     INTO STRICT v_rows, v_likeness;
     IF v_rows < 2 THEN

@@ -32,6 +32,10 @@ def notes(database: Any) -> Iterator[psycopg.Connection]:
         connection.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")
         with connection.cursor() as cursor:
             cursor.executemany("INSERT INTO notes VALUES (%s, %s)", list(enumerate(NOTES, 1)))
+        # The first call loads the model, which takes its time on a busy machine.
+        connection.execute(
+            "UPDATE rowvec.setting SET value = '600000' WHERE name = 'worker_deadline_ms'"
+        )
         connection.execute("SELECT rowvec.create_embedding('notes', %s, 'body')", (MINILM,))
         connection.execute("CALL rowvec.backfill('notes')")
         yield connection

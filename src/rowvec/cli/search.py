@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from rowvec.cli.output import print_json, print_table, stderr
 from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
 from rowvec.db.schema import require_head
-from rowvec.search.ask import Found, Search, Similar, json_key
+from rowvec.search.ask import Found, Search, Similar, SimilarImage, json_key
 
 _SHOWN_CHARACTERS = 160
 
@@ -48,6 +49,11 @@ def search(*, dsn: str | None, show_sql: bool, as_json: bool, **given: Any) -> N
 @click.argument("source")
 @click.option("--key", help="Primary key of the row; of several columns as a JSON object.")
 @click.option("--text", help="A text instead of a row's.")
+@click.option(
+    "--image",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="An image instead of a row's, where the model reads images.",
+)
 @_k
 @_embedding
 @_sql
@@ -58,13 +64,14 @@ def similar(
     source: str,
     key: str | None,
     text: str | None,
+    image: Path | None,
     k: int,
     embedding: str | None,
     dsn: str | None,
     show_sql: bool,
     as_json: bool,
 ) -> None:
-    r"""Find the rows of SOURCE that are nearest in meaning to one of its rows, or to a text.
+    r"""Find the rows of SOURCE that are nearest in meaning to one of its rows, a text or an image.
 
     The row itself is not among them.
 
@@ -73,17 +80,21 @@ def similar(
       rowvec similar reviews --key 42
       rowvec similar shop.items --key '{"shop": 1, "item": 7}' --json
     """
-    if (key is None) == (text is None):
-        raise click.UsageError("give either --key or --text")
-    ask: Search | Similar = (
-        Search(source, text or "", k, embedding=embedding)
-        if key is None
-        else Similar(source, json_key(key), k, embedding=embedding)
-    )
+    if sum(given is not None for given in (key, text, image)) != 1:
+        raise click.UsageError("give one of --key, --text and --image")
+    ask: Search | Similar | SimilarImage
+    if key is not None:
+        ask = Similar(source, json_key(key), k, embedding=embedding)
+    elif image is not None:
+        ask = SimilarImage(source, image.read_bytes(), str(image), k, embedding=embedding)
+    else:
+        ask = Search(source, text or "", k, embedding=embedding)
     _answer(ask, dsn, show_sql=show_sql, as_json=as_json)
 
 
-def _answer(ask: Search | Similar, dsn: str | None, *, show_sql: bool, as_json: bool) -> None:
+def _answer(
+    ask: Search | Similar | SimilarImage, dsn: str | None, *, show_sql: bool, as_json: bool
+) -> None:
     with connect(resolve_dsn(Settings.build(dsn=dsn))) as connection:
         require_head(connection)
         found = ask.run(connection)

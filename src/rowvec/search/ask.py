@@ -67,6 +67,29 @@ class Similar:
         return _statement("similar", self.source, self.key, self.k, {"embedding": self.embedding})
 
 
+@dataclass(frozen=True)
+class SimilarImage:
+    """Rows like an image. `image` is a file's bytes, `name` what messages call it."""
+
+    source: str
+    image: bytes
+    name: str
+    k: int = 10
+    embedding: str | None = None
+
+    def run(self, connection: psycopg.Connection) -> list[Found]:
+        """The nearest rows; raises DatabaseError."""
+        return _run(connection, "similar_image", vars(self))
+
+    def as_sql(self) -> str:
+        """The same as a statement for psql, which cannot read a file into a parameter by itself."""
+        source = sql.Literal(self.source).as_string().strip()
+        return (
+            f"SELECT * FROM rowvec.nearest({source}, rowvec.embed_image("  # noqa: S608
+            f"'the model', pg_read_binary_file('{self.name}')), k => {self.k});"
+        )
+
+
 def json_key(text: str) -> str:
     """A key as typed, as JSON: an object stays one, anything else is the one value of the key."""
     try:
