@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,9 +28,9 @@ from stage import ROWVEC, instance, report, root_of
 from rowvec.client import TextChunk
 from rowvec.config import Settings
 from rowvec.db.definition import Definition
-from rowvec.errors import InvalidRequest
-from rowvec.pipeline.backfill import Request, backfill
-from rowvec.pipeline.embedder import Embedded
+from rowvec.db.worker_address import worker_conninfo
+from rowvec.pipeline.backfill import Request, backfill, worker_embedder
+from rowvec.pipeline.embedder import Embedded, JobEmbedder
 from rowvec.pipeline.report import Summary
 
 DIMENSIONS = 384
@@ -40,28 +40,31 @@ MODELS = f"""
 name = "{MODEL}"
 kind = "stand-in"
 dimensions = {DIMENSIONS}
+
+[[model]]
+name = "refusing"
+kind = "stand-in"
+dimensions = {DIMENSIONS}
+delay_ms_per_text = 1
+refuse = "^refuse"
 """
 COMMIT_ROWS = 256
 REFUSED = 20
 
+Connect = Callable[[str, Definition], JobEmbedder]
+
 
 class Ready:
-    """Vectors that cost nothing; `seconds_per_text` is waited for where a bench wants it so."""
+    """Vectors that cost nothing."""
 
     max_tokens = 1 << 20
 
-    def __init__(self, seconds_per_text: float = 0) -> None:
+    def __init__(self) -> None:
         rows = np.random.default_rng(1).standard_normal((2 * COMMIT_ROWS, DIMENSIONS))
         self._vectors = rows.astype(np.float32)
-        self._seconds_per_text = seconds_per_text
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        """The same vectors for every batch; refuses as a worker does, by number."""
-        if self._seconds_per_text:
-            await asyncio.sleep(self._seconds_per_text * len(texts))
-        for number, text in enumerate(texts, start=1):
-            if text.startswith("refuse"):
-                raise InvalidRequest(f"input {number} is refused")
+        """The same vectors for every batch."""
         return Embedded(self._vectors[: len(texts)], np.full(len(texts), 8))
 
     async def chunk(
@@ -108,23 +111,31 @@ def serve(dsn: str, models: str) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
-def fill(dsn: str, source: str, ready: Ready | None = None) -> tuple[Summary, Watch]:
+def fill(dsn: str, source: str, connect: Connect) -> tuple[Summary, Watch]:
     """One backfill in this process."""
-    watch, embedder = Watch(), ready or Ready()
-
-    def connect(_worker: str, _definition: Definition) -> Ready:
-        return embedder
-
+    watch = Watch()
+    settings = Settings.build(dsn=dsn, commit_rows=COMMIT_ROWS)
     summary = asyncio.run(
         backfill(
-            Settings.build(dsn=dsn, commit_rows=COMMIT_ROWS), Request(source), worker="",
-            reporter=watch, stop=asyncio.Event(), connect=connect,
+            settings, Request(source), worker=worker_conninfo(settings), reporter=watch,
+            stop=asyncio.Event(), connect=connect,
         )
     )  # fmt: skip
     return summary, watch
 
 
-def make(connection: psycopg.Connection, name: str, rows: int, destination: str = "column") -> None:
+def ready(_worker: str, _definition: Definition) -> JobEmbedder:
+    """No worker is asked."""
+    return Ready()
+
+
+def make(
+    connection: psycopg.Connection,
+    name: str,
+    rows: int,
+    destination: str = "column",
+    model: str = MODEL,
+) -> None:
     """A table of short texts, declared and vacuumed."""
     connection.execute(f"CREATE TABLE {name} (id bigint PRIMARY KEY, body text NOT NULL)")
     connection.execute(
@@ -134,7 +145,7 @@ def make(connection: psycopg.Connection, name: str, rows: int, destination: str 
     connection.execute(f"VACUUM ANALYZE {name}")
     connection.execute(
         "SELECT rowvec.create_embedding(%s, %s, 'body', destination => %s)",
-        (name, MODEL, destination),
+        (name, model, destination),
     )
     connection.execute("CHECKPOINT")
 
@@ -157,15 +168,17 @@ def copy(connection: psycopg.Connection, rows: int) -> float:
 
 
 def refused(dsn: str, connection: psycopg.Connection) -> dict[str, float]:
-    """Seconds for 5,000 rows, and with twenty of them refused, at 1,000 texts/s of the model."""
+    """Seconds for 5,000 rows of a worker's model of 1,000 texts/s, and with twenty refused."""
     seconds = {}
     for name, bad in (("clean", 0), ("refusing", REFUSED)):
-        make(connection, name, 5000)
+        make(connection, name, 5000, model="refusing")
+        # Other texts for either run, as the worker remembers.
+        connection.execute(f"UPDATE {name} SET body = body || ' {name}'")
         if bad:
             connection.execute(
                 f"UPDATE {name} SET body = 'refuse ' || body WHERE id % {5000 // bad} = 7"
             )
-        summary, _ = fill(dsn, name, Ready(seconds_per_text=0.001))
+        summary, _ = fill(dsn, name, worker_embedder)
         assert (summary.written, summary.failed) == (5000 - bad, bad), summary
         seconds[name] = summary.seconds
     return seconds
@@ -183,10 +196,10 @@ def main() -> None:
         register_vector(connection)
         plain = [copy(connection, few)]
         make(connection, "docs", rows)
-        summary, watch = fill(dsn, "docs")
+        summary, watch = fill(dsn, "docs", ready)
         assert summary.written == rows, summary
         make(connection, "pieces", few, destination="table")
-        pieces, _ = fill(dsn, "pieces")
+        pieces, _ = fill(dsn, "pieces", ready)
         assert pieces.written == few, pieces
         plain.append(copy(connection, few))
         raw = statistics.median(plain)

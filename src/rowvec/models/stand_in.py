@@ -82,14 +82,15 @@ class StandIn:
 
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
         """Derived vectors; raises InvalidRequest at `refuse`, MemoryError beyond the memory."""
+        # Before it computes, as a model would that checks what it is given.
+        if any(self._happens_at("refuse", t.features) for t in batch):
+            raise InvalidRequest("the stand-in refuses this text, as models.toml tells it to")
         if self._delay_seconds:
             time.sleep(self._delay_seconds * len(batch))
         if self._memory_tokens is not None and sum(t.length for t in batch) > self._memory_tokens:
             raise MemoryError
         if any(self._happens_at("die", t.features) for t in batch):
             os.kill(os.getpid(), signal.SIGKILL)
-        if any(self._happens_at("refuse", t.features) for t in batch):
-            raise InvalidRequest("the stand-in refuses this text, as models.toml tells it to")
         return np.stack([self._vector(t.features) for t in batch])
 
     def _vector(self, text: str) -> Vector:
