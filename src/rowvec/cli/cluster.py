@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
+from rowvec.cli.chat_options import chat_model, chat_options
 from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr
 from rowvec.cli.progress import PhaseBar
 from rowvec.config import Settings
+from rowvec.explore.cluster.naming import Naming
 from rowvec.explore.cluster.run import ClusterRequest, ClusterResult
 from rowvec.explore.phases import LogPhases
 
@@ -24,9 +26,21 @@ _SHOWN_CHARACTERS = 80
 @click.argument("clusters", metavar="N", type=click.IntRange(min=2))
 @click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Another start  [default: 0]")
+@click.option("--summary", is_flag=True, help="Have a language model name and describe each.")
+@chat_options
 @setting("dsn")
 @json_flag
-def cluster(*, as_json: bool, dsn: str | None, **given: Any) -> None:
+def cluster(
+    *,
+    source: str,
+    clusters: int,
+    embedding: str | None,
+    seed: int,
+    summary: bool,
+    as_json: bool,
+    dsn: str | None,
+    **model: Any,
+) -> None:
     r"""Sort the rows of SOURCE into N groups of similar meaning (k-means), and name each.
 
     Stores each row's cluster in the table SOURCE_cluster and each cluster's name and centroid in
@@ -36,12 +50,18 @@ def cluster(*, as_json: bool, dsn: str | None, **given: Any) -> None:
     Example:
       rowvec cluster reviews 20
       rowvec cluster reviews 20 --json | jq '.clusters[].name'
+      rowvec cluster reviews 20 --summary --endpoint http://localhost:11434/v1 --model llama3.2
     """
     settings = Settings.build(dsn=dsn)
+    chat = chat_model(**model)
+    if summary != (chat is not None):
+        raise click.UsageError("--summary goes with --endpoint and --model, or with --local")
+    naming = None if chat is None else Naming(chat)
+    request = ClusterRequest(source, clusters, embedding, seed)
     bar = PhaseBar("rows") if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.cluster")
-        result: ClusterResult = job.run(settings, ClusterRequest(**given), bar or LogPhases())
+        result: ClusterResult = job.run(settings, request, bar or LogPhases(), naming)
     if as_json:
         print_json(asdict(result))
     else:
