@@ -25,7 +25,7 @@ dimensions = 8
 """
 
 NAMES = ("typed", "csv", "json", "array", "many", "subsets", "nowhere", "nul", "mixed", "empty",
-         "broken", "owner/name")  # fmt: skip
+         "broken", "owner/name", "differing")  # fmt: skip
 
 PIXEL = bytes.fromhex("474946383961010001000000002c00000000010001000002")
 
@@ -105,6 +105,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part in range(2):
         shard = numbers.select(range(part * 2500, part * 2500 + 2500))
         shard.to_parquet(home / "many" / f"train-{part:05}-of-00002.parquet")
+    datasets.Dataset.from_dict({"n": [1], "t": ["a"], "late": [None]}).to_parquet(
+        home / "differing" / "a.parquet"
+    )
+    datasets.Dataset.from_dict({"n": [2.5], "late": [True], "t": [[1]]}).to_parquet(
+        home / "differing" / "b.parquet"
+    )
     (home / "csv" / "reviews.csv").write_text(
         "\ufeffID,zip,stars,price,good,note\n"
         '1,00501,5,1,true,"two\nlines, ""quoted"""\n'
@@ -175,6 +181,14 @@ def test_every_feature_has_its_column(conn: psycopg.Connection) -> None:
 def test_all_splits_train_first(conn: psycopg.Connection) -> None:
     assert load(conn, "'typed'") == [("typed", 3)]
     assert [row[0] for row in rows(conn, "SELECT label FROM pgml.typed")] == [1, None, 1]
+
+
+def test_parquet_files_with_differing_columns(conn: psycopg.Connection) -> None:
+    assert load(conn, "'differing'") == [("differing", 2)]
+    assert dict(rows(conn, COLUMNS, "pgml.differing")) == {
+        "n": "double precision", "t": "jsonb", "late": "boolean",
+    }  # fmt: skip
+    assert rows(conn, "SELECT * FROM pgml.differing") == [(1.0, "a", None), (2.5, [1], True)]
 
 
 def test_csv(conn: psycopg.Connection) -> None:

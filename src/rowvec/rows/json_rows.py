@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-import itertools
+import io
 import json
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
@@ -21,21 +21,28 @@ _UNFINISHED = ("Unterminated string", "Invalid \\escape", "Invalid \\uXXXX escap
 _NEAR_THE_END = 16
 
 
-def read_json(stream: IO[bytes], place: Place, *, on_bad: OnBad = refuse) -> Rows:
+def read_json(stream: io.BufferedReader, place: Place, *, on_bad: OnBad = refuse) -> Rows:
     """The objects, whichever of the three forms their beginning shows.
 
     An array, and objects that are spread over lines, are read piece by piece too; but behind a
     broken value in them nothing can be told apart, so that one is an error whatever `on_bad` does.
     """
-    numbered = lines(stream, place, on_bad)
-    first = next(((number, line) for number, line in numbered if line.strip()), None)
-    if first is None:
-        return iter(())
-    start = first[1].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if start.startswith(b"[") or start.strip() == b"{":
-        return _objects(_values(itertools.chain((start,), _chunks(stream)), place), place, on_bad)
-    again = itertools.chain(((first[0], start),), numbered)
-    return _lines_of_json(again, place, on_bad)
+    line = _to_first_value(stream)
+    # Looked at, not read: an array may be one line of any length.
+    start = stream.peek(1)
+    if start[:1] == b"[" or start.partition(b"\n")[0].strip() == b"{":
+        return _objects(_values(_chunks(stream), place, line), place, on_bad)
+    return _lines_of_json(lines(stream, place, on_bad, first=line), place, on_bad)
+
+
+def _to_first_value(stream: io.BufferedReader) -> int:
+    """Passes over a byte order mark and empty lines; the number of the line that follows."""
+    if stream.peek(len(codecs.BOM_UTF8)).startswith(codecs.BOM_UTF8):
+        stream.read(len(codecs.BOM_UTF8))
+    line = 1
+    while (following := stream.peek(1)[:1]) and following in b" \t\r\n":
+        line += stream.read(1) == b"\n"
+    return line
 
 
 def read_ndjson(stream: IO[bytes], place: Place, *, on_bad: OnBad = refuse) -> Rows:
@@ -76,14 +83,14 @@ def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
 class _Text:
     """The text that was read and not yet parsed; grows by chunks, forgets what is done."""
 
-    def __init__(self, chunks: Iterator[bytes], place: Place) -> None:
+    def __init__(self, chunks: Iterator[bytes], place: Place, line: int) -> None:
         self._chunks = chunks
         self._decode = codecs.getincrementaldecoder("utf-8")()
         self.place = place
         self.text = ""
         self.at = 0
         self.ended = False
-        self._line, self._counted = 1, 0
+        self._line, self._counted = line, 0
 
     def seek(self, characters: str) -> str:
         """Moves behind these characters, and gives the one that follows; none at the end."""
@@ -121,9 +128,9 @@ class _Text:
         return self._line
 
 
-def _values(chunks: Iterator[bytes], place: Place) -> Iterator[Any]:
+def _values(chunks: Iterator[bytes], place: Place, line: int) -> Iterator[Any]:
     """The elements of an array, or the values that stand one after the other."""
-    source = _Text(chunks, place)
+    source = _Text(chunks, place, line)
     is_array = source.seek(_SPACE) == "["
     source.at += is_array
     while following := source.seek(_SPACE + "," if is_array else _SPACE):

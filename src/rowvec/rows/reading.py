@@ -51,10 +51,12 @@ def decompressed(raw: IO[bytes], file: Path) -> io.BufferedReader:
     return cast("io.BufferedReader", gzip.GzipFile(fileobj=raw)) if is_packed else cast("Any", raw)
 
 
-def lines(stream: IO[bytes], place: Place, on_bad: OnBad = refuse) -> Iterator[tuple[int, bytes]]:
-    """The lines with their numbers, from 1; one that is too long is bad, and passed over."""
+def lines(
+    stream: IO[bytes], place: Place, on_bad: OnBad = refuse, *, first: int = 1
+) -> Iterator[tuple[int, bytes]]:
+    """The lines with their numbers, from `first` on; too long a one is bad, and passed over."""
     read = stream.readline
-    number = 0
+    number = first - 1
     while line := read(MAX_ROW_BYTES + 1):
         number += 1
         if len(line) > MAX_ROW_BYTES:

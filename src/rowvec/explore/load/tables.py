@@ -6,7 +6,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, cast
 
 from typing_extensions import override
 
@@ -95,7 +95,9 @@ class TableFiles:
         return self._done + (0 if self._raw is None else self._raw.tell())
 
 
-def read(stream: IO[bytes], place: Place, format_: Format, reading: Reading, on_bad: OnBad) -> Rows:
+def read(
+    stream: io.BufferedReader, place: Place, format_: Format, reading: Reading, on_bad: OnBad
+) -> Rows:
     """The rows of one stream of text; raises BadRow where it cannot be read at all."""
     try:
         if format_ == "json":
@@ -136,7 +138,7 @@ class _Counted(io.RawIOBase):
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self.taken = 0
-        self.buffered = io.BufferedReader(self, _BUFFER_BYTES)
+        self.buffered: io.BufferedReader = io.BufferedReader(cast("Any", self), _BUFFER_BYTES)
 
     @override
     def readable(self) -> bool:

@@ -1,0 +1,106 @@
+"""The memory of a load does not grow with what is loaded: measured in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rowvec.rows.reading import MAX_ROW_BYTES
+
+SMALL, LARGE = 2_000, 60_000  # rows of a kilobyte
+
+# What the larger may take beyond the smaller: buffers grow a little, the 58 MB of rows must not.
+ALLOWED_MB = 25
+
+MEASURED = """
+import resource, sys
+from rowvec.cli import main
+try:
+    main(sys.argv[1:], prog_name="rowvec")
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+READ = """
+import resource, sys
+from pathlib import Path
+from rowvec.models.dataset_files import find_files
+from rowvec.models.dataset_listing import DatasetSpec
+from rowvec.models.dataset_rows import open_dataset
+from rowvec.rows.columns import row
+found = find_files(DatasetSpec("x", path=Path(sys.argv[1])), None, None)
+columns, values = open_dataset(found, offset=0, limit=None)
+print(sum(1 for number, each in enumerate(values) if row(columns, each, number)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def peak_mb(script: str, *arguments: object, fails: bool = False) -> int:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env=clean, capture_output=True, text=True, timeout=110, check=False,
+    )  # fmt: skip
+    assert (done.returncode != 0) == fails, done.stderr
+    return int(done.stdout.split()[-1])
+
+
+def objects(count: int) -> Iterator[dict[str, Any]]:
+    return ({"n": n, "t": "x" * 1000, "f": n / 7, "tags": ["a", str(n)]} for n in range(count))
+
+
+def write(folder: Path, form: str, count: int) -> Path:
+    folder = folder / f"{form}-{count}"
+    folder.mkdir()
+    if form == "parquet":
+        import datasets  # noqa: PLC0415
+
+        datasets.Dataset.from_list(list(objects(count))).to_parquet(folder / "a.parquet")
+        return folder / "a.parquet"
+    file = folder / {"lines": "a.ndjson", "array": "a.json", "csv": "a.csv"}[form]
+    with file.open("w") as out:
+        if form == "array":
+            out.write("[")
+            for n, each in enumerate(objects(count)):
+                out.write(("," if n else "") + json.dumps(each))
+            out.write("]")
+        elif form == "lines":
+            out.writelines(json.dumps(each) + "\n" for each in objects(count))
+        else:
+            out.write("n,t,f\n")
+            out.writelines(f"{each['n']},{each['t']},{each['f']}\n" for each in objects(count))
+    return file
+
+
+@pytest.mark.parametrize("form", ["lines", "array", "csv", "parquet"])
+def test_load(empty_database: Any, tmp_path: Path, form: str) -> None:
+    small, large = (
+        peak_mb(MEASURED, "load", f"t{count}", write(tmp_path, form, count),
+                "--dsn", empty_database.dsn)
+        for count in (SMALL, LARGE)
+    )  # fmt: skip
+    assert large - small < ALLOWED_MB
+
+
+@pytest.mark.parametrize("form", ["array", "parquet"])
+def test_dataset(tmp_path: Path, form: str) -> None:
+    small, large = (peak_mb(READ, write(tmp_path, form, count).parent) for count in (SMALL, LARGE))
+    assert large - small < ALLOWED_MB
+
+
+@pytest.mark.parametrize("beginning", ['a,b\n1,"', '{"a": "', '[{"a": "'])
+def test_a_field_of_two_gigabytes(empty_database: Any, tmp_path: Path, beginning: str) -> None:
+    """An error before the memory is gone; the file has a hole, so it takes no room."""
+    file = tmp_path / ("a.csv" if beginning.startswith("a") else "a.json")
+    file.write_text(beginning)
+    with file.open("r+b") as opened:
+        opened.truncate(2 << 30)
+    peak = peak_mb(MEASURED, "load", "t", file, "--dsn", empty_database.dsn, fails=True)
+    assert peak < 12 * (MAX_ROW_BYTES >> 20)
