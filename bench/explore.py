@@ -43,8 +43,8 @@ finally:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, file=sys.stderr)
 """
 _BASELINE = (
-    "import sklearn.cluster, sklearn.decomposition, rowvec.jobs.cluster, rowvec.jobs.map, PIL.Image,"
-    "resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
+    "import sklearn.cluster, sklearn.decomposition, rowvec.jobs.cluster, rowvec.jobs.map,"
+    "PIL.Image, resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"
 )
 
 Vectors = npt.NDArray[np.float32]
@@ -87,7 +87,8 @@ def speed(dsn: str, rows: int) -> None:
             )  # fmt: skip
             peak = float(done.stderr.split()[-1])
             report(
-                name, rows=rows, dimensions=DIMENSIONS, seconds=round(time.perf_counter() - began, 1),
+                name, rows=rows, dimensions=DIMENSIONS,
+                seconds=round(time.perf_counter() - began, 1),
                 peak_mb=round(peak), baseline_mb=round(baseline), beyond_mb=round(peak - baseline),
             )  # fmt: skip
 
