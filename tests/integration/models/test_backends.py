@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
@@ -17,6 +18,7 @@ from transformers import MPNetConfig, MPNetModel, XLMRobertaConfig, XLMRobertaMo
 
 from rowvec.errors import ModelError, NotSupported
 from rowvec.models.backends import choice, graph
+from rowvec.models.backends.alone import pooling_of_one
 from rowvec.models.backends.choice import cosines
 from rowvec.models.backends.torch_encoder import PackedTorch, PaddedTorch
 from rowvec.models.backends.variant import BACKENDS, Backend, DType, Runtime, Variant
@@ -151,6 +153,57 @@ def test_what_cannot_be_exported_keeps_torch_and_says_why(
     assert "cannot be exported to ONNX (RuntimeError)" in chosen.reason
     with pytest.raises(ModelError, match="cannot be exported"):
         load(folder, "openvino")
+
+
+def test_onnxruntime_gets_a_fused_graph(load: Load, minilm: Path, graphs: Path) -> None:
+    load(minilm, "onnx")
+    (fused,) = graphs.glob("*-fused-onnxruntime*/model.onnx")
+    operators = {node.op_type for node in onnx.load(fused).graph.node}
+    assert {"Attention", "SkipLayerNormalization"} <= operators
+    assert "Softmax" not in operators
+
+
+@pytest.mark.parametrize("broken", ["fails", "computes something else", "is no graph"])
+def test_without_a_fused_graph_the_exported_one_serves(
+    *, bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str],
+    embed: Callable[..., Vectors], monkeypatch: pytest.MonkeyPatch, broken: str,
+) -> None:  # fmt: skip
+    folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
+    fuse = graph._fuse
+
+    def badly(exported: Path, path: Path, config: object) -> None:
+        if broken == "fails":
+            raise ModelError("the exported model cannot be fused")
+        if broken == "is no graph":
+            path.write_bytes(b"nothing")
+            return
+        fuse(exported, path, config)
+        model = onnx.load(path)
+        for weights in model.graph.initializer:
+            if len(weights.dims) == 2:
+                turned = onnx.numpy_helper.to_array(weights)[:, ::-1].copy()
+                weights.CopyFrom(onnx.numpy_helper.from_array(turned, weights.name))
+        onnx.save(model, path)
+
+    monkeypatch.setattr(graph, "_fuse", badly)
+    # A folder of its own: other tests have fused the same weights.
+    runtime = Runtime(Variant("onnx"), graphs=tmp_path / "graphs", threads=2)
+    model = load_dense(folder, runtime=runtime)
+    assert cosines(embed(model, texts), library(folder, texts)).min() >= choice.SAME
+
+
+@pytest.mark.parametrize("mode", ["mean", "cls", "max", "weightedmean"])
+@pytest.mark.parametrize("normalized", [True, False])
+def test_a_text_by_itself_is_pooled_as_the_library_pools_it(
+    *, load: Load, bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str],
+    assert_same: Callable[..., None], mode: str, normalized: bool,
+) -> None:  # fmt: skip
+    rest = [Normalize()] if normalized else []
+    folder = save(tmp_path, Transformer(str(bert_folder())), Pooling(32, mode), *rest)
+    model = load(folder, "onnx")
+    alone = [model.forward(model.tokenize([text], ""))[0] for text in texts]
+    assert_same(np.stack(alone), library(folder, texts))
+    assert (pooling_of_one(model._after) is not None) == (mode in ("mean", "cls"))
 
 
 def save(folder: Path, *modules: torch.nn.Module) -> Path:
