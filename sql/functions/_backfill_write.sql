@@ -45,6 +45,9 @@ BEGIN
         GET DIAGNOSTICS v_count = ROW_COUNT;
         written := written + v_count;
     END LOOP;
+    IF p_definition.modality = 'text' AND p_definition.on_truncate = 'truncate' THEN
+        PERFORM rowvec._record_truncations(p_definition, p_keys, v_inputs, p_hashes);
+    END IF;
     DELETE FROM rowvec.failure AS f
     USING unnest(p_keys) AS k
     WHERE f.embedding_id = p_definition.id AND f.key = k

@@ -11,10 +11,8 @@ AS $function$
 DECLARE
     c_known CONSTANT text[] := ARRAY['tokens', 'overlap', 'split'];
     v_given CONSTANT jsonb := coalesce(p_chunk, '{}');
-    v_answers text[];
     v_tokens int;
     v_overlap int;
-    v_reads int;
     v_key text;
 BEGIN
     IF p_modality <> 'text' THEN
@@ -37,12 +35,9 @@ BEGIN
         END IF;
     END LOOP;
 
-    v_answers := rowvec._ask('models');
-    SELECT m.entry ->> 'max_tokens' INTO v_reads
-    FROM unnest(v_answers) AS answer, LATERAL (SELECT answer::jsonb AS entry) AS m
-    WHERE m.entry ->> 'name' = p_model OR m.entry -> 'aliases' ? p_model;
     -- Longer ones answer questions worse, whatever the model reads.
-    v_tokens := coalesce((v_given ->> 'tokens')::int, least(256, v_reads));
+    v_tokens := coalesce(
+        (v_given ->> 'tokens')::int, least(256, rowvec._max_tokens(p_model)));
     v_overlap := coalesce((v_given ->> 'overlap')::int, v_tokens / 8);
     -- The worker itself knows what it takes.
     PERFORM rowvec._ask('chunk', p_model, ARRAY['rowvec'], p_kwargs || jsonb_build_object(

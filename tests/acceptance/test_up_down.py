@@ -98,7 +98,7 @@ def home(folder: Path) -> Iterator[Home]:
 def running(home: Home) -> Home:
     """The instance, running."""
     state = home.state()
-    if state.postgres_pid is None or not state.worker_answers:
+    if state.postgres_pid is None or not state.worker_answers or state.sync_pid is None:
         home.up()
     return home
 

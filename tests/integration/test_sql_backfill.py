@@ -272,3 +272,26 @@ def test_changed_definition_takes_the_batch_back(
             conn.execute("CALL rowvec.backfill('notes')")
         changer.join()
     assert one(conn, "SELECT count(embedding) FROM notes") == 0
+
+
+def test_it_knows_which_texts_were_cut(conn: psycopg.Connection) -> None:
+    conn.execute("CREATE TABLE long (id int PRIMARY KEY, body text)")
+    conn.execute("INSERT INTO long SELECT i, repeat('word ', i) FROM generate_series(14, 18) AS i")
+    conn.execute("SELECT rowvec.create_embedding('long', 'stand-in-small', 'body')")
+    conn.execute("CALL rowvec.backfill('long')")
+    listed = "SELECT key, tokens, lost FROM rowvec.truncated('long')"
+    assert conn.execute(listed).fetchall() == [(18, 18, 2), (17, 17, 1)]
+    conn.execute("UPDATE long SET body = 'short' WHERE id = 18")
+    conn.execute("CALL rowvec.backfill('long')")
+    assert conn.execute(listed).fetchall() == [(17, 17, 1)]
+
+
+def test_it_says_that_it_does_not_cut(conn: psycopg.Connection, refused: Any) -> None:
+    conn.execute("CREATE TABLE long (id int PRIMARY KEY, body text)")
+    for name, options in (("a", "on_truncate => 'mean'"), ("b", "destination => 'table'")):
+        conn.execute(
+            "SELECT rowvec.create_embedding('long', 'stand-in-small', 'body',"
+            f" name => '{name}', {options})"
+        )
+        with refused("0A000", "cuts none into chunks", "rowvec backfill"):
+            conn.execute(f"CALL rowvec.backfill('long', '{name}')")

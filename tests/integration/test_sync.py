@@ -49,9 +49,7 @@ def connection(database: Any) -> Iterator[psycopg.Connection]:
 
 def declare(connection: psycopg.Connection, table: str, model: str = "stand-in-small") -> None:
     name = sql.Identifier(table)
-    connection.execute(
-        sql.SQL("CREATE TABLE {} (id bigint PRIMARY KEY, body text)").format(name)
-    )
+    connection.execute(sql.SQL("CREATE TABLE {} (id bigint PRIMARY KEY, body text)").format(name))
     connection.execute("SELECT rowvec.create_embedding(%s, %s, 'body')", (table, model))
 
 
@@ -124,10 +122,12 @@ def test_embeddings_declared_and_dropped_later_are_followed(
     connection.execute("SELECT rowvec.drop_embedding('b')")
     connection.execute("SELECT rowvec.create_embedding('b', 'stand-in-small', 'body || id')")
     eventually(
-        lambda: connection.execute(
-            "SELECT bool_and(embedding = rowvec.embed('stand-in-small', body || id)) FROM b"
-        ).fetchone()
-        == (True,)
+        lambda: (
+            connection.execute(
+                "SELECT bool_and(embedding = rowvec.embed('stand-in-small', body || id)) FROM b"
+            ).fetchone()
+            == (True,)
+        )
     )
     assert process.poll() is None
 

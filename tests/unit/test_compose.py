@@ -83,7 +83,7 @@ def test_it_follows_the_compose_specification() -> None:
 
 
 def test_the_services_of_the_documentation_are_there() -> None:
-    assert set(SERVICES) == {"db", "worker", "migrate", "backfill"}
+    assert set(SERVICES) == {"db", "worker", "migrate", "sync", "backfill"}
     assert SERVICES["backfill"]["profiles"] == ["jobs"]
     assert len(all_runs()) >= 6
 
@@ -122,7 +122,7 @@ def test_the_database_is_the_stock_image() -> None:
     assert "build" not in SERVICES["db"]
 
 
-@pytest.mark.parametrize("name", ["worker", "migrate", "backfill"])
+@pytest.mark.parametrize("name", ["worker", "migrate", "sync", "backfill"])
 def test_our_containers_have_no_rights(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"]

@@ -22,9 +22,6 @@ _COLUMNS = ("ordinality", "chunk", "start_char", "end_char", "tokens", "embeddin
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _COPY_END = struct.pack(">h", -1)
 
-# Few rows of many, by their key: whatever the statistics say, nothing else is meant.
-_BY_KEY = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
-
 
 @dataclass(frozen=True)
 class Chunk:
@@ -49,11 +46,10 @@ class ChunkTable:
     async def replace(self, session: Session, made: Sequence[tuple[Row, Sequence[Chunk]]]) -> int:
         """Puts new chunks in the place of old ones where the input is still the one that was read.
 
-        Belongs into a transaction; gives how many rows it was.
+        Belongs into a transaction that guard_transaction began; gives how many rows it was.
         """
         if not made:
             return 0
-        await session.run(_BY_KEY)
         hashes = [Int8(row.input_hash or 0) for row, _ in made]
         settled = await session.all(self._settle, (*self._keys([row for row, _ in made]), hashes))
         places = sorted(place - 1 for (place,) in settled)
@@ -66,7 +62,6 @@ class ChunkTable:
         """Takes the chunks from rows whose input has become NULL, and tells how many."""
         if not rows:
             return 0
-        await session.run(_BY_KEY)
         hashes = [None for _ in rows]
         return len(await session.all(self._settle, (*self._keys(rows), hashes)))
 

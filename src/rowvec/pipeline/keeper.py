@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rowvec.db.session import Session, open_session
@@ -18,7 +18,7 @@ from rowvec.errors import (
 from rowvec.pipeline.batch import Writer, results_of, texts_of
 from rowvec.pipeline.gauge import Gauge
 from rowvec.pipeline.isolation import Isolation
-from rowvec.pipeline.pace import Pace
+from rowvec.pipeline.pace import BUSY_SECONDS, Pace
 from rowvec.pipeline.patience import Stopped, sleep_unless
 from rowvec.pipeline.pending_rows import ensure_index
 from rowvec.pipeline.trouble import Trouble
@@ -63,6 +63,7 @@ class Keeper:
         self._trouble = Trouble(source.definition.label, means.say)
         self.gauge = Gauge(lambda: self._trouble.reason)
         self._cursor: Key | None = None
+        self._written: set[tuple[Key, int | None]] = set()
         self._is_ready = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -83,9 +84,7 @@ class Keeper:
         try:
             if not self._is_ready:
                 await self._index(stop)
-            if await self._round():
-                self._pace.found()
-                return 0
+            return await self._round()
         except (DatabaseUnavailable, DefinitionChanged):
             raise
         except DatabaseConflict as exc:
@@ -97,24 +96,24 @@ class Keeper:
                 # It may have moved: `rowvec server set`.
                 await self._embedder.move(await asyncio.to_thread(self._means.find_worker))
             return pause
-        return self._pace.pause()
 
     async def _index(self, stop: asyncio.Event) -> None:
         # On a session of its own, since it may take long.
         async with open_session(self._means.dsn, self._means.application) as session:
+            await self._source.check(session)
             await ensure_index(session, self._source.definition, self._means.say, stop)
             await self._source.forget_gone(session)
         self._is_ready = True
 
-    async def _round(self) -> bool:
-        """Embeds the next batch; whether there was one."""
+    async def _round(self) -> float:
+        """Embeds the next batch; seconds to wait before the one after it."""
         rows = await self._look()
         todo = [row for row in rows if not row.failed]
+        if not todo and self._cursor is not None:
+            return BUSY_SECONDS  # behind rows that were set aside there may be others
         if not todo:
-            if self._cursor is None:
-                self.gauge.catch_up()
-            # Behind rows that were set aside there may be others.
-            return self._cursor is not None
+            self.gauge.catch_up()
+            return self._pace.pause()
         if self._embedder.max_tokens is None:
             await self._isolation.check()
             await self._embedder.look_up()
@@ -126,7 +125,15 @@ class Keeper:
         for failure in written.failures:
             label, code = self._source.definition.label, failure.sqlstate
             _LOG.warning("%s %s was set aside (%s)", label, failure.key, code)
-        return True
+        return self._pause_after(todo)
+
+    def _pause_after(self, done: Sequence[Row]) -> float:
+        """None, unless rows come back as they were: a trigger undoes what we write."""
+        before, self._written = self._written, {(row.key, row.input_hash) for row in done}
+        if before & self._written:
+            return self._pace.pause()
+        self._pace.found()
+        return 0
 
     async def _look(self) -> list[Row]:
         limit = self._means.commit_rows
