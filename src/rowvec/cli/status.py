@@ -128,6 +128,8 @@ def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
 def _print_embeddings(embeddings: list[dict[str, Any]]) -> None:
     stdout().print(_table(embeddings))
     for one in embeddings:
+        if one["index_advice"] is not None:
+            stdout().print(one["index_advice"], markup=False)
         if one["last_error"] is not None:
             when = f"{one['last_error_at']:%Y-%m-%d %H:%M:%S}"
             error = f"{one['source']}.{one['embedding']}, {when}: {one['last_error']}"

@@ -325,3 +325,30 @@ def test_partitioned_index_is_made_whole_and_refreshed(work: Any) -> None:
 def test_missing_table(work: Any) -> None:
     with pytest.raises(DatabaseError, match='relation "nothing" does not exist'):
         work.build("nothing")
+
+
+def advice(work: Any) -> str | None:
+    """What `rowvec status` says of the index."""
+    found = work.connection.execute("SELECT index_advice FROM rowvec.status").fetchone()
+    return found[0]  # type: ignore[no-any-return]
+
+
+def test_status_says_when_to_build_anew(work: Any, rowvec: Any) -> None:
+    """A table that has grown, a recall below the target, an index that is gone; hnsw just grows."""
+    work.items(400)
+    assert advice(work) is None
+    work.build("items")
+    assert advice(work) is None
+    work.connection.execute("UPDATE rowvec.embedding SET index_rows = 199")
+    grown = (
+        "items_embedding_idx was built for 199 vectors, there are about 400: "
+        "rowvec index public.items --refresh"
+    )
+    assert advice(work) == grown
+    assert grown in " ".join(rowvec("status", "--dsn", work.dsn).stdout.split())
+    work.connection.execute("UPDATE rowvec.embedding SET index_kind = 'hnsw'")
+    assert advice(work) is None
+    work.connection.execute("UPDATE rowvec.embedding SET recall = 0.9")
+    assert "a recall of 0.900, the target is 0.95" in str(advice(work))
+    work.connection.execute("DROP INDEX items_embedding_idx")
+    assert advice(work) == "items_embedding_idx is gone: rowvec index public.items"
