@@ -82,6 +82,8 @@ def entry(kind: str, rest: str = "") -> str:
         (entry("stand-in", 'refuse = "("'), "model 'm': refuse is no regular expression: "),
         (entry("stand-in", 'path = "x"'), "model 'm': unknown key 'path'$"),
         (entry("stand-in", "aliases = [1]"), "model 'm': aliases must be a list of names$"),
+        (entry("stand-in", "roles = [1]"), "model 'm': roles must be a list of names$"),
+        (entry("stand-in", "roles = []"), "model 'm': roles lists nobody$"),
         (STAND_IN + STAND_IN, "model 'one': the name 'one' is taken$"),
         (entry("sentence-transformers"), "model 'm': give one of package, path, hub$"),
         (

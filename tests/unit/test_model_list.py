@@ -45,13 +45,15 @@ def run(*words: object) -> Result:
 
 def test_a_model_is_added_with_its_weights_pinned(listed: Path) -> None:
     done = run("add", MINILM, "--package", MINILM_PACKAGE, "--folder", "model", "--alias", "minilm",
-               "--warm", "--memory", "120MB", "--models", listed)  # fmt: skip
+               "--warm", "--memory", "120MB", "--role", "analyst", "--role", "data science",
+               "--models", listed)  # fmt: skip
     assert done.exit_code == 0, done.output
     assert "384 dimensions, 256 tokens" in done.stdout
     text = listed.read_text()
     assert text.startswith(LIST)
     assert f'sha256 = "{MINILM_SHA256}"' in text
     assert 'aliases = ["minilm"]' in text
+    assert 'roles = ["analyst", "data science"]' in text
     assert listed.stat().st_mode & 0o777 == 0o640
     verified = json.loads(run("verify", "minilm", "--models", listed, "--json").stdout)
     assert [row["verdict"] for row in verified] == ["same"]

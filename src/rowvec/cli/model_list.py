@@ -22,6 +22,8 @@ from rowvec.models.listing import read_listing
 @setting("models")
 @click.option("--kind", default="sentence-transformers", show_default=True, help="Kind of model.")
 @click.option("--alias", "aliases", multiple=True, help="Another name; may be given repeatedly.")
+@click.option("--role", "roles", multiple=True, help="A role of the database that may use it;"
+              " may be given repeatedly.  [default: everybody]")  # fmt: skip
 @click.option("--path", type=click.Path(), help="Folder of the model, from the list's own folder.")
 @click.option("--package", help="Installed Python package that carries the model.")
 @click.option("--folder", help="Folder in the package.")
@@ -33,8 +35,8 @@ from rowvec.models.listing import read_listing
 @click.option("--memory", help="Memory that it takes, as 400MB.  [default: its weights' size]")
 @click.option("--warm", is_flag=True, help="Load it when the worker starts.")
 def add(
-    *, name: str, models: Path | None, aliases: tuple[str, ...], hub_id: str | None, warm: bool,
-    **given: Any,
+    *, name: str, models: Path | None, aliases: tuple[str, ...], roles: tuple[str, ...],
+    hub_id: str | None, warm: bool, **given: Any,
 ) -> None:  # fmt: skip
     r"""Add a model to the list, its weights pinned by their sha256.
 
@@ -47,8 +49,8 @@ def add(
           --revision e272f3049e853b47cb5ca3952268c6662abda68f
       rowvec models add my-model --path /models/my-model --warm --models models.toml
     """
-    entry: dict[str, Any] = {"name": name, "aliases": list(aliases), "hub": hub_id, "warm": warm}
-    entry |= given
+    entry: dict[str, Any] = {"name": name, "aliases": list(aliases), "roles": list(roles)}
+    entry |= {"hub": hub_id, "warm": warm, **given}
     said = {key: value for key, value in entry.items() if value not in (None, [], False)}
     spec = editing.add(_file(models, must_exist=False), said)
     description = spec.description

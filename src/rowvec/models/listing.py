@@ -40,8 +40,8 @@ class Listing:
         self.specs = tuple(specs)
         self._by_name = {n: spec for spec in specs for n in (spec.name, *spec.aliases)}
 
-    def find(self, name: str, roles: Collection[str] = ()) -> ModelSpec:
-        """The model of that name or alias, for a session that has these roles.
+    def find(self, name: str, roles: Collection[str] | None = None) -> ModelSpec:
+        """The model of that name or alias, for who has these roles; None is who keeps the list.
 
         Raises NotAllowed, saying which names there are, or which roles may use it.
         """
@@ -51,7 +51,7 @@ class Listing:
                 f"the worker's list of models has no {name[:200]!r}",
                 hint=f"listed: {', '.join(s.name for s in self.specs) or 'none'}",
             )
-        if spec.roles and set(spec.roles).isdisjoint(roles):
+        if roles is not None and spec.roles and set(spec.roles).isdisjoint(roles):
             raise NotAllowed(
                 f"the worker's list of models keeps {spec.name} for certain roles of the database",
                 hint=f"roles that may use it: {', '.join(sorted(spec.roles))}",
