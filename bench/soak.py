@@ -33,6 +33,7 @@ SESSIONS = 16
 DIMENSIONS = 64
 KILL_SECONDS = 10
 SHOW_SECONDS = 30
+SETTLE_SECONDS = 60
 
 MODELS = f"""
 [[model]]
@@ -136,7 +137,7 @@ def main() -> None:
         soak = Soak(dsn, given.seed)
         with psycopg.connect(dsn, autocommit=True) as connection:
             soak.act(connection, random.Random(given.seed))  # noqa: S311  # no secret
-        before = settled(dsn)
+        before = settled(dsn, None)
         threads = [threading.Thread(target=soak.session, args=(n,)) for n in range(SESSIONS)]
         for thread in threads:
             thread.start()
@@ -146,7 +147,7 @@ def main() -> None:
         soak.stop.set()
         for thread in threads:
             thread.join()
-        after = settled(dsn)
+        after = settled(dsn, before["backends"])
         more = {f"{name}_more": round(after[name] - before[name], 1) for name in after}
         # What a listener under load keeps for later it has after a tenth of the time.
         grown = round(after["listener_megabytes"] - early["listener_megabytes"], 1)
@@ -209,12 +210,13 @@ def vitals(dsn: str) -> dict[str, float]:
     }
 
 
-def settled(dsn: str) -> dict[str, float]:
-    """What there is once the sessions have ended and an engine is up again."""
-    limit = time.monotonic() + 60
+def settled(dsn: str, backends: float | None) -> dict[str, float]:
+    """What there is once an engine is up and there are only so many backends again."""
+    limit = time.monotonic() + SETTLE_SECONDS
     while True:
         now = vitals(dsn)
-        if (now["backends"] <= 1 and engine_is_up(dsn)) or time.monotonic() > limit:
+        is_quiet = backends is None or now["backends"] <= backends
+        if (is_quiet and engine_is_up(dsn)) or time.monotonic() > limit:
             return now
         time.sleep(0.2)
 

@@ -24,6 +24,7 @@ _MOST_TEXTS = 1_000_000
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _ELEMENTS = re.compile(rb"(?:\s*+(?:%b|null)\s*+,)*+" % _STRING, re.DOTALL)
 _LAST = re.compile(rb"\s*+((?:%b|null)?+)\s*+\]" % _STRING, re.DOTALL)
+_DELIMITER = re.compile(rb"\s*+([,\]])")
 _CLOSING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 # Cut off by the end of a piece: it may still become an element.
 _BEGUN = re.compile(
@@ -31,6 +32,8 @@ _BEGUN = re.compile(
 )
 _WHOLE = re.compile(rb"\s*+%b" % _STRING, re.DOTALL)
 _TOKEN = re.compile(rb'\s*+(%b|[{}\[\]:,]|[^\s"{}\[\]:,]++(?=[\s"{}\[\]:,]))' % _STRING, re.DOTALL)
+
+_BACKSLASH = ord("\\")
 
 _NOT_JSON = "the request is not valid JSON"
 
@@ -60,7 +63,9 @@ class StreamedObject:
         self._texts: list[Any] = []
         self._around = bytearray()
         self._held = bytearray()
+        # How far the text that is begun was searched for its end; 0 where none is.
         self._scanned = 0
+        self._delimiter_is_due = False
         self._state = self._head
         self._depth = 0
         self._last_tokens = (b"", b"")
@@ -109,9 +114,10 @@ class StreamedObject:
 
     def _elements(self) -> None:
         """Decodes the elements that are whole."""
-        if self._scanned and not self._closes():
+        if self._scanned and not self._take_long():
             return
-        self._scanned = 0
+        if self._delimiter_is_due and not self._take_delimiter():
+            return
         whole = _ELEMENTS.match(self._held)
         assert whole is not None
         end = whole.end()
@@ -123,32 +129,66 @@ class StreamedObject:
             elif self._texts:
                 raise NotARequest(_NOT_JSON)
             del self._held[: last.end()]
-            self._around += b"]"
-            self._state = self._tail
-            self._tail()
+            self._end_list()
             return
         del self._held[:end]
+        self._begin_long()
+
+    def _begin_long(self) -> None:
+        """What is held is an element that has not ended, or no text."""
         if not _BEGUN.match(self._held):
             if _WHOLE.match(self._held):
                 raise NotARequest(_NOT_JSON)
             raise InvalidRequest(f"input {len(self._texts) + 1} is not a text")
+        self._scanned = self._held.find(b'"') + 1
+        if self._scanned:
+            self._look_on()
+
+    def _take_long(self) -> bool:
+        """Decodes the text that is begun where its end has come."""
+        closing = _CLOSING.match(self._held, self._scanned)
+        if closing is None:
+            self._look_on()
+            return False
+        self._decode(bytes(self._held[: closing.end()]))
+        del self._held[: closing.end()]
+        self._scanned = 0
+        self._delimiter_is_due = True
+        return True
+
+    def _look_on(self) -> None:
+        """What was looked at of a text that is begun is not looked at again."""
+        if _CLOSING.match(self._held, self._scanned):
+            return
         if len(self._held) > self._max_held_bytes:
             raise RequestTooLarge(
                 f"input {len(self._texts) + 1} has more bytes than the worker takes",
                 hint="shorten it, or raise the worker's max_input_bytes",
             )
-        quote = self._held.find(b'"')
-        self._scanned = quote + 1
-        if self._scanned:
-            self._closes()
+        unpaired = end = len(self._held)
+        while unpaired > self._scanned and self._held[unpaired - 1] == _BACKSLASH:
+            unpaired -= 1
+        self._scanned = end - (end - unpaired) % 2
 
-    def _closes(self) -> bool:
-        """Whether the string that is begun has its end; what was looked at is not again."""
-        if _CLOSING.match(self._held, self._scanned):
-            return True
-        backslashes = len(self._held) - max(len(self._held.rstrip(b"\\")), self._scanned)
-        self._scanned = len(self._held) - backslashes % 2
-        return False
+    def _take_delimiter(self) -> bool:
+        """Whether another element follows the one that was taken by itself."""
+        found = _DELIMITER.match(self._held)
+        if found is None:
+            if self._held.strip():
+                raise NotARequest(_NOT_JSON)
+            return False
+        is_last = found[1] == b"]"
+        del self._held[: found.end()]
+        self._delimiter_is_due = False
+        if is_last:
+            self._end_list()
+            return False
+        return True
+
+    def _end_list(self) -> None:
+        self._around += b"]"
+        self._state = self._tail
+        self._tail()
 
     def _decode(self, elements: bytes) -> None:
         texts = _loads(b"[" + elements + b"]")
