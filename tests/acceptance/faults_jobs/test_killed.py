@@ -1,4 +1,4 @@
-"""Faults 38, 39, 46, 47, 51, 52 and 57: jobs, daemons and builds that are killed, frozen, or misled."""
+"""Faults 38, 39, 46, 47, 51, 52 and 57: jobs, daemons and builds, killed, frozen or misled."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ revision = "{revision}"
 
 
 def test_fault_51_another_revision_never_gets_into_the_column(
-    database: Any, reviews: Any, start: Any, start_worker: Any, point_at: Any, eventually: Any,
+    *, database: Any, reviews: Any, start: Any, start_worker: Any, point_at: Any, eventually: Any,
     refused: Any,
 ) -> None:  # fmt: skip
     """Neither by a new job nor in the middle of one; to move on is said, and begins anew."""

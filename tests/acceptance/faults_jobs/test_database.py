@@ -1,0 +1,266 @@
+"""Faults 40 to 42, 44, 54 and 58: a Postgres that dies, stands by, is full, or is large."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from rowvec.db.schema import migrate
+from rowvec.embedded import binaries
+from rowvec.embedded.postgres import Cluster
+
+MOUNT, UMOUNT = (shutil.which(name) or name for name in ("mount", "umount"))
+PARAMETERS = {"max_connections": "40", "max_prepared_transactions": "5", "wal_level": "replica"}
+
+
+@pytest.fixture(scope="module")
+def primary(folder: Path) -> Iterator[Cluster]:
+    """A Postgres that keeps what it commits, whatever happens to it."""
+    cluster = Cluster(folder / "primary", PARAMETERS)
+    cluster.create()
+    hba = cluster.data / "pg_hba.conf"
+    hba.write_text(hba.read_text() + "local replication all peer map=owner\n")
+    cluster.start()
+    yield cluster
+    cluster.stop(immediate=True)
+
+
+@pytest.fixture
+def home(
+    primary: Cluster, worker: Any, point_at: Any, request: pytest.FixtureRequest
+) -> Iterator[str]:
+    """The DSN of a migrated database in it."""
+    name = f"db_{request.node.name.split('_')[2]}"
+    with psycopg.connect(primary.dsn(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    migrate(primary.dsn(name), search_path=False)
+    point_at(Place(primary.dsn(name)), worker)
+    yield primary.dsn(name)
+    with psycopg.connect(primary.dsn(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+class Place:
+    """What `point_at` takes for a database."""
+
+    def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
+
+    def connect(self) -> psycopg.Connection:
+        return psycopg.connect(self._dsn, autocommit=True)
+
+
+@contextmanager
+def copy_of(primary: Cluster, root: Path, *, standby: bool) -> Iterator[Cluster]:
+    """A second server from a base backup of the first, which follows nobody."""
+    other = Cluster(root, PARAMETERS)
+    other.create()
+    shutil.rmtree(other.data)
+    binaries.run(
+        primary.binary("pg_basebackup"), "-D", str(other.data), "-h", str(primary.run), "-U",
+        "postgres", "-X", "stream", "-c", "fast",
+    )  # fmt: skip
+    if standby:
+        (other.data / "standby.signal").touch()
+    other.start()
+    try:
+        yield other
+    finally:
+        other.stop(immediate=True)
+
+
+def test_fault_40_postgres_is_killed_and_restarted(
+    primary: Cluster, home: str, reviews_of: Any, start: Any, eventually: Any
+) -> None:
+    with psycopg.connect(home, autocommit=True) as connection:
+        reviews = reviews_of(connection)
+        reviews.make(1500)
+        job = start("backfill", "reviews", "--json", "--commit-rows", "20", dsn=home)
+        eventually(lambda: reviews.filled() > 100)
+        pid = primary.pid()
+        assert pid is not None
+        children = psutil.Process(pid).children(recursive=True)
+        os.kill(pid, signal.SIGKILL)
+        psutil.wait_procs(children, timeout=60)
+    primary.start()
+    summary, said = job.end()
+    assert "answered again" in said
+    assert summary["pending"] == 0
+    with psycopg.connect(home, autocommit=True) as connection:
+        reviews = reviews_of(connection)
+        assert reviews.filled() == 1500
+        assert reviews.is_right()
+
+
+def test_fault_41_a_failover_that_lost_commits(
+    primary: Cluster, home: str, reviews_of: Any, start: Any, folder: Path
+) -> None:
+    """What the survivor does not have is pending there, because the row itself says so."""
+    with psycopg.connect(home, autocommit=True) as connection:
+        reviews = reviews_of(connection)
+        reviews.make(300, "plain")
+        start("backfill", "reviews", "--limit", "100", "--commit-rows", "50", dsn=home).end()
+        with copy_of(primary, folder / "survivor", standby=False) as survivor:
+            start("backfill", "reviews", dsn=home).end()
+            assert reviews.filled() == 300
+            there = survivor.dsn(connection.info.dbname)
+            with psycopg.connect(there, autocommit=True) as other:
+                assert reviews_of(other).filled() == 100
+                summary, _ = start("backfill", "reviews", "--json", dsn=there).end()
+                assert (summary["written"], summary["pending"]) == (200, 0)
+                assert reviews_of(other).is_right()
+
+
+def test_fault_42_a_standby_is_waited_for(
+    *, primary: Cluster, home: str, reviews_of: Any, start: Any, eventually: Any, folder: Path
+) -> None:
+    with psycopg.connect(home, autocommit=True) as connection:
+        reviews_of(connection).make(100, "plain")
+        # Indexed, so that nothing but the writes of the job itself is refused.
+        start("backfill", "reviews", "--limit", "1", dsn=home).end()
+        name = connection.info.dbname
+    with copy_of(primary, folder / "standby", standby=True) as standby:
+        there = standby.dsn(name)
+        _, said = start("backfill", "reviews", "--worker-wait-seconds", "0.5", dsn=there).end(
+            code=1
+        )
+        assert "read-only" in said
+        waiting = start("backfill", "reviews", "--json", dsn=there)
+        with psycopg.connect(there, autocommit=True) as other:
+            tried = (
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rowvec backfill'"
+            )
+            eventually(lambda: other.execute(tried).fetchone() != (0,))
+            other.execute("SELECT pg_promote()")
+            assert waiting.end()[0]["pending"] == 0
+            assert reviews_of(other).is_right()
+
+
+class SmallDisk:
+    """A database on a file system of its own, which can be given more room."""
+
+    def __init__(self, primary: Cluster, place: Path) -> None:
+        self.dsn = primary.dsn("full_disk")
+        self._place = place
+
+    def resize(self, size: str) -> None:
+        command = [MOUNT, "-o", f"remount,size={size}", str(self._place)]
+        subprocess.run(command, check=True)
+
+
+@pytest.fixture
+def small_disk(primary: Cluster, folder: Path, worker: Any, point_at: Any) -> Iterator[SmallDisk]:
+    """Six megabytes at first, in the tablespace `small`."""
+    place = folder / "disk"
+    place.mkdir(exist_ok=True)
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a file system")
+    mount = [MOUNT, "-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs", str(place)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no file system can be mounted here")
+    user = binaries.system_user()
+    os.chown(place, user.pw_uid, user.pw_gid)
+    disk = SmallDisk(primary, place)
+    with psycopg.connect(primary.dsn(), autocommit=True) as admin:
+        admin.execute(f"CREATE TABLESPACE small LOCATION '{place}'")
+        try:
+            admin.execute("CREATE DATABASE full_disk")
+            migrate(disk.dsn, search_path=False)
+            point_at(Place(disk.dsn), worker)
+            yield disk
+        finally:
+            # Postgres writes what is left in there, or takes no checkpoint ever again.
+            disk.resize("400m")
+            admin.execute("DROP DATABASE full_disk WITH (FORCE)")
+            admin.execute("DROP TABLESPACE small")
+            subprocess.run([UMOUNT, "-l", str(place)], check=True)
+
+
+def test_fault_44_a_full_disk_pauses_the_job(
+    small_disk: SmallDisk, reviews_of: Any, start: Any, eventually: Any
+) -> None:
+    """It says what Postgres said, waits, and goes on where there is room again."""
+    with psycopg.connect(small_disk.dsn, autocommit=True) as connection:
+        reviews = reviews_of(connection)
+        reviews.make(20_000, "plain")
+        connection.execute("ALTER TABLE reviews SET TABLESPACE small")
+        job = start(
+            "backfill", "reviews", "--json", "--worker-wait-seconds", "100", dsn=small_disk.dsn
+        )
+        refused = (
+            "SELECT xact_rollback > 2 FROM pg_stat_database WHERE datname = current_database()"
+        )
+        eventually(lambda: reviews.filled() > 1000)
+        eventually(lambda: reviews.one(refused))
+        # It writes nothing, but it lives: it waits.
+        assert job.process.poll() is None
+        small_disk.resize("200m")
+        summary, said = job.end()
+        assert "No space left on device" in said
+        assert (summary["pending"], reviews.filled()) == (0, 20_000)
+        assert reviews.one("SELECT max(writes) FROM reviews") == 1
+
+
+def test_fault_54_a_prepared_transaction(home: str, reviews_of: Any, start: Any) -> None:
+    with psycopg.connect(home, autocommit=True) as connection:
+        reviews = reviews_of(connection)
+        reviews.make(10, "plain")
+        for statement in (
+            "BEGIN", "INSERT INTO reviews VALUES (11, 'prepared')",
+            "UPDATE reviews SET body = 'prepared too' WHERE id = 1", "PREPARE TRANSACTION 'mine'",
+        ):  # fmt: skip
+            connection.execute(statement)
+        connection.execute("COMMIT PREPARED 'mine'")
+        assert start("backfill", "reviews", "--json", dsn=home).end()[0]["written"] == 11
+        assert reviews.is_right()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)
+def test_fault_58_ten_million_rows(home: str, start: Any) -> None:
+    """Memory stays, no transaction that writes lasts, and VACUUM finds its dead rows."""
+    rows = 10_000_000
+    with psycopg.connect(home, autocommit=True) as connection:
+        connection.execute("CREATE TABLE reviews (id bigint PRIMARY KEY, body text)")
+        connection.execute(
+            "INSERT INTO reviews SELECT i, 'text ' || i FROM generate_series(1, %s) AS i", (rows,)
+        )
+        connection.execute("VACUUM ANALYZE reviews")
+        connection.execute("SELECT rowvec.create_embedding('reviews', 'plain', 'body')")
+        job = start("backfill", "reviews", "--json", dsn=home)
+        process = psutil.Process(job.process.pid)
+        memory: list[int] = []
+        longest = 0.0
+        watched = (
+            "SELECT coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)"
+            " FROM pg_stat_activity WHERE application_name = 'rowvec backfill'"
+            " AND datname = current_database() AND query !~* '(CREATE INDEX|VACUUM)'"
+        )
+        while job.process.poll() is None:
+            found = connection.execute(watched).fetchone()
+            assert found is not None
+            longest = max(longest, float(found[0]))
+            with psutil.Popen(["true"]):
+                """A moment."""
+            if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                memory.append(process.memory_info().rss)
+        assert job.end()[0]["pending"] == 0
+        tenth = len(memory) // 10
+        assert max(memory[tenth:]) - min(memory[tenth:]) < 50 << 20
+        assert longest < 1
+        connection.execute("VACUUM reviews")
+        dead = connection.execute(
+            "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'reviews'"
+        ).fetchone()
+        assert dead is not None
+        assert dead[0] < rows / 100
