@@ -1,0 +1,112 @@
+"""Recall and latency of `search` on real vectors, beside SQL by hand and faiss IndexIVFFlat.
+
+    bench/search.py --cache FOLDER [--rows N] [--queries 300]
+
+The glosses of WordNet (ROWVEC_TEST_MODELS), embedded once and kept in FOLDER; the queries are
+glosses that are not in the table. faiss gets the same vectors, lists and probes, one thread, and
+no SQL, no transactions and no rows around them: rowvec claims SQL beside your data, not faiss's
+speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import psycopg
+from nearest import Asked, K, Vectors, bare, by_turns, by_vector, fill, index, nearest, search
+from stage import instance, report
+from vectors import glosses, wordnet_vectors
+
+TARGET = 0.95
+
+
+def main() -> None:
+    """One line for each kind of index, one for faiss."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--queries", type=int, default=300)
+    arguments = parser.parse_args()
+    texts = glosses(arguments.rows)
+    vectors = wordnet_vectors(arguments.cache, arguments.rows)
+    # Glosses of related words stand together: queries come from everywhere.
+    order = np.random.default_rng(7).permutation(len(texts))
+    asked, kept = order[: arguments.queries], np.sort(order[arguments.queries :])
+    queries, table = vectors[asked], vectors[kept]
+    words = [texts[i] for i in asked]
+    tenth = nearest(queries, [table])
+    with instance() as dsn:
+        fill(dsn, [([texts[i] for i in kept], table)])
+        for kind in ("ivfflat", "hnsw"):
+            built = index(dsn, "--kind", kind, "--target-recall", str(TARGET))
+            found = measure(dsn, words, queries, tenth, built)
+            if kind == "ivfflat":
+                beside_faiss(table, queries, tenth, built, found)
+
+
+def measure(
+    dsn: str, words: list[str], queries: Vectors, tenth: Vectors, built: dict[str, Any]
+) -> dict[str, Asked]:
+    """`search`, the same by hand, and the index alone, by turns."""
+    given = {
+        "ivfflat.probes": built["setting"]["probes"],
+        "hnsw.ef_search": built["setting"]["ef_search"],
+    }
+    settings = {name: value for name, value in given.items() if value is not None}
+    with psycopg.connect(dsn, autocommit=True) as one, psycopg.connect(dsn, autocommit=True) as two:
+        ways = {
+            "search": search(one, words),
+            "bare": bare(two, words, settings),
+            "vector": by_vector(two, queries),
+        }
+        found = by_turns(ways, tenth)
+    report(
+        "search", kind=built["kind"], rows=built["rows"], lists=built["lists"], **settings,
+        target=TARGET, recall=round(found["search"].recall, 4),
+        recall_measured=round(built["recall"], 4), search_ms=round(found["search"].p50_ms, 3),
+        bare_ms=round(found["bare"].p50_ms, 3), index_ms=round(found["vector"].p50_ms, 3),
+        ratio=round(found["search"].p50_ms / found["bare"].p50_ms, 3),
+        index_and_tune_seconds=round(built["seconds"], 1),
+    )  # fmt: skip
+    return found
+
+
+def beside_faiss(
+    table: Vectors,
+    queries: Vectors,
+    tenth: Vectors,
+    built: dict[str, Any],
+    found: dict[str, Asked],
+) -> None:
+    """The same vectors, lists, probes and queries."""
+    faiss.omp_set_num_threads(1)
+    lists, probes = built["lists"], built["setting"]["probes"]
+    dimensions = table.shape[1]
+    there = faiss.IndexIVFFlat(
+        faiss.IndexFlatIP(dimensions), dimensions, lists, faiss.METRIC_INNER_PRODUCT
+    )
+    there.train(table)
+    there.add(table)
+    there.nprobe = probes
+
+    def ask(query: int) -> Sequence[float]:
+        similarities: list[float] = there.search(queries[query : query + 1], K)[0][0].tolist()
+        return similarities
+
+    theirs, ours = by_turns({"faiss": ask}, tenth)["faiss"], found["vector"]
+    report(
+        "search-faiss", rows=len(table), lists=lists, probes=probes,
+        recall_faiss=round(theirs.recall, 4), recall_pgvector=round(ours.recall, 4),
+        difference=round(ours.recall - theirs.recall, 4),
+        faiss_ms=round(theirs.p50_ms, 3), pgvector_ms=round(ours.p50_ms, 3),
+        claim="SQL beside your data, not faiss's speed",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
