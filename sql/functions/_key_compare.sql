@@ -20,14 +20,18 @@ BEGIN
         v_object := p_key;
     END IF;
     IF v_object IS NOT NULL THEN
-        -- As Postgres reads JSON: an array becomes one of the column's type.
-        EXECUTE (
-            SELECT format('SELECT ARRAY[%s] FROM pg_catalog.jsonb_to_record($1) AS r(%s)',
-                string_agg(format('r.%I::text', n), ', ' ORDER BY position),
-                string_agg(format('%I %s', n, t), ', ' ORDER BY position))
-            FROM unnest(v_names, v_types) WITH ORDINALITY AS u(n, t, position))
-        INTO STRICT v_values
-        USING v_object;
+        BEGIN
+            -- As Postgres reads JSON: an array becomes one of the column's type.
+            EXECUTE (
+                SELECT format('SELECT ARRAY[%s] FROM pg_catalog.jsonb_to_record($1) AS r(%s)',
+                    string_agg(format('r.%I::text', n), ', ' ORDER BY position),
+                    string_agg(format('%I %s', n, t), ', ' ORDER BY position))
+                FROM unnest(v_names, v_types) WITH ORDINALITY AS u(n, t, position))
+            INTO STRICT v_values
+            USING v_object;
+        EXCEPTION WHEN data_exception THEN
+            v_values := NULL;  -- not of the key's type, which the error below says
+        END;
     END IF;
     IF v_values IS NULL OR array_position(v_values, NULL) IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22023',

@@ -19,27 +19,23 @@ AS $function$
 DECLARE
     c_column CONSTANT text := CASE p_definition.destination
         WHEN 'table' THEN 'embedding' ELSE quote_ident(p_definition.name) END;
-    c_operator CONSTANT text := format('OPERATOR(@extschema:vector@.%s)',
-        CASE p_definition.metric
-            WHEN 'inner_product' THEN '<#>' WHEN 'l2' THEN '<->' ELSE '<=>' END);
-    c_distance CONSTANT text := format('%s %s %s', c_column, c_operator, p_vector);
+    c_distance CONSTANT text := rowvec._distance(p_definition, p_vector);
+    v_order text := c_distance;
 BEGIN
+    IF p_exact THEN
+        v_order := format('(%s) OPERATOR(pg_catalog.+) 0::float8', c_distance);
+    ELSIF p_definition.index_storage = 'halfvec' THEN
+        v_order := format('(%1$s::@extschema:vector@.halfvec(%2$s)) %3$s '
+            '(%4$s::@extschema:vector@.halfvec(%2$s))',
+            c_column, p_definition.dimensions, rowvec._operator(p_definition.metric), p_vector);
+    ELSIF p_definition.index_storage = 'bit' THEN
+        v_order := format('(@extschema:vector@.binary_quantize(%s)::bit(%s)) '
+            'OPERATOR(@extschema:vector@.<~>) @extschema:vector@.binary_quantize(%s)',
+            c_column, p_definition.dimensions, p_vector);
+    END IF;
     RETURN format(
         'SELECT %s AS distance, %s FROM %s WHERE %s IS NOT NULL%s ORDER BY %s LIMIT %s',
-        c_distance, p_columns, p_relation, c_column, ' AND ' || p_condition,
-        CASE
-            WHEN p_exact THEN format('(%s) OPERATOR(pg_catalog.+) 0::float8', c_distance)
-            WHEN p_definition.index_storage = 'halfvec' THEN
-                format('(%1$s::@extschema:vector@.halfvec(%2$s)) %3$s '
-                    '(%4$s::@extschema:vector@.halfvec(%2$s))',
-                    c_column, p_definition.dimensions, c_operator, p_vector)
-            WHEN p_definition.index_storage = 'bit' THEN
-                format('(@extschema:vector@.binary_quantize(%1$s)::bit(%2$s)) '
-                    'OPERATOR(@extschema:vector@.<~>) '
-                    '@extschema:vector@.binary_quantize(%3$s)',
-                    c_column, p_definition.dimensions, p_vector)
-            ELSE c_distance
-        END,
+        c_distance, p_columns, p_relation, c_column, ' AND ' || p_condition, v_order,
         coalesce(p_limit::text, 'ALL'));
 END
 $function$;

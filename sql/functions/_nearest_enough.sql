@@ -1,4 +1,4 @@
--- Called by _search_statement and _similar_pairs: the rows nearest to a vector, k of them if there are k.
+-- Called by the functions that build a search: the rows nearest to a vector, k if there are k.
 CREATE OR REPLACE FUNCTION rowvec._nearest_enough(
     p_definition rowvec.embedding,
     p_columns text,
@@ -28,7 +28,8 @@ BEGIN
         'SELECT * FROM a WHERE %3$s OPERATOR(pg_catalog.>=) %4$s '
         'UNION ALL SELECT * FROM (%2$s) AS e WHERE %3$s OPERATOR(pg_catalog.<) %4$s',
         v_nearest,
-        rowvec._nearest(p_definition, p_definition.source, p_columns, p_vector, p_condition, p_k, true),
+        rowvec._nearest(
+            p_definition, p_definition.source, p_columns, p_vector, p_condition, p_k, true),
         '(SELECT pg_catalog.count(*) FROM a)',
         p_k);
 END

@@ -31,7 +31,8 @@ BEGIN
     INTO STRICT v_names, v_selected, v_of_row, v_keys, v_key
     FROM (
         SELECT name, type, i, count(*) OVER () = 1 AS is_single
-        FROM ROWS FROM (rowvec._key_columns(p_definition.source)) WITH ORDINALITY AS c(name, type, i)
+        FROM ROWS FROM (rowvec._key_columns(p_definition.source))
+            WITH ORDINALITY AS c(name, type, i)
     ) AS k;
     RETURN format(
         $sql$

@@ -1,7 +1,7 @@
 -- Called by _search and similar_pairs: runs a statement of ours under settings that it gives back.
 --
--- Without a filter $1, $2 and $3 are the vector, the words and the text of the query; with one, the
--- parameters are the filter's own. Under rowvec.explain it gives no rows: `rowvec explain` finds the plan
+-- Without a filter $1, $2 and $3 are the vector, the words and the text of the query; with one,
+-- the parameters are the filter's own. Under rowvec.explain it gives no rows: `rowvec explain` finds the plan
 -- of the very statement in rowvec.plan.
 CREATE OR REPLACE FUNCTION rowvec._run_search(
     p_statement text,
@@ -63,7 +63,7 @@ BEGIN
             IF EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name = v_prepared) THEN
                 EXECUTE pg_catalog.format('DEALLOCATE %I', v_prepared);
             END IF;
-            -- Raised anew: the context would show the statement, of which only the filter is theirs.
+            -- Raised anew: the context would show a statement of which only the filter is theirs.
             RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message, DETAIL = v_detail,
                 HINT = v_hint;
         END;

@@ -1,4 +1,4 @@
--- Called by the functions that build a search: the columns of a source, and which of them are its key.
+-- Called by the functions that build a search: the columns of a source, and its key's among them.
 --
 -- A search passes column n on as cn, so that no name of the user's meets one of ours. keys are
 -- places in names, in the order of the key. Without p_all no column of an embedding is among them.
@@ -9,7 +9,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    -- Plain lookups: a search runs them every time, and a join of catalogs costs as much as a search.
+    -- Plain lookups: every search makes them, and a join of catalogs would cost as much as it does.
     v_hidden text[] := '{}';
     v_numbers int2[];
     v_key int2[];

@@ -1,4 +1,4 @@
--- Called by the functions that run a search: pgvector's settings for it, as names and values by turns.
+-- Called by the functions that run a search: pgvector's settings for it, names and values by turns.
 CREATE OR REPLACE FUNCTION rowvec._search_settings(
     p_definition rowvec.embedding, p_candidates int, p_options jsonb
 )

@@ -1,7 +1,7 @@
 -- Called by _search alone: the statement of a search.
 --
--- p_vector, p_tsquery and p_query are SQL: parameters or literals; p_condition is over the source and
--- NULL where every row will do. p_row is the type that the column row shall have, NULL for jsonb.
+-- p_vector, p_tsquery and p_query are SQL: parameters or literals; p_condition is over the source,
+-- and NULL where every row will do. p_row is the type of the column row, NULL for jsonb.
 -- The nearest rows are read from the source alone: unqualified columns of filters mean those.
 CREATE OR REPLACE FUNCTION rowvec._search_statement(
     p_definition rowvec.embedding,
@@ -25,7 +25,8 @@ DECLARE
     v_key text;
     v_row text;
 BEGIN
-    SELECT * INTO STRICT v_columns FROM rowvec._search_columns(p_definition.source, p_row IS NOT NULL);
+    SELECT * INTO STRICT v_columns
+    FROM rowvec._search_columns(p_definition.source, p_row IS NOT NULL);
     SELECT string_agg(format('%I AS c%s', n, i), ', '),
         CASE WHEN p_row IS NULL THEN
             format('(SELECT pg_catalog.to_jsonb(r.*) FROM (SELECT %s) AS r)',

@@ -1,4 +1,4 @@
--- Called by _search and text_search: the text search configuration that an embedding's texts are read by.
+-- Called by _search alone: the text search configuration, so the language, of the words.
 CREATE OR REPLACE FUNCTION rowvec._text_config(p_definition rowvec.embedding, p_options jsonb)
 RETURNS regconfig
 LANGUAGE plpgsql STABLE

@@ -1,8 +1,8 @@
 -- Called by _search alone: warns where more than a hundredth of the rows are pending.
 --
--- It must cost next to nothing. It counts in the index on pending rows, or in a small table; else it
--- takes ANALYZE's word for the share of rows without a vector. What was found filled is not looked at
--- again for a second, which a setting of the session remembers.
+-- It must cost next to nothing. It counts in the index on pending rows, or in a small table; else
+-- it takes ANALYZE's word for the share of rows without a vector. What was found filled is believed
+-- for a second, which a setting of the session remembers.
 CREATE OR REPLACE FUNCTION rowvec._warn_unfilled(p_definition rowvec.embedding)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -22,7 +22,8 @@ DECLARE
     v_ignored text;
 BEGIN
     IF split_part(v_filled, ' ', 1) = p_definition.id::text
-        AND extract(epoch FROM clock_timestamp()) - split_part(v_filled, ' ', 2)::float8 BETWEEN 0 AND 1
+        AND extract(epoch FROM clock_timestamp()) - split_part(v_filled, ' ', 2)::float8
+            BETWEEN 0 AND 1
     THEN
         RETURN;
     END IF;
@@ -55,9 +56,13 @@ BEGIN
     END IF;
     IF v_pending > 0 AND v_pending * 100 > coalesce(v_rows, 0) THEN
         RAISE WARNING USING ERRCODE = '01000',
-            MESSAGE = format('%s%s of %s rows of %s are pending: what has no vector yet is not found',
-                CASE WHEN v_pending = c_counted THEN 'at least ' WHEN v_share IS NOT NULL THEN 'about ' END,
-                v_pending, coalesce(greatest(v_rows, v_pending)::text, 'an unknown number of'), p_definition.source),
+            MESSAGE = format(
+                '%s%s of %s rows of %s are pending: what has no vector yet is not found',
+                CASE WHEN v_share IS NOT NULL THEN 'about '
+                    WHEN v_pending = c_counted THEN 'at least ' END,
+                v_pending,
+                coalesce(greatest(v_rows, v_pending)::text, 'an unknown number of'),
+                p_definition.source),
             HINT = format('rowvec backfill %s fills them', p_definition.source);
     ELSE
         v_ignored := set_config('rowvec.filled',

@@ -1,7 +1,7 @@
--- Called by anybody with the role rowvec_user: the k labels whose centroids are nearest to a vector.
+-- Called by anybody with the role rowvec_user: the k labels whose means are nearest to a vector.
 --
--- labels is a table with a column "label" (else its key is the label) and one vector column: a row a
--- label, or rows of examples, whose mean is taken.
+-- labels is a table with a column "label" (else its key is the label) and one vector column: a row
+-- a label, or rows of examples, whose mean is taken.
 CREATE OR REPLACE FUNCTION rowvec.classify(
     source_vector @extschema:vector@.vector, labels regclass, k int DEFAULT 1
 )
@@ -35,7 +35,7 @@ BEGIN
     IF v_label IS NULL OR cardinality(v_vectors) IS DISTINCT FROM 1 THEN
         RAISE EXCEPTION USING ERRCODE = '42809',
             MESSAGE = format('%s is not a table of labels', labels),
-            HINT = 'it needs a column "label", or a key of one column, and one column of type vector';
+            HINT = 'it needs a column "label" or a key of one column, and one vector column';
     END IF;
     RETURN QUERY EXECUTE format(
         'SELECT c.label, 1 - (c.centroid OPERATOR(@extschema:vector@.<=>) $1) AS score '

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: the k rows of a table that answer a query in words best.
+-- Called by anybody with the role rowvec_user: the k rows that answer a query in words best.
 CREATE OR REPLACE FUNCTION rowvec.search(
     source regclass,
     query text,
@@ -12,8 +12,8 @@ CREATE OR REPLACE FUNCTION rowvec.search(
     rerank text DEFAULT NULL
 )
 RETURNS TABLE (key jsonb, distance float8, rank int, "row" jsonb)
--- VOLATILE because it sets the index's probes for its own statement. As the caller, whose rights and
--- row-level security hold.
+-- VOLATILE because it sets the index's probes for its own statement. As the caller, whose rights
+-- and row-level security hold.
 LANGUAGE plpgsql VOLATILE COST 100000 ROWS 10
 AS $function$
 DECLARE

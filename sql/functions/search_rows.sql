@@ -24,7 +24,8 @@ BEGIN
     WHERE t.oid = pg_catalog.pg_typeof(source);
     IF v_source IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '42809',
-            MESSAGE = pg_catalog.format('%s is not the row type of a table', pg_catalog.pg_typeof(source)),
+            MESSAGE = pg_catalog.format(
+                '%s is not the row type of a table', pg_catalog.pg_typeof(source)),
             HINT = 'search_rows(NULL::reviews, ''a question'') searches the table reviews';
     END IF;
     v_definition := rowvec._definition(v_source, embedding);

@@ -1,4 +1,4 @@
--- Called by the owner of a table, and by `rowvec index --text`: says what hybrid search reads of a row.
+-- Called by a table's owner, and by `rowvec index --text`: says what hybrid search reads of a row.
 --
 -- Gives the statement that builds the index for it (in psql: \gexec), NULL where that index stands.
 -- config is the language of the words. weights ({"title": "A", "body": "D"}) are Postgres's own, by
@@ -44,8 +44,8 @@ BEGIN
             AND a.atttypid IN (SELECT t.oid FROM pg_type AS t WHERE t.typcategory = 'S');
         IF v_unknown IS NOT NULL THEN
             RAISE EXCEPTION USING ERRCODE = '22023',
-                MESSAGE = format('"%s" is not a column of %s that holds text, or its weight is not A, '
-                    'B, C or D', v_unknown, source);
+                MESSAGE = format('"%s" is not a column of %s that holds text, or its weight is not '
+                    'A, B, C or D', v_unknown, source);
         END IF;
         v_document := format('(%s)', v_document);
     END IF;

@@ -96,11 +96,11 @@ def _filled(
     dsn = cluster.dsn(name)
     point_at(Named(name, dsn), start_worker(models))
     with psycopg.connect(dsn, autocommit=True) as conn:
+        # The model is loaded by the first call, and the machine may be busy.
+        conn.execute("UPDATE rowvec.setting SET value = '500000' WHERE name = 'worker_deadline_ms'")
         conn.execute(sql_file("demo/table.sql"))
         demo.load(conn, MODULES)
         demo.declare(conn)
-        # The model is loaded by the first call, and the machine may be busy.
-        conn.execute("UPDATE rowvec.setting SET value = '500000' WHERE name = 'worker_deadline_ms'")
         conn.execute("CALL rowvec.backfill('python_api')")
         conn.execute("ANALYZE python_api")
     yield name

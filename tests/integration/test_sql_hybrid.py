@@ -40,6 +40,8 @@ def warnings_of(conn: psycopg.Connection, statement: str) -> list[tuple[str | No
     def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
         said.append((diagnostic.severity, diagnostic.message_primary))
 
+    # What was found filled is believed for a second.
+    conn.execute("SET rowvec.filled = ''")
     conn.add_notice_handler(hear)
     conn.execute(statement)
     conn.remove_notice_handler(hear)

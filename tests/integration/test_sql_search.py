@@ -184,7 +184,7 @@ MISTAKES = {
     ),
     "unknown key": ("similar('things', '999')", "P0002", "has no row with the key 999", ""),
     "key of another type": (
-        """similar('things', '"x"')""", "22023", 'the key "x" does not fit', "id integer",
+        """similar('things', '"x"')""", "22023", 'the key "x" does not fit', "id of type integer",
     ),
     "key NULL": ("similar('things', NULL)", "22023", "does not fit", "id of type integer"),
     "key null": ("similar('things', 'null')", "22023", "does not fit", ""),
