@@ -117,10 +117,16 @@ def test_the_page_asks_no_other_host(
     assert re.findall(r"https?://|@import|\bsrc=|url\(", page.read_text()) == []
 
 
+@pytest.mark.parametrize("key", ["id", "name", "text", "vector"])
 def test_clusters_colour_the_map(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection, tmp_path: Path
+    rowvec: Callable[..., Any],
+    database: Any,
+    connection: psycopg.Connection,
+    tmp_path: Path,
+    key: str,
 ) -> None:
     texts(connection, 40)
+    connection.execute(f'ALTER TABLE texts RENAME id TO "{key}"')
     assert rowvec("cluster", "texts", "2", "--dsn", database.dsn).returncode == 0
     page = tmp_path / "map.html"
     run(rowvec, database.dsn, "texts", "--output", str(page))

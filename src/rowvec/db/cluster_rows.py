@@ -39,7 +39,7 @@ class ClusterRows:
             "key_text": sql.SQL("row({})::text").format(comma(list(columns))),
             "key_json": _json(clusters.key),
             # From the source alone: a column of it may be called as one of ours.
-            "texts": sql.SQL("(SELECT {}, ({})::text AS text FROM {}) AS s").format(
+            "texts": sql.SQL('(SELECT {}, ({})::text AS "rowvec text" FROM {}) AS s').format(
                 comma(list(columns)), expression(definition.input), clusters.source
             ),
         }
@@ -49,7 +49,7 @@ class ClusterRows:
         found = await session.dicts(
             self._sql(
                 "SELECT q.cluster, {key_json} AS key, q.distance,"
-                " coalesce(left(s.text, %(characters)s), '') AS text"
+                " coalesce(left(\"rowvec text\", %(characters)s), '') AS text"
                 " FROM {texts} JOIN ("
                 "  SELECT c.*, row_number() OVER ("
                 "   PARTITION BY c.cluster ORDER BY c.distance, {key}) AS nth"
@@ -65,11 +65,11 @@ class ClusterRows:
     ) -> AsyncIterator[tuple[int, str]]:
         """Cluster and text of so many rows of each cluster: random ones, the same each time."""
         statement = self._sql(
-            "SELECT q.cluster, left(s.text, %(characters)s) FROM {texts} JOIN ("
+            'SELECT q.cluster, left("rowvec text", %(characters)s) FROM {texts} JOIN ('
             "  SELECT c.*, row_number() OVER ("
             "   PARTITION BY c.cluster ORDER BY hashtextextended({key_text}, 0)) AS nth"
             "  FROM {clusters} AS c) AS q USING ({key})"
-            " WHERE q.nth <= %(rows)s AND s.text IS NOT NULL"
+            ' WHERE q.nth <= %(rows)s AND "rowvec text" IS NOT NULL'
         )
         async with session.transaction():
             with database_errors():

@@ -51,10 +51,17 @@ class MapPoints:
         ]
         joined: sql.Composable = sql.SQL("")
         if clusters is not None:
-            colors.append(sql.SQL("centroids.cluster || ' ' || centroids.name"))
+            colors.append(identifier("labels", "rowvec label"))
             joined = sql.SQL(
-                " LEFT JOIN {} AS clusters USING ({}) LEFT JOIN {} AS centroids USING (cluster)"
-            ).format(clusters[0].name, comma(key), clusters[1].name)
+                " LEFT JOIN (SELECT {key}, e.cluster || ' ' || e.name AS \"rowvec label\""
+                " FROM {clusters} AS c JOIN {centroids} AS e ON e.cluster = c.cluster) AS labels"
+                " USING ({names})"
+            ).format(
+                key=comma([identifier("c", name) for name in points.key]),
+                clusters=clusters[0].name,
+                centroids=clusters[1].name,
+                names=comma(key),
+            )
         read: list[sql.Composable] = [
             sql.SQL("{} AS {}").format(identifier(name), identifier(f"color {i}"))
             for i, name in enumerate(columns)
@@ -67,12 +74,12 @@ class MapPoints:
             ),
             "joined": joined,
             # From the source alone: a column of it may be called as one of ours.
-            "rows": sql.SQL('(SELECT {}, ({})::text AS "text" FROM {}) AS rows').format(
+            "rows": sql.SQL('(SELECT {}, ({})::text AS "rowvec text" FROM {}) AS rows').format(
                 comma([*key, *read]) if read else comma(key),
                 expression(definition.input),
                 points.source,
             ),
-            "vectors": sql.SQL("(SELECT {}, {} AS vector FROM {}) AS vectors").format(
+            "vectors": sql.SQL('(SELECT {}, {} AS "rowvec vector" FROM {}) AS vectors').format(
                 comma(key), vectors.as_bytes, vectors.relation
             ),
         }
@@ -82,7 +89,7 @@ class MapPoints:
     ) -> AsyncIterator[list[PointRow]]:
         """At most so many rows in batches: random ones where there are more, the same each time."""
         statement = sql.SQL(
-            'SELECT p.x, p.y, to_jsonb(k.*), left(rows."text", %(characters)s), vectors.vector,'
+            'SELECT p.x, p.y, to_jsonb(k.*), left("rowvec text", %(characters)s), "rowvec vector",'
             " {colors}"
             " FROM (SELECT * FROM {points} AS q"
             "  ORDER BY hashtextextended(row(q.*)::text, 0) LIMIT %(limit)s) AS p"

@@ -22,8 +22,8 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
-# A word that only so many texts of a group hold is theirs, not the group's.
-_MIN_TEXTS = 2
+# A word that fewer texts of a group hold than so many, or than this share, is theirs alone.
+_MIN_TEXTS, _MIN_SHARE = 2, 0.05
 
 
 def words(text: str) -> Iterator[str]:
@@ -77,7 +77,8 @@ class GroupWords:
     def _weighed(
         self, group: int, counted: Mapping[str, int], total: Mapping[str, int], mean: float
     ) -> Iterable[tuple[str, float]]:
-        needed = min(_MIN_TEXTS, self._texts[group])
+        texts = self._texts[group]
+        needed = max(min(_MIN_TEXTS, texts), _MIN_SHARE * texts)
         size = sum(counted.values())
         for word, n in counted.items():
             if n < needed or len(word) < 2:
