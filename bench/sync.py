@@ -29,6 +29,9 @@ def main() -> None:
         instance(ROWVEC_SYNC="true") as dsn,
         psycopg.connect(dsn, autocommit=True) as connection,
     ):
+        connection.execute(
+            "SELECT rowvec.embed(%s, 'loaded by this', '{\"timeout_ms\": 600000}')", (MODEL,)
+        )
         for number in range(EMBEDDINGS):
             connection.execute(f"CREATE TABLE t{number} (id int PRIMARY KEY, body text)".encode())
             connection.execute(

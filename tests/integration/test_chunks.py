@@ -10,6 +10,9 @@ import psycopg
 import pytest
 
 from rowvec.config import Settings
+from rowvec.db.definition import Definition
+from rowvec.db.session import open_session
+from rowvec.db.source import Range, Source
 from rowvec.db.worker_address import worker_conninfo
 from rowvec.pipeline.backfill import Request, backfill
 from rowvec.pipeline.report import LogReporter, Summary
@@ -164,3 +167,45 @@ def test_it_is_dropped_with_its_embedding(connection: psycopg.Connection) -> Non
     connection.execute("SELECT rowvec.drop_embedding('documents')")
     assert one(connection, "SELECT to_regclass('documents_embedding')") is None
     assert one(connection, "SELECT to_regclass('documents_embedding_rows')") is None
+
+
+def test_a_batch_of_long_texts_is_bounded_by_their_bytes(
+    connection: psycopg.Connection, database: Any
+) -> None:
+    documents(connection)
+    connection.execute(
+        "INSERT INTO documents SELECT i, repeat('0123456789', 500000)"
+        " FROM generate_series(1, 9) AS i"
+    )
+
+    async def read() -> list[list[int]]:
+        async with open_session(database.dsn, "test") as session:
+            source = Source(await Definition.read(session, "documents", None))
+            batches, after = [], Range()
+            while rows := await source.read(session, after, 100):
+                batches.append([int(row.key[0]) for row in rows])
+                after = Range(rows[-1].key)
+            return batches
+
+    assert asyncio.run(read()) == [[1, 2], [3, 4], [5, 6], [7, 8], [9]]
+
+
+def test_chunks_of_a_partitioned_table_follow_rows_from_partition_to_partition(
+    connection: psycopg.Connection, fill: Fill
+) -> None:
+    connection.execute(
+        "CREATE TABLE documents (id bigint PRIMARY KEY, body text) PARTITION BY RANGE (id);"
+        "CREATE TABLE low PARTITION OF documents FOR VALUES FROM (0) TO (100);"
+        "CREATE TABLE high PARTITION OF documents FOR VALUES FROM (100) TO (200);"
+        "INSERT INTO documents SELECT i, 'text ' || i FROM generate_series(90, 109) AS i"
+    )
+    connection.execute(
+        "SELECT rowvec.create_embedding('documents', 'stand-in-small', 'body',"
+        " on_truncate => 'chunk')"
+    )
+    assert fill("documents", commit_rows=3).written == 20
+    connection.execute("UPDATE documents SET id = id + 50 WHERE id < 100")
+    found = "SELECT count(*) FROM documents_embedding JOIN documents USING (id) WHERE chunk = body"
+    assert one(connection, found) == 20
+    connection.execute("ALTER TABLE documents DETACH PARTITION low")
+    assert fill("documents").pending == 0

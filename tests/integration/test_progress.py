@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -18,6 +24,8 @@ from rowvec.db.worker_address import worker_conninfo
 from rowvec.pipeline.backfill import Request, backfill
 from rowvec.pipeline.gauge import Gauge
 from rowvec.pipeline.report import LogReporter
+
+ROWVEC = Path(sys.executable).parent / "rowvec"
 
 
 @pytest.fixture
@@ -162,3 +170,17 @@ def test_the_command_shows_it(connection: psycopg.Connection, database: Any, row
     wrong = rowvec("status", "nothing", "--dsn", database.dsn)
     assert (wrong.returncode, "does not exist" in wrong.stderr) == (1, True)
     assert rowvec("status", "--truncated", "--dsn", database.dsn).returncode == 2
+
+
+def test_it_is_watched_until_ctrl_c(connection: psycopg.Connection, database: Any) -> None:
+    declare(connection, "stand-in-small", 3)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
+    watching = subprocess.Popen(
+        [ROWVEC, "status", "--watch", "--dsn", database.dsn], env=clean, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert watching.stdout is not None
+    assert "t.embedding" in "".join(itertools.islice(watching.stdout, 6))
+    watching.send_signal(signal.SIGINT)
+    _, errors = watching.communicate(timeout=60)
+    assert (watching.returncode, errors) == (0, "")

@@ -145,3 +145,109 @@ def test_several_share_and_take_over_from_one_that_was_killed(
     for table in tables:
         insert(connection, table, 1, 5)
     eventually(lambda: sum(pending(connection, table) for table in tables) == 0)
+
+
+def test_a_flood_on_one_embedding_leaves_the_others_their_turns(
+    connection: psycopg.Connection, start: Start, eventually: Any
+) -> None:
+    declare(connection, "flooded", "slow")
+    declare(connection, "quiet")
+    insert(connection, "flooded", 1, 5000)
+    start("--commit-rows", "20")
+    eventually(lambda: pending(connection, "flooded") < 5000)
+    insert(connection, "quiet", 1, 5)
+    eventually(lambda: pending(connection, "quiet") == 0)
+    assert pending(connection, "flooded") > 0
+
+
+def test_a_locked_table_keeps_nobody_else_waiting(
+    connection: psycopg.Connection, database: Any, start: Start, eventually: Any
+) -> None:
+    for table in ("locked", "free"):
+        declare(connection, table)
+        insert(connection, table, 1, 5)
+    process = start()
+    eventually(lambda: pending(connection, "locked") + pending(connection, "free") == 0)
+    with database.connect() as other, other.transaction():
+        other.execute("INSERT INTO locked VALUES (6, 'six')")
+        other.execute("LOCK TABLE locked IN ACCESS EXCLUSIVE MODE")
+        insert(connection, "free", 6, 10)
+        eventually(lambda: pending(connection, "free") == 0)
+    eventually(lambda: pending(connection, "locked") == 0)
+    assert process.poll() is None
+
+
+def test_a_paused_one_is_left_alone_until_it_is_resumed(
+    connection: psycopg.Connection, start: Start, eventually: Any
+) -> None:
+    for table in ("paused", "other"):
+        declare(connection, table)
+    connection.execute("SELECT rowvec.pause_embedding('paused')")
+    insert(connection, "paused", 1, 5)
+    start()
+    insert(connection, "other", 1, 5)
+    eventually(lambda: pending(connection, "other") == 0)
+    assert pending(connection, "paused") == 5
+    connection.execute("SELECT rowvec.resume_embedding('paused')")
+    eventually(lambda: pending(connection, "paused") == 0)
+
+
+def test_refused_rows_are_passed_and_tried_again_when_they_change(
+    connection: psycopg.Connection, start: Start, eventually: Any
+) -> None:
+    declare(connection, "t", "refusing")
+    connection.execute("INSERT INTO t SELECT i, 'refuse me' FROM generate_series(1, 30) AS i")
+    start("--commit-rows", "4")
+    failed = "SELECT count(*) FROM rowvec.failure"
+    eventually(lambda: connection.execute(failed).fetchone() == (30,))
+    connection.execute("INSERT INTO t VALUES (-5, 'before them'), (99, 'behind them')")
+    eventually(lambda: pending(connection, "t") == 30)
+    connection.execute("UPDATE t SET body = 'fine' WHERE id <= 30")
+    eventually(lambda: pending(connection, "t") == 0)
+    assert connection.execute(failed).fetchone() == (0,)
+
+
+def test_a_trigger_that_undoes_its_work_keeps_nobody_else_waiting(
+    connection: psycopg.Connection, start: Start, eventually: Any
+) -> None:
+    for table in ("stubborn", "other"):
+        declare(connection, table)
+    connection.execute(
+        "CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql"
+        " AS 'BEGIN NEW.embedding_of := NULL; NEW.writes := OLD.writes + 1; RETURN NEW; END'"
+    )
+    connection.execute("ALTER TABLE stubborn ADD COLUMN writes int DEFAULT 0")
+    connection.execute(
+        "CREATE TRIGGER undo BEFORE UPDATE ON stubborn FOR EACH ROW EXECUTE FUNCTION undo()"
+    )
+    insert(connection, "stubborn", 1, 5)
+    start()
+    written = "SELECT min(writes) > 2 FROM stubborn"
+    eventually(lambda: connection.execute(written).fetchone() == (True,))
+    insert(connection, "other", 1, 5)
+    eventually(lambda: pending(connection, "other") == 0)
+
+
+def test_it_leaves_an_embedding_to_the_backfill_that_works_on_it(
+    connection: psycopg.Connection, start: Start, eventually: Any
+) -> None:
+    declare(connection, "t")
+    connection.execute(
+        "INSERT INTO rowvec.job (embedding_id, kind, host, pid, heartbeat_at)"
+        " SELECT id, 'backfill', 'elsewhere', 1, now() + interval '1 hour' FROM rowvec.embedding"
+    )
+    declare(connection, "other")
+    insert(connection, "t", 1, 5)
+    start()
+    insert(connection, "other", 1, 5)
+    eventually(lambda: pending(connection, "other") == 0)
+    assert pending(connection, "t") == 5
+    connection.execute("UPDATE rowvec.job SET ended_at = now() WHERE host = 'elsewhere'")
+    eventually(lambda: pending(connection, "t") == 0)
+
+
+def test_a_source_that_is_not_there_is_one_sentence(database: Any, rowvec: Any) -> None:
+    done = rowvec("sync", "nothing", "--dsn", database.dsn)
+    assert done.returncode == 1
+    assert 'relation "nothing" does not exist' in done.stderr
+    assert "Traceback" not in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -101,12 +102,21 @@ def _read(conn: psycopg.Connection, source: str | None) -> list[dict[str, Any]]:
 
 
 def _watch(dsn: str, source: str | None) -> None:
-    """Draws the table again and again; Ctrl-C ends it as it ends any command."""
-    with connect(dsn, application_name="rowvec status") as conn, database_errors():
+    """Draws the table again and again; Ctrl-C is the way to end it, and no failure."""
+    with (
+        suppress(KeyboardInterrupt),
+        connect(dsn, application_name="rowvec status") as conn,
+        database_errors(),
+    ):
         require_head(conn)
-        with Live(console=stdout(), auto_refresh=False) as live:
+        console = stdout()
+        with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
-                live.update(_table(_read(conn, source)), refresh=True)
+                table = _table(_read(conn, source))
+                if console.is_terminal:
+                    live.update(table, refresh=True)
+                else:
+                    console.print(table)  # one below the other, for who reads a file
                 time.sleep(_WATCH_SECONDS)
 
 

@@ -59,11 +59,18 @@ class Range:
 # columns were renamed, dropped or changed.
 _GONE = frozenset({"42703", "42883", "42704", "42804"})
 
+# To count more rows than these takes longer than a statement of a job may.
+COUNTED = 100_000
+
 # Of `r`, a pending row: that very input failed, and is not due to be tried again.
 _IS_SET_ASIDE = sql.SQL(
     "f.embedding_id = %s AND f.key = r.j AND f.input_hash = r.h"
     " AND (f.next_attempt_at IS NULL OR f.next_attempt_at > now())"
 )
+
+
+# What a batch of long documents may take, so that a job's memory does not grow with them.
+_BATCH_BYTES = 8 << 20
 
 
 class Source:
@@ -108,7 +115,10 @@ class Source:
             ) from exc
 
     async def read(self, session: Session, within: Range, limit: int) -> list[Row]:
-        """The next pending rows in key order, those that failed before among them, without text."""
+        """The next pending rows in key order, those that failed before among them, without text.
+
+        `limit` rows at most, and no more once their texts are megabytes together; none is the end.
+        """
         bounds = [*(within.lower or ()), *(within.upper or ())]
         statement = self._read(within.lower is not None, within.upper is not None)
         found = await session.all(statement, (self.definition.id, *bounds, limit))
@@ -146,6 +156,18 @@ class Source:
         )
         counted: int = await session.value(statement, (self.definition.id, limit))
         return counted
+
+    async def estimate_pending(self, session: Session, limit: int | None = None) -> int:
+        """As `count_pending`; of more than COUNTED about so many, as statistics have it."""
+        counted = await self.count_pending(session, min(limit or COUNTED, COUNTED))
+        if counted < COUNTED:
+            return counted
+        definition = self.definition
+        where = {"schema": definition.schema, "table": definition.table}
+        about: int = await session.value(
+            query("pending_entries"), where | {"of": f"{definition.name}_of"}
+        )
+        return max(counted, about if limit is None else min(about, limit))
 
     async def fill(self, session: Session, filled: Sequence[tuple[Row, NDArray[float32]]]) -> int:
         """Writes vectors where the input is still the one that was read, and tells how many."""
@@ -188,14 +210,17 @@ class Source:
             where, _ = self._within(Range(edge if has_lower else None, edge if has_upper else None))
             self._reads[has_lower, has_upper] = (
                 sql.SQL(
-                    "SELECT f.k, f.j::text, CASE WHEN NOT f.failed AND NOT f.kept THEN f.i END,"
-                    " f.h, f.failed, f.kept, f.sent"
+                    "SELECT s.k, s.j::text, CASE WHEN NOT s.failed AND NOT s.kept THEN s.i END,"
+                    " s.h, s.failed, s.kept, s.sent FROM (SELECT f.*, sum(CASE"
+                    " WHEN NOT f.failed AND NOT f.kept THEN octet_length(f.i) ELSE 0 END)"
+                    " OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
                     " FROM (SELECT r.*, EXISTS ("
                     " SELECT FROM rowvec.failure AS f"
                     " WHERE {is_set_aside}) AS failed"
                     " FROM (SELECT ARRAY[{as_text}] AS k, {json_key} AS j, ({input})::text AS i,"
                     " {hash} AS h, {kept} AS kept, {sent} AS sent"
-                    " FROM {table} WHERE ({pending}) {where} ORDER BY {order} LIMIT %s) AS r) AS f"
+                    " FROM {table} WHERE ({pending}) {where} ORDER BY {order} LIMIT %s"
+                    ") AS r) AS f) AS s WHERE s.before IS NULL OR s.before < {bytes}"
                 )
                 .format(
                     as_text=self._key_as_text,
@@ -205,6 +230,7 @@ class Source:
                     kept=expression(self.definition.kept),
                     sent=self._sent,
                     is_set_aside=_IS_SET_ASIDE,
+                    bytes=sql.Literal(_BATCH_BYTES),
                     table=self.table,
                     pending=self.pending,
                     where=where,
