@@ -11,7 +11,7 @@ from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.session import Session, open_session
-from rowvec.db.source import Source
+from rowvec.db.source import COUNTED, Source
 from rowvec.errors import DatabaseConflict, DatabaseUnavailable, RowvecError
 from rowvec.pipeline.arguments import document_kwargs
 from rowvec.pipeline.embedder import JobEmbedder
@@ -122,6 +122,7 @@ class _Run:
     summary: Summary
     reporter: Reporter
     stop: asyncio.Event
+    _total: int = 0
     _written_by_last_pass: int | None = None
     _is_ready: bool = False
 
@@ -154,11 +155,15 @@ class _Run:
             await self.isolation.check()
             await self.embedder.look_up()
             await ensure_index(session, self.source.definition, self.reporter.say, self.stop)
-            self.reporter.begin(await self.source.count_pending(session, self.limits.rows))
+            self._total = await self.source.estimate_pending(session, self.limits.rows)
+            self.reporter.begin(self._total)
             self._is_ready = True
         await self._fill(session)
         await self.source.forget_gone(session)
-        self.summary.pending = await self.source.count_pending(session)
+        left = await self.source.count_pending(session, COUNTED)
+        if left == COUNTED:
+            left = max(left, self._total - self.summary.settled)
+        self.summary.pending = left
         if self.closing and self.summary.written and not self.summary.stopped:
             await vacuum(session, self.source, self.reporter.say)
 

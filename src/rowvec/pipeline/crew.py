@@ -60,6 +60,6 @@ async def close(settings: Settings, request: Request, total: Summary, reporter: 
     async with open_session(resolve_dsn(settings), "rowvec backfill") as session:
         definition = await Definition.read(session, request.source, request.embedding)
         source = Source(definition)
-        total.pending = await source.count_pending(session)
+        total.pending = await source.estimate_pending(session)
         if total.written and not total.stopped:
             await vacuum(session, source, reporter.say)
