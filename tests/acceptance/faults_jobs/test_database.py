@@ -66,6 +66,10 @@ def copy_of(primary: Cluster, root: Path, *, standby: bool) -> Iterator[Cluster]
     other = Cluster(root, PARAMETERS)
     other.create()
     shutil.rmtree(other.data)
+    other.data.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        user = binaries.system_user()
+        os.chown(other.data, user.pw_uid, user.pw_gid)
     binaries.run(
         primary.binary("pg_basebackup"), "-D", str(other.data), "-h", str(primary.run), "-U",
         "postgres", "-X", "stream", "-c", "fast",
@@ -160,12 +164,12 @@ class SmallDisk:
 
 @pytest.fixture
 def small_disk(primary: Cluster, folder: Path, worker: Any, point_at: Any) -> Iterator[SmallDisk]:
-    """Six megabytes at first, in the tablespace `small`."""
+    """Four megabytes at first, in the tablespace `small`."""
     place = folder / "disk"
     place.mkdir(exist_ok=True)
     if os.geteuid() != 0:
         pytest.skip("only root mounts a file system")
-    mount = [MOUNT, "-t", "tmpfs", "-o", "size=6m,mode=0700", "tmpfs", str(place)]
+    mount = [MOUNT, "-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", str(place)]
     if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
         pytest.skip("no file system can be mounted here")
     user = binaries.system_user()
