@@ -6,7 +6,7 @@ import json
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,9 @@ def index(dsn: str, *options: str) -> dict[str, Any]:
     return result | {"seconds": time.perf_counter() - begin}
 
 
-def by_turns(ways: dict[str, Callable[[int], Sequence[float]]], tenth: Vectors) -> dict[str, Asked]:
+def by_turns(
+    ways: Mapping[str, Callable[[int], Sequence[float]]], tenth: Vectors
+) -> dict[str, Asked]:
     """Each way asked for each query, by turns the first; a first round only warms up."""
     milliseconds: dict[str, list[float]] = {name: [] for name in ways}
     found: dict[str, list[Sequence[float]]] = {name: [] for name in ways}
