@@ -9,6 +9,11 @@ down_revision = None
 
 _STATEMENTS = (
     "COMMENT ON SCHEMA rowvec IS 'rowvec: a vector for every row'",
+    "CREATE DOMAIN rowvec.image_path AS text",
+    """
+    COMMENT ON DOMAIN rowvec.image_path
+    IS 'Path of an image file, relative to the image folder of the jobs'
+    """,
     # A regclass follows a renamed table, and pg_dump writes it as a name.
     """
     CREATE TABLE rowvec.embedding (
@@ -17,7 +22,8 @@ _STATEMENTS = (
         name text NOT NULL CHECK (name <> ''),
         model text NOT NULL,
         input text NOT NULL,
-        modality text NOT NULL DEFAULT 'text' CHECK (modality IN ('text', 'image')),
+        modality text NOT NULL DEFAULT 'text'
+            CHECK (modality IN ('text', 'image', 'image_file')),
         filter text,
         destination text NOT NULL DEFAULT 'column' CHECK (destination IN ('column', 'table')),
         dimensions int NOT NULL CHECK (dimensions > 0),

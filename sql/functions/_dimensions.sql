@@ -5,8 +5,8 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
     -- The model itself is asked, with a word or a black pixel.
-    SELECT @extschema:vector@.vector_dims(CASE p_modality
-        WHEN 'image' THEN rowvec.embed_image(p_model, decode(
+    SELECT @extschema:vector@.vector_dims(CASE
+        WHEN p_modality <> 'text' THEN rowvec.embed_image(p_model, decode(
             'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNgYGAAAAAEAAHI6uv5AAAAAElFTkSuQmCC',
             'base64'), p_kwargs)
         ELSE rowvec.embed(p_model, 'rowvec', p_kwargs) END)

@@ -10,6 +10,11 @@ DECLARE
     v_half CONSTANT int := cardinality(p_inputs) / 2;
     v_answers text[];
 BEGIN
+    IF p_modality = 'image_file' THEN
+        RAISE EXCEPTION USING ERRCODE = '0A000',
+            MESSAGE = 'the images are files, which the database does not read',
+            HINT = 'rowvec backfill SOURCE --image-folder DIR';
+    END IF;
     BEGIN
         v_answers := rowvec._ask(
             CASE p_modality WHEN 'image' THEN 'embed_image' ELSE 'embed' END,

@@ -20,7 +20,8 @@ BEGIN
     JOIN pg_type AS t ON t.oid = a.atttypid
     LEFT JOIN pg_collation AS c ON c.oid = i.indcollation[0]
     WHERE i.indrelid = p_table;
-    modality := CASE v_type WHEN 'bytea'::regtype THEN 'image' ELSE 'text' END;
+    modality := CASE v_type WHEN 'bytea'::regtype THEN 'image'
+        WHEN 'rowvec.image_path'::regtype THEN 'image_file' ELSE 'text' END;
     IF modality = 'image' THEN
         -- Hashed, read and sent as the worker takes images.
         input := format('pg_catalog.encode(%s, ''base64''::text)', input);

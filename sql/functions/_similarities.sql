@@ -39,7 +39,7 @@ BEGIN
     INTO STRICT v_keys, v_inputs, v_stored;
     FOR n IN 1..coalesce(cardinality(v_keys), 0) BY c_at_once LOOP
         v_fresh := rowvec._ask(
-            CASE p_definition.modality WHEN 'image' THEN 'embed_image' ELSE 'embed' END,
+            CASE p_definition.modality WHEN 'text' THEN 'embed' ELSE 'embed_image' END,
             p_definition.model, v_inputs[n:n + c_at_once - 1],
             rowvec._document_kwargs(p_definition.kwargs, 'truncate'), 'bulk');
         RETURN QUERY

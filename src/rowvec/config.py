@@ -145,6 +145,9 @@ class Settings(BaseSettings):
     sync: bool = Field(
         default=True, description="`rowvec up` runs a `rowvec sync` beside the worker"
     )
+    image_folder: Path | None = Field(
+        None, description="folder that the paths of image files are relative to"
+    )
     commit_rows: int = Field(256, ge=1, le=100_000, description="rows a job writes a transaction")
     max_rows_per_second: float | None = Field(
         None, gt=0, description="rows a backfill embeds a second at most (default: no limit)"

@@ -165,3 +165,4 @@ def test_images(environment: dict[str, str], tmp_path: Path) -> None:
     # With random weights nothing is known of the others; the same picture is as near as can be.
     assert re.search(r"same\.png +│ -?0\.0000", similar)
     assert re.search(r"blue\.png +│ -?0\.0000", image)
+    assert re.search(r"same\.png +│ -?0\.0000", printed[3])

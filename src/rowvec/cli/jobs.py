@@ -34,6 +34,7 @@ def _job(name: str) -> Any:
 @_embedding
 @setting("commit_rows")
 @click.option("--limit", type=click.IntRange(min=1), metavar="ROWS", help="Embed at most so many.")
+@setting("image_folder")
 @setting("max_rows_per_second")
 @click.option(
     "--engine",

@@ -17,6 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _TYPES: dict[str, click.ParamType[Any]] = {
     "data": click.Path(path_type=Path),
     "cache_dir": click.Path(path_type=Path, file_okay=False),
+    "image_folder": click.Path(path_type=Path, file_okay=False),
     "models": click.Path(path_type=Path, dir_okay=False),
     "password_file": click.Path(path_type=Path, dir_okay=False),
     "tls_cert_file": click.Path(path_type=Path, dir_okay=False),

@@ -61,6 +61,7 @@ class Landing:
         self._cursor = connection.cursor()
         self._copies = ExitStack()
         self._copy: psycopg.Copy | None = None
+        self._in_blocks = False
         self.rows = 0
         self._copied_before = 0
         self.ignored = 0
@@ -98,12 +99,18 @@ class Landing:
     def write(self, values: Sequence[Any]) -> None:
         """Copies a row, in the order of `columns`; raises DatabaseError where Postgres refused."""
         try:
-            if self._copy is None:
-                self._copy = self._open()
-            self._copy.write_row(values)
+            self._opened(in_blocks=False).write_row(values)
         except psycopg.Error as exc:
             raise self._explained(exc) from exc
         self.rows += 1
+
+    def write_block(self, lines: str, rows: int) -> None:
+        """Copies so many rows, as lines of COPY's text format; raises DatabaseError."""
+        try:
+            self._opened(in_blocks=True).write(lines)
+        except psycopg.Error as exc:
+            raise self._explained(exc) from exc
+        self.rows += rows
 
     def flush(self) -> None:
         """Returns when Postgres took all rows; raises DatabaseError where it refused one."""
@@ -121,6 +128,14 @@ class Landing:
         """Ends an open COPY as a failure."""
         self._copy = None
         self._copies.__exit__(type(exc), exc, exc.__traceback__)
+
+    def _opened(self, *, in_blocks: bool) -> psycopg.Copy:
+        """The COPY that takes rows, or blocks: psycopg holds back the last rows, never a block."""
+        if self._copy is None or self._in_blocks != in_blocks:
+            self.flush()
+            self._copy = self._open()
+            self._in_blocks = in_blocks
+        return self._copy
 
     def _open(self) -> psycopg.Copy:
         statement = sql.SQL("COPY {} ({}) FROM STDIN {}").format(

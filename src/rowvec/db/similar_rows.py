@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from rowvec.db.compose import comma, expression, identifier
 from rowvec.db.connection import database_errors
@@ -44,7 +45,7 @@ class Embedded(NamedTuple):
 
     keys: list[Key]
     marks: list[int]
-    vectors: Matrix
+    vectors: Matrix | None
 
 
 class SimilarRows:
@@ -63,7 +64,6 @@ class SimilarRows:
             "source": table.source,
             "relation": vectors.relation,
             "vector": vectors.vector,
-            "bytes": vectors.as_bytes,
             "key": comma([*key]),
             "other": comma([*other]),
             "key_text": _texts(key),
@@ -71,6 +71,9 @@ class SimilarRows:
             "of": identifier(f"{definition.name}_of"),
             "version": sql.Literal(definition.version),
             "staging": sql.Identifier("rowvec_similar_staging"),
+            "regclass": sql.Literal(table.source.as_string().replace("%", "%%")),
+            "found_key": _from_json("p.key", definition),
+            "found_other": _from_json("p.other_key", definition),
             "staged": _numbered("k{} text", key) + sql.SQL(", ") + _numbered("o{} text", key),
             "staged_names": _numbered("k{}", key) + sql.SQL(", ") + _numbered("o{}", key),
             "staged_key": _cast("k", types),
@@ -108,19 +111,22 @@ class SimilarRows:
         assert table is not None
         return cls(definition, await Vectors.of(session, definition), table)
 
-    async def embedded(self, session: Session) -> AsyncIterator[Embedded]:
+    async def count(self, session: Session) -> int:
+        """Rows that have a vector."""
+        statement = "SELECT count(*) FROM {relation} WHERE {vector} IS NOT NULL"
+        return int(await session.value(self._sql(statement)))
+
+    async def embedded(self, session: Session, *, with_vectors: bool) -> AsyncIterator[Embedded]:
         """All rows that have a vector, in batches; a transaction is open while they are read."""
-        statement = self._sql(
-            "SELECT {bytes}, s.rowvec_mark, {key_text} FROM {relation} JOIN"
+        statement = sql.SQL(
+            "SELECT s.rowvec_mark, {key_text}, {wanted} FROM {relation} JOIN"
             " (SELECT {key}, coalesce({of}, 0) # {version} AS rowvec_mark FROM {source}) AS s"
             " USING ({key}) WHERE {vector} IS NOT NULL"
-        )
+        ).format(**self._parts, wanted=self._vectors.as_bytes if with_vectors else sql.SQL("NULL"))
+        n = self._columns
         async for found in self._batches(session, statement, self._vectors.batch_rows):
-            yield Embedded(
-                [row[2:] for row in found],
-                [row[1] for row in found],
-                self._vectors.matrix([row[0] for row in found]),
-            )
+            vectors = self._vectors.matrix([row[-1] for row in found]) if with_vectors else None
+            yield Embedded([row[1 : n + 1] for row in found], [row[0] for row in found], vectors)
 
     async def stored(self, session: Session) -> AsyncIterator[list[Stored]]:
         """All pairs, in batches."""
@@ -131,24 +137,23 @@ class SimilarRows:
         async for found in self._batches(session, statement, _FETCHED_ROWS):
             yield [Stored(row[:n], row[n : 2 * n], *row[2 * n :]) for row in found]
 
-    async def nearest(self, session: Session, keys: list[Key], k: int) -> list[tuple[Any, ...]]:
-        """Of the rows with these keys the nearest others by the index.
-
-        Each as key, other key (both as `key` is in SQL), rank and distance.
-        """
+    async def nearest(
+        self, session: Session, keys: list[Key], k: int
+    ) -> list[tuple[Key, Key, int, float]]:
+        """The nearest others of the rows with these keys, by the index: keys, rank, distance."""
         names = [column.name for column in self._definition.key]
         as_json = [
             key[0] if len(names) == 1 else dict(zip(names, key, strict=True)) for key in keys
         ]
-        return await session.all(
-            query("similar_pairs"),
-            {
-                "source": self._parts["source"].as_string(),
-                "embedding": self._definition.name,
-                "k": k,
-                "keys": psycopg.types.json.Jsonb(as_json),
-            },
+        found = await session.all(
+            self._sql(
+                "SELECT {found_key}, {found_other}, p.rank, p.distance FROM rowvec._similar_pairs("
+                "rowvec._definition({regclass}::regclass, %s), %s, NULL, NULL, '{{}}', %s) AS p"
+            ),
+            (self._definition.name, k, Jsonb(as_json)),
         )
+        n = self._columns
+        return [(row[:n], row[n : 2 * n], row[-2], row[-1]) for row in found]
 
     async def replace(self, session: Session, pairs: Iterable[Stored]) -> None:
         """Puts these in the place of all that the rows with these keys had, in one transaction.
@@ -225,6 +230,20 @@ def _others(definition: Definition) -> list[str]:
 
 def _texts(names: list[sql.Identifier]) -> sql.Composable:
     return comma([sql.SQL("{}::text").format(name) for name in names])
+
+
+def _from_json(column: str, definition: Definition) -> sql.Composable:
+    """The columns of a key in jsonb, each as the text that it is as a value of its own type."""
+    if len(definition.key) == 1:
+        values: list[sql.Composable] = [sql.SQL("#>> ARRAY[]::text[]")]
+    else:
+        names = [sql.Literal(part.name.replace("%", "%%")) for part in definition.key]
+        values = [sql.SQL("->> {}").format(name) for name in names]
+    parts: list[sql.Composable] = [
+        sql.SQL("({} {})::{}::text").format(sql.SQL(column), value, expression(part.type))
+        for value, part in zip(values, definition.key, strict=True)
+    ]
+    return comma(parts)
 
 
 def _numbered(template: str, of: list[Any]) -> sql.Composable:

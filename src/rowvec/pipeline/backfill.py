@@ -18,6 +18,7 @@ from rowvec.pipeline.embedder import JobEmbedder
 from rowvec.pipeline.fill import Filling, Limits
 from rowvec.pipeline.gauge import Gauge
 from rowvec.pipeline.heartbeat import Heartbeat
+from rowvec.pipeline.image_files import reading
 from rowvec.pipeline.isolation import Isolation
 from rowvec.pipeline.making import maker
 from rowvec.pipeline.patience import Patience, Stopped
@@ -78,7 +79,10 @@ async def backfill(
         source=Source(definition),
         embedder=embedder,
         isolation=Isolation(
-            maker(definition, embedder), definition.dimensions, for_worker, definition.modality
+            maker(definition, reading(definition, embedder, settings)),
+            definition.dimensions,
+            for_worker,
+            definition.modality,
         ),
         patience=for_database,
         gauge=Gauge(lambda: for_worker.reason),

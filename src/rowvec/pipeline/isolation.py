@@ -25,6 +25,8 @@ PROBES = {
     "image": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mNgYGAAAAAE"
     "AAHI6uv5AAAAAElFTkSuQmCC",
 }
+# Paths are images by the time they are sent.
+PROBES["image_file"] = PROBES["image"]
 
 
 # The worker names the text that it refuses, so that one costs a call, where halving costs sixteen.

@@ -118,7 +118,7 @@ async def _tokens(
     async with await WorkerClient.connect(worker) as client:
         listed = await client.models()
         model = next(m for m in listed if definition.model in (m["name"], *m["aliases"]))
-        if definition.modality == "image":
+        if definition.modality != "text":
             return [], model["max_tokens"]
         kwargs = document_kwargs(definition)
         counted: list[int] = []
@@ -130,14 +130,17 @@ async def _tokens(
 
 
 async def _rate(worker: str, definition: Definition, inputs: Sequence[str]) -> float | None:
-    """Rows a second of this worker, as many in flight as a backfill has; None without a row."""
-    if not inputs:
+    """Rows a second of this worker, as many in flight as a backfill has; None without a row.
+
+    Files of images are read where the backfill runs, which may be elsewhere: not measured.
+    """
+    if not inputs or definition.modality == "image_file":
         return None
     kwargs = document_kwargs(definition)
     embedder = WorkerEmbedder(worker, definition.model, kwargs, definition.modality)
     await embedder.embed(inputs[:1])  # loads the model
     # The worker remembers texts: a word before each makes it compute them.
-    word = "" if definition.modality == "image" else secrets.token_hex(2) + " "
+    word = "" if definition.modality != "text" else secrets.token_hex(2) + " "
     batches = iter([inputs[n : n + _AT_ONCE] for n in range(0, len(inputs), _AT_ONCE)])
     began, done = time.monotonic(), 0
 

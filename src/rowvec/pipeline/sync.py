@@ -22,6 +22,7 @@ from rowvec.db.source import Source
 from rowvec.errors import DatabaseConflict, DatabaseUnavailable
 from rowvec.pipeline.arguments import document_kwargs
 from rowvec.pipeline.heartbeat import Heartbeat
+from rowvec.pipeline.image_files import reading
 from rowvec.pipeline.isolation import Isolation
 from rowvec.pipeline.keeper import Keeper, Means
 from rowvec.pipeline.making import maker
@@ -132,8 +133,11 @@ class _Dealing:
 
     async def _read_state(self) -> list[dict[str, Any]]:
         sources = None if self._task.sources is None else [*self._task.sources]
+        reads_files = self._task.settings.image_folder is not None
         async with self._session.turn:
-            return await self._session.dicts(query("sync_state"), {"sources": sources})
+            return await self._session.dicts(
+                query("sync_state"), {"sources": sources, "reads_files": reads_files}
+            )
 
     async def _stand(self, state: Sequence[Mapping[str, Any]]) -> bool:
         """Stands for what is to be kept filled, steps back from the rest; whether it changed."""
@@ -188,6 +192,9 @@ class _Dealing:
         # No patience of its own: the keeper has all the time, and may be asked to stop.
         patience = Patience(0, task.say, stop)
         isolation = Isolation(
-            maker(definition, embedder), definition.dimensions, patience, definition.modality
+            maker(definition, reading(definition, embedder, task.settings)),
+            definition.dimensions,
+            patience,
+            definition.modality,
         )
         return Keeper(means, Source(definition), embedder, isolation)

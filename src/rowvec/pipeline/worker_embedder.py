@@ -59,7 +59,7 @@ class WorkerEmbedder:
             )
 
     async def _ask(self, client: WorkerClient, inputs: Sequence[str]) -> Embeddings:
-        if self._modality == "image":
+        if self._modality != "text":
             images = [base64.b64decode(image) for image in inputs]
             return await client.embed_images(
                 self._model, images, self._kwargs, priority="bulk", deadline_ms=_DEADLINE_MS

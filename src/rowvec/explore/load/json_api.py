@@ -13,8 +13,8 @@ from urllib.parse import urljoin, urlsplit
 
 import orjson
 
-from rowvec.errors import BadRow, ConfigError, InvalidRequest
-from rowvec.explore.load.source import Interrupted, Source
+from rowvec.errors import BadRow, ConfigError, InvalidRequest, SourceInterrupted
+from rowvec.explore.load.source import Source
 from rowvec.rows.reading import MAX_ROW_BYTES, OnBad, Place, Rows
 
 _LISTS = ("rows", "items", "results", "data", "records")
@@ -38,8 +38,8 @@ class JsonApi:
     A page is a JSON array, or an object with one under `rows`, `items`, `results`, `data` or
     `records`; Datasette's arrays of arrays are read with its `columns`. The next page is where
     `next_url` (or `next`, or the header Link) says. A page that fails for a passing reason is asked
-    for again, up to five times, with growing pauses; one that stays dead is Interrupted, and names
-    itself as the rest.
+    for again, up to five times, with growing pauses; one that stays dead is SourceInterrupted, and
+    names itself as the rest.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class JsonApi:
                     break
             except (OSError, HTTPException, _NotJsonError) as exc:
                 said = str(exc) or type(exc).__name__
-        raise Interrupted(f"the page {url} does not answer: {said}", rest=url)
+        raise SourceInterrupted(f"the page {url} does not answer: {said}", rest=url)
 
     def _get(self, url: str) -> _Page:
         headers = self._headers if _origin(url) == self._origin else {}

@@ -11,11 +11,11 @@ import psycopg
 
 from rowvec.db.connection import database_errors
 from rowvec.db.landing import Landing, existing, parse_name
-from rowvec.errors import BadRow, InvalidRequest
+from rowvec.errors import BadRow, InvalidRequest, SourceInterrupted
 from rowvec.explore.load.merge import NUMBER, STAGE, Merge
 from rowvec.explore.load.report import Loaded, Options
 from rowvec.explore.load.shape import CellShape, DeclaredShape, JsonShape, Shape
-from rowvec.explore.load.source import Interrupted, Source
+from rowvec.explore.load.source import Source
 from rowvec.rows.columns import Names, plain_name
 from rowvec.rows.reading import OnBad, Row, refuse
 
@@ -24,12 +24,19 @@ from rowvec.rows.reading import OnBad, Row, refuse
 _PEEK_ROWS = 1000
 _PEEK_BYTES = 4 << 20
 
+# Rows that are copied together, and so many bytes of them: few enough for the caches of a processor.
+_BLOCK_ROWS = 200
+_BLOCK_BYTES = 1 << 18
+
 _REPORT_ROWS = 1000
 
 # What the column is called that numbers the rows, where the data has no key.
 _IDENTITY = ("id", "row_id", "rowvec_id")
 
 _SINCE_ON_ERROR = 170000
+
+# A row, and the place's number for it.
+_Numbered = tuple[int, Row]
 
 
 def load(
@@ -40,12 +47,14 @@ def load(
     *,
     on_bad: OnBad = refuse,
     on_progress: Callable[[Loaded], None] = lambda _: None,
-    in_transaction: Callable[[Loaded, Interrupted | None], None] = lambda _loaded, _rest: None,
+    in_transaction: Callable[[Loaded, SourceInterrupted | None], None] = lambda _loaded, _rest: (
+        None
+    ),
 ) -> Loaded:
     """Loads the source's rows into a table, which is made where there is none; all or nothing.
 
     `in_transaction` runs before the commit. Raises BadRow for a bad row (`on_bad` decides), and
-    DatabaseError. Interrupted is raised after the rows before it were committed.
+    DatabaseError. SourceInterrupted is raised after the rows before it were committed.
     """
     job = _Load(connection, table, source, options, on_bad=on_bad, on_progress=on_progress)
     with database_errors(), connection.transaction():
@@ -57,7 +66,7 @@ def load(
         in_transaction(job.loaded, job.interrupted)
     if job.interrupted is not None:
         rows = job.loaded.rows
-        raise Interrupted(
+        raise SourceInterrupted(
             f"{job.interrupted}; the {rows:,} rows before it are loaded",
             rest=job.interrupted.rest,
             hint="the same command goes on there",
@@ -93,11 +102,11 @@ class _Load:
         lenient = options.skip_bad and connection.info.server_version >= _SINCE_ON_ERROR
         self._landing = Landing(connection, STAGE if self._key else self._name, ignore_bad=lenient)
         self.loaded = Loaded(table, created=self._target is None)
-        self.interrupted: Interrupted | None = None
+        self.interrupted: SourceInterrupted | None = None
 
     def run(self) -> None:
         """Everything up to the commit."""
-        rows = self._rows()
+        rows = self._numbered()
         peeked = [] if self._is_made or self._source.columns is not None else self._peek(rows)
         if not self._is_made:
             self._make(peeked)
@@ -146,10 +155,15 @@ class _Load:
             rows = ({k: v for k, v in row.items() if self._is_wanted(k)} for row in rows)
         try:
             yield from itertools.islice(rows, self._options.limit)
-        except Interrupted as exc:
+        except SourceInterrupted as exc:
             self.interrupted = exc
 
-    def _peek(self, rows: Iterator[Row]) -> list[Row]:
+    def _numbered(self) -> Iterator[_Numbered]:
+        place = self._source.place
+        for row in self._rows():
+            yield place.number, row
+
+    def _peek(self, rows: Iterator[_Numbered]) -> list[_Numbered]:
         peeked = []
         start = self._source.position()
         for row in itertools.islice(rows, _PEEK_ROWS):
@@ -158,13 +172,13 @@ class _Load:
                 break
         return peeked
 
-    def _make(self, peeked: Sequence[Row]) -> None:
+    def _make(self, peeked: Sequence[_Numbered]) -> None:
         """The table (or the stage) with the columns that the source or its first rows have."""
         if not self._key:
-            given = {plain_name(key) for row in peeked for key in row} | set(self._shape.columns)
+            given = {plain_name(key) for _, row in peeked for key in row} | set(self._shape.columns)
             identity = next(name for name in _IDENTITY if name not in given)
             self._names.name(identity)
-        for row in peeked:
+        for _, row in peeked:
             with suppress(BadRow):  # said when it is copied
                 self._shape.values(row)
         columns = self._shape.changes.take()
@@ -177,25 +191,55 @@ class _Load:
         else:
             self._landing.create(columns.added, number=identity, key=(identity,))
 
-    def _copy(self, rows: Iterator[Row]) -> None:
-        shape, landing, loaded = self._shape, self._landing, self.loaded
-        landing.columns = shape.columns
-        for row in rows:
-            try:
-                values = shape.values(row)
-            except BadRow as exc:
-                self._skip(BadRow(f"{self._source.place} {exc}", hint=exc.hint))
-                continue
-            if not shape.columns:
-                self._skip(BadRow(f"{self._source.place} has no column to load"))
-                continue
-            if shape.changes:
-                changes = shape.changes.take()
-                landing.change(changes.added, changes.widened)
-            landing.write(values)
-            loaded.rows += 1
-            if not loaded.rows % _REPORT_ROWS:
-                self._report()
+    def _copy(self, rows: Iterator[_Numbered]) -> None:
+        self._landing.columns = self._shape.columns
+        place = self._source.place
+        numbers: list[int] = []
+        block: list[Row] = []
+        size = 0
+        for number, row in rows:
+            numbers.append(number)
+            block.append(row)
+            size += place.size or _BLOCK_BYTES  # of unknown size: by itself
+            if size >= _BLOCK_BYTES or len(block) == _BLOCK_ROWS:
+                self._copy_block(numbers, block)
+                numbers, block, size = [], [], 0
+        if block:
+            self._copy_block(numbers, block)
+
+    def _copy_block(self, numbers: list[int], rows: list[Row]) -> None:
+        lines = self._shape.block(rows) if len(rows) > 1 else None
+        if lines is not None:
+            self._landing.write_block(lines, len(rows))
+            self._count(len(rows))
+            return
+        place = self._source.place
+        reached = place.number
+        for place.number, row in zip(numbers, rows, strict=True):  # who reports a row reads it
+            self._copy_row(row)
+        place.number = reached
+
+    def _copy_row(self, row: Row) -> None:
+        shape, landing = self._shape, self._landing
+        try:
+            values = shape.values(row)
+        except BadRow as exc:
+            self._skip(BadRow(f"{self._source.place} {exc}", hint=exc.hint))
+            return
+        if not shape.columns:
+            self._skip(BadRow(f"{self._source.place} has no column to load"))
+            return
+        if shape.changes:
+            changes = shape.changes.take()
+            landing.change(changes.added, changes.widened)
+        landing.write(values)
+        self._count(1)
+
+    def _count(self, rows: int) -> None:
+        before = self.loaded.rows
+        self.loaded.rows += rows
+        if before // _REPORT_ROWS != self.loaded.rows // _REPORT_ROWS:
+            self._report()
 
     def _skip(self, bad: BadRow) -> None:
         self._on_bad(bad)

@@ -6,7 +6,8 @@ import psycopg
 
 from rowvec.db.connection import database_errors
 from rowvec.db.queries import query
-from rowvec.explore.load.source import Interrupted, Source
+from rowvec.errors import SourceInterrupted
+from rowvec.explore.load.source import Source
 
 
 def resume(connection: psycopg.Connection, table: str, source: Source) -> str | None:
@@ -25,7 +26,10 @@ def resume(connection: psycopg.Connection, table: str, source: Source) -> str | 
 
 
 def remember(
-    connection: psycopg.Connection, table: str, source: Source, interrupted: Interrupted | None
+    connection: psycopg.Connection,
+    table: str,
+    source: Source,
+    interrupted: SourceInterrupted | None,
 ) -> None:
     """Keeps where the source ended too early, or forgets it when it came to its end."""
     if source.begin_at is None or not _is_kept(connection):

@@ -6,11 +6,12 @@ what the next value needs; cells of CSV are copied as text, and get their types 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from rowvec.errors import InvalidRequest
+from rowvec.explore.load.block import Field, block
 from rowvec.explore.load.fields import array, field_of, text
 from rowvec.rows.columns import Column, Names, plain_name
 from rowvec.rows.kinds import of_cell, of_value, settled, united
@@ -52,17 +53,11 @@ class Shape(Protocol):
     def values(self, row: Row) -> list[Any]:
         """A row's values in the order of `columns`; raises BadRow."""
 
+    def block(self, rows: Sequence[Row]) -> str | None:
+        """Rows as lines of COPY's text format; None where they have to go one by one."""
+
     def final(self) -> Changes:
         """What is left to do to the table when all rows are in."""
-
-
-@dataclass(eq=False)
-class _Field:
-    """A column. `kind` is what its values need so far; None: no value yet, or none of ours."""
-
-    name: str
-    type: str
-    kind: str | None = None
 
 
 class JsonShape:
@@ -88,7 +83,7 @@ class JsonShape:
         self._there = there
         self._may_widen = widen
         self._closed = closed
-        self._fields: dict[str, _Field | None] = {}
+        self._fields: dict[str, Field | None] = {}
         self._plans: dict[tuple[Any, ...], _Plan] = {}
 
     def values(self, row: Row) -> list[Any]:
@@ -108,6 +103,10 @@ class JsonShape:
                 ]
             except _WidenError as exc:
                 self._widen(exc.field, exc.kind)
+
+    def block(self, rows: Sequence[Row]) -> str | None:
+        """Rows that need no change, as lines of COPY's text format; else None."""
+        return block(rows, self._fields, self.columns) if self.columns else None
 
     def final(self) -> Changes:
         """Columns that never had a value, and arrays that never had an element."""
@@ -154,22 +153,22 @@ class JsonShape:
         """The known column that is meant."""
         return next((name for name in (key, plain_name(key)) if name in self._known), None)
 
-    def _add(self, key: str, kind: str) -> _Field:
+    def _add(self, key: str, kind: str) -> Field:
         name = self._column_of(key)
         if name is not None:
             type_ = self._known[name]
-            new = _Field(name, type_, type_ if self._may_widen and type_ in _KINDS else None)
+            new = Field(name, type_, type_ if self._may_widen and type_ in _KINDS else None)
         elif self._closed:
             raise _no_column(plain_name(key))
         else:
-            new = _Field(self._names.name(key), _physical(kind), kind)
+            new = Field(self._names.name(key), _physical(kind), kind)
         if name is None or not self._there:
             self.changes.added[new.name] = new.type
         self.columns.append(new.name)
         self._plans.clear()
         return new
 
-    def _widen(self, known: _Field, kind: str) -> None:
+    def _widen(self, known: Field, kind: str) -> None:
         after = _physical(kind)
         if known.name in self.changes.added:
             self.changes.added[known.name] = after
@@ -179,7 +178,7 @@ class JsonShape:
         known.type, known.kind = after, kind
         self._plans.clear()
 
-    def _converter(self, known: _Field, value: Any) -> _Convert | None:
+    def _converter(self, known: Field, value: Any) -> _Convert | None:
         """None where the value goes as it is."""
         kind = known.kind
         if value is None or (isinstance(value, (bool, float)) and kind in _NUMBERS):
@@ -193,13 +192,13 @@ class JsonShape:
         return field_of(kind)
 
 
-def _whole(known: _Field, value: int) -> int:
+def _whole(known: Field, value: int) -> int:
     if not -(1 << 63) <= value < 1 << 63:
         raise _WidenError(known, "numeric")
     return value
 
 
-def _array(known: _Field, value: Any) -> Any:
+def _array(known: Field, value: Any) -> Any:
     kind = united(known.kind, of_value(value))
     if kind != known.kind:
         assert kind is not None
@@ -210,7 +209,7 @@ def _array(known: _Field, value: Any) -> Any:
 class _WidenError(Exception):
     """A value of a known type of Python that its column's kind does not take."""
 
-    def __init__(self, known: _Field, kind: str) -> None:
+    def __init__(self, known: Field, kind: str) -> None:
         super().__init__(kind)
         self.field, self.kind = known, kind
 
@@ -235,8 +234,8 @@ class CellShape:
         self.columns: list[str] = []
         self._names = names
         self._types = types
-        self._fields: dict[str, _Field] = {}
-        self._of_keys: dict[tuple[str, ...], list[tuple[_Field, str | None]]] = {}
+        self._fields: dict[str, Field] = {}
+        self._of_keys: dict[tuple[str, ...], list[tuple[Field, str | None]]] = {}
 
     def values(self, row: Row) -> list[Any]:
         """A row's cells in the order of `columns`; raises BadRow."""
@@ -254,6 +253,10 @@ class CellShape:
             found.append(cell)
         return found
 
+    def block(self, rows: Sequence[Row]) -> str | None:  # noqa: ARG002
+        """None: cells go row by row."""
+        return None
+
     def final(self) -> Changes:
         """The types that all cells of a column fit."""
         changes = Changes()
@@ -263,12 +266,12 @@ class CellShape:
                 changes.widened[known.name] = ("text", type_)
         return changes
 
-    def _plan(self, keys: tuple[str, ...]) -> list[tuple[_Field, str | None]]:
+    def _plan(self, keys: tuple[str, ...]) -> list[tuple[Field, str | None]]:
         for key in keys:
             if key not in self._fields:
                 name = self._names.name(key)
                 type_ = self._types.get(name, "text")
-                self._fields[key] = _Field(name, type_, "text" if name in self._types else None)
+                self._fields[key] = Field(name, type_, "text" if name in self._types else None)
                 self.columns.append(name)
                 self.changes.added[name] = type_
         return [(known, key if key in keys else None) for key, known in self._fields.items()]
@@ -299,6 +302,10 @@ class DeclaredShape:
             else write(made)
             for key, convert, write in self._plan
         ]  # fmt: skip
+
+    def block(self, rows: Sequence[Row]) -> str | None:  # noqa: ARG002
+        """None: each value is converted by itself."""
+        return None
 
     def final(self) -> Changes:
         """Nothing: all was declared."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rowvec.errors import RowvecError
 from rowvec.rows.columns import Column
 from rowvec.rows.reading import OnBad, Place, Rows
 
@@ -35,14 +34,3 @@ class Source:
     begin_at: Callable[[str], None] | None = None
     size: int | None = None
     position: Callable[[], int] = field(default=_nowhere)
-
-
-class Interrupted(RowvecError):
-    """A source ended before its end; the rows that it gave are good, and `rest` begins the others.
-
-    The loader keeps what came, then raises this.
-    """
-
-    def __init__(self, message: str, *, rest: str, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.rest = rest
