@@ -32,6 +32,7 @@ The tree (an indented class derives from the one above it)::
       ShuttingDown           57P01  the worker is stopping
       BackendFailed          58000  the engine died while it computed
       WorkerUnreachable      08001  no worker answers at the address
+      SourceInterrupted      HV000  a source of rows ended before its end
 
 SQLSTATEs are PostgreSQL's own (Appendix A of its manual); none is invented.
 """
@@ -229,6 +230,16 @@ class WorkerUnreachable(RowvecError):
 
     sqlstate = "08001"
     retryable = True
+
+
+class SourceInterrupted(RowvecError):
+    """A source of rows ended before its end: what it gave is good, and `rest` begins the others."""
+
+    sqlstate = "HV000"
+
+    def __init__(self, message: str, *, rest: str = "", hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.rest = rest
 
 
 def subclasses(root: type[RowvecError] = RowvecError) -> list[type[RowvecError]]:

@@ -15,6 +15,7 @@ EXPECTED = {
     errors.NotARequest: 400,
     errors.InvalidText: 400,
     errors.InputTooLong: 400,
+    errors.BadRow: 400,
     errors.NotSupported: 400,
     errors.NonFiniteEmbedding: 400,
     errors.DimensionMismatch: 400,

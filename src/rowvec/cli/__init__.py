@@ -32,7 +32,10 @@ COMMANDS = {
     "worker": ("worker", "Serve embedding models to Postgres."),
     "models": ("models", "List the models that the worker serves, or change which may be loaded."),
     "load": ("load", "Load rows into TABLE from files, databases, APIs, images or code."),
-    "export": ("export", "Write the keys, texts and vectors of SOURCE into a file."),
+    "export": (
+        "export",
+        "Write the keys, texts and vectors of SOURCE into FILE, whose ending names the format.",
+    ),
     "embed": ("embed", "Print the vector of each TEXT, one line each, as pgvector reads it."),
     "plan": (
         "columns",
@@ -44,7 +47,10 @@ COMMANDS = {
         "Embed a sample of SOURCE again, and compare it with the vectors that are there.",
     ),
     "retry": ("columns", "Let the next job try the rows of SOURCE again that were set aside."),
-    "sync": ("sync", "Keep embeddings filled as rows come and change."),
+    "sync": (
+        "sync",
+        "Keep the embeddings of SOURCE, or of all tables, filled as rows come and change.",
+    ),
     "index": (
         "index",
         "Build the index of SOURCE, measure its recall, and store the setting it needs.",
@@ -60,17 +66,26 @@ COMMANDS = {
     "search": ("search", "Find the rows of SOURCE whose texts are nearest in meaning to QUERY."),
     "similar": (
         "search",
-        "Find the rows of SOURCE that are nearest in meaning to one of its rows, or to a text.",
+        "Find the rows of SOURCE nearest in meaning to one of its rows, a text or an image.",
     ),
-    "similarities": ("similarities", "Store the nearest others of every row of SOURCE."),
+    "similarities": (
+        "similarities",
+        "Store the K nearest others of every row of SOURCE in the table SOURCE_similar.",
+    ),
     "cluster": (
         "cluster",
-        "Sort the rows of SOURCE into N groups of similar meaning, and name them.",
+        "Sort the rows of SOURCE into N groups of similar meaning (k-means), and name each.",
     ),
-    "ask": ("ask", "Answer a question from the rows of SOURCE, by a language model of your own."),
-    "score": ("score", "Colour each sentence of a text by where it stands between two poles."),
+    "ask": ("ask", "Answer QUESTION from the rows of SOURCE, by a language model of your own."),
+    "score": (
+        "score",
+        "Colour each sentence of FILE (or of stdin) by where it stands between two poles.",
+    ),
     "map": ("map", "Draw the rows of SOURCE in the plane: similar ones lie near each other."),
-    "ui": ("ui", "See the embeddings of a database in a browser."),
+    "ui": (
+        "ui",
+        "See the embeddings of a database in a browser: progress, search, map, recall, failures.",
+    ),
 }
 
 

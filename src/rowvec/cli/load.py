@@ -15,12 +15,12 @@ from rowvec.cli.output import print_json, stderr, stdout
 from rowvec.cli.progress import LoadBar
 from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
-from rowvec.errors import BadRow, ConfigError
+from rowvec.errors import BadRow, ConfigError, SourceInterrupted
 from rowvec.explore.load.declare import Embedding, check, declare
 from rowvec.explore.load.loader import load as load_rows
 from rowvec.explore.load.position import remember, resume
 from rowvec.explore.load.report import Loaded, Options
-from rowvec.explore.load.source import Interrupted, Source
+from rowvec.explore.load.source import Source
 
 _SHOWN_BAD_ROWS = 20
 
@@ -76,7 +76,7 @@ def load(
     as_json: bool,
     **where: Any,
 ) -> None:
-    r"""Load rows into TABLE, a table's name as written in SQL.
+    r"""Load rows into TABLE from files, databases, APIs, images or code.
 
     FILE is CSV, TSV, JSON, newline-delimited JSON or Parquet (the first four also as .gz), or a
     SQLite file of the `llm` tool. URL is a JSON API with pages. `-` is standard input. A table that
@@ -107,7 +107,7 @@ def load(
     )
     bad = _BadRows(skip=skip_bad)
 
-    def finish(_loaded: Loaded, interrupted: Interrupted | None) -> None:
+    def finish(_loaded: Loaded, interrupted: SourceInterrupted | None) -> None:
         remember(connection, table, source, interrupted)
         if embedding is not None:
             declare(connection, table, embedding)

@@ -71,7 +71,7 @@ def similar(
     show_sql: bool,
     as_json: bool,
 ) -> None:
-    r"""Find the rows of SOURCE that are nearest in meaning to one of its rows, a text or an image.
+    r"""Find the rows of SOURCE nearest in meaning to one of its rows, a text or an image.
 
     The row itself is not among them.
 

@@ -19,7 +19,7 @@ from rowvec.config import Settings
 @setting("dsn")
 @setting("worker")
 def sync(*, sources: tuple[str, ...], **given: Any) -> None:
-    r"""Keep the embeddings of SOURCE filled as rows come and change; of all tables without SOURCE.
+    r"""Keep the embeddings of SOURCE, or of all tables, filled as rows come and change.
 
     Runs until it is stopped (SIGTERM, Ctrl-C), and then ends after the batch in hand. A new
     embedding is found within seconds, a paused one is left alone. Several share the embeddings, and

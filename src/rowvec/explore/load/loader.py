@@ -24,7 +24,7 @@ from rowvec.rows.reading import OnBad, Row, refuse
 _PEEK_ROWS = 1000
 _PEEK_BYTES = 4 << 20
 
-# Rows that are copied together, and so many bytes of them: few enough for the caches of a processor.
+# Rows that are copied together, and so many bytes of them: few enough for a processor's caches.
 _BLOCK_ROWS = 200
 _BLOCK_BYTES = 1 << 18
 
