@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from rowvec.errors import ConfigError, NotAllowed
-from rowvec.rows.columns import named, plain
 from rowvec.models.dataset_files import find_files
-from rowvec.rows.kinds import of_json, of_text, settled, united
 from rowvec.models.dataset_listing import DatasetListing, DatasetSpec, parse_datasets
 from rowvec.protocol.request import Page, Request
+from rowvec.rows.columns import named, plain
+from rowvec.rows.kinds import of_json, of_text, settled, united
 from rowvec.worker.datasets import Datasets
 
 ROWS = 2500
