@@ -117,6 +117,25 @@ def test_another_type_never_gets_the_cached_vector(worker: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"prompt": "query: "},
+        {"truncate_dim": 100},
+        {"prompt": "query: ", "truncate_dim": 100},
+    ],
+)
+def test_other_kwargs_never_get_the_cached_vector(worker: Any, kwargs: dict[str, Any]) -> None:
+    async def vectors() -> list[np.ndarray]:
+        text = f"in the cache, before {sorted(kwargs)}"
+        return [await one(worker, MINILM, text, **given) for given in ({}, kwargs, {}, kwargs)]
+
+    plain, other, plain_again, other_again = asyncio.run(vectors())
+    assert (plain == plain_again).all()
+    assert (other == other_again).all()
+    assert not np.allclose(other, plain[: len(other)], atol=1e-3)
+
+
+@pytest.mark.parametrize(
     ("kwargs", "error", "message"),
     [
         ({"backend": "cuda"}, InvalidRequest, "backend must be one of torch, onnx, openvino"),

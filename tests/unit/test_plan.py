@@ -26,6 +26,7 @@ LISTING = Listing(
         for description in (
             Description("dense", dimensions=8, max_tokens=64, prompts={"query": "q: "}),
             Description("clip", dimensions=8, max_tokens=64, reads=("text", "image")),
+            Description("eyes", dimensions=8, max_tokens=64, reads=("image",)),
             Description("cross", dimensions=1, max_tokens=64, gives="score"),
             SPARSE,
         )
@@ -57,6 +58,8 @@ def test_a_rerank_request_has_its_query_where_others_have_their_prompt() -> None
         ("embed", "sparse", "sparse gives a sparse vector, not a vector"),
         ("embed_sparse", "dense", "dense gives a vector, not a sparse vector"),
         ("rerank", "dense", "dense gives a vector, not a score"),
+        ("embed", "eyes", "eyes reads images, not texts"),
+        ("chunk", "eyes", "eyes reads images, not texts"),
         ("embed_image", "dense", "dense reads texts, not images"),
     ],
 )

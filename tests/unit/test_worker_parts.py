@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowvec.errors import ConfigError, Overloaded, ShuttingDown
+from rowvec.models.backends.variant import Variant
 from rowvec.models.encoding import Encoding
 from rowvec.models.listing import read_listing
 from rowvec.worker.admission import Admission
@@ -90,6 +91,8 @@ def test_a_key_depends_on_all_that_the_vector_depends_on_and_on_nothing_else() -
             ("embed", "m", None, replace(plain, prompt="p"), "a"),
             ("embed", "m", None, replace(plain, truncate_dim=3), "a"),
             ("embed", "m", None, replace(plain, normalize=True), "a"),
+            ("embed", "m", None, replace(plain, variant=Variant("onnx")), "a"),
+            ("embed", "m", None, replace(plain, variant=Variant("onnx", "int8")), "a"),
             ("embed", "m", None, plain, "b"),
         ]
     ]
