@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 from psycopg import sql
@@ -13,12 +14,14 @@ from rowvec.db.pending_index import index_name
 from rowvec.db.queries import query
 from rowvec.db.session import Session
 from rowvec.db.vector_table import Part, VectorTable
-from rowvec.errors import DatabaseError
+from rowvec.errors import DatabaseConflict, DatabaseError
 
 # Room for the ending that an index has while another is built beside it.
 _NEW, _OLD = "new", "old"
 
 _DISK_FULL = "53100"
+# Of a second each, with a second between them.
+_LOCK_ATTEMPTS = 60
 
 
 @dataclass(frozen=True)
@@ -105,17 +108,17 @@ class VectorIndex:
 
     async def swap(self) -> None:
         """Gives the index that was built beside the name, and drops the one that had it."""
-        async with self._session.transaction():
-            for part in self._table.parts:
-                plain, new, old = (
-                    _name(part, self._table.column, ending) for ending in (None, _NEW, _OLD)
-                )
-                if await self._state(part, plain) is not None:
-                    await self._rename(part, plain, old)
-                await self._rename(part, new, plain)
-        await self._drop(
-            self._table.parts[0], _name(self._table.parts[0], self._table.column, _OLD)
-        )
+        renamed = []
+        for part in self._table.parts:
+            plain, new, old = (
+                _name(part, self._table.column, ending) for ending in (None, _NEW, _OLD)
+            )
+            if await self._state(part, plain) is not None:
+                renamed.append(_renamed(part, plain, old))
+            renamed.append(_renamed(part, new, plain))
+        await self._briefly(*renamed)
+        top = self._table.parts[0]
+        await self._drop(top, _name(top, self._table.column, _OLD))
 
     async def _give(self, resources: Resources) -> None:
         await self._session.run(
@@ -138,6 +141,9 @@ class VectorIndex:
             if form.kind == "ivfflat"
             else sql.SQL(""),
         )
+        if not part.is_leaf:
+            await self._briefly(statement)
+            return
         try:
             await self._session.run(statement)
         except DatabaseError as exc:
@@ -147,33 +153,47 @@ class VectorIndex:
             await self._session.run(
                 "SELECT set_config('max_parallel_maintenance_workers', '0', false)"
             )
-            if part.is_leaf:
-                await self._drop(part, name)
+            await self._drop(part, name)
             await self._session.run(statement)
 
     async def _attach(self, part: Part, ending: str | None) -> None:
         assert part.parent is not None
         schema, table = part.parent
-        await self._session.run(
+        await self._briefly(
             sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(
                 identifier(schema, _name_of(table, self._table.column, ending)),
                 identifier(part.schema, _name(part, self._table.column, ending)),
             )
         )
 
-    async def _rename(self, part: Part, name: str, to: str) -> None:
-        await self._session.run(
-            sql.SQL("ALTER INDEX {} RENAME TO {}").format(
-                identifier(part.schema, name), identifier(to)
-            )
-        )
-
     async def _drop(self, part: Part, name: str) -> None:
         # An index over partitions goes with theirs, and only with a lock.
         how = "CONCURRENTLY " if part.is_leaf else ""
-        await self._session.run(
-            sql.SQL("DROP INDEX {}IF EXISTS {}").format(sql.SQL(how), identifier(part.schema, name))
+        statement = sql.SQL("DROP INDEX {}IF EXISTS {}").format(
+            sql.SQL(how), identifier(part.schema, name)
         )
+        if part.is_leaf:
+            await self._session.run(statement)
+        else:
+            await self._briefly(statement)
+
+    async def _briefly(self, *statements: sql.Composed) -> None:
+        """One transaction of statements that need a lock for a moment.
+
+        Who waits for a lock keeps everybody behind it waiting: so not for long, but again.
+        """
+        for attempt in range(1, _LOCK_ATTEMPTS + 1):
+            try:
+                async with self._session.transaction():
+                    await self._session.run("SET LOCAL lock_timeout = '1s'")
+                    for statement in statements:
+                        await self._session.run(statement)
+            except DatabaseConflict:
+                if attempt == _LOCK_ATTEMPTS:
+                    raise
+                await asyncio.sleep(1)
+            else:
+                return
 
     async def _state(self, part: Part, name: str) -> IndexState | None:
         found = await self._session.dicts(
@@ -184,6 +204,12 @@ class VectorIndex:
         options = dict(option.split("=", 1) for option in found[0].pop("options") or ())
         lists = int(options["lists"]) if "lists" in options else None
         return IndexState(**found[0], lists=lists)
+
+
+def _renamed(part: Part, name: str, to: str) -> sql.Composed:
+    return sql.SQL("ALTER INDEX {} RENAME TO {}").format(
+        identifier(part.schema, name), identifier(to)
+    )
 
 
 def _name(part: Part, column: str, ending: str | None = None) -> str:

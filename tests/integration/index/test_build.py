@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -320,6 +321,46 @@ def test_partitioned_index_is_made_whole_and_refreshed(work: Any) -> None:
     assert len(found) == 5
     assert all("hnsw" in definition for definition in found.values())
     assert not any(name.endswith(("_new", "_old")) for name in found)
+
+
+def test_a_moment_without_writers_is_waited_for(work: Any, database: Any, eventually: Any) -> None:
+    """Indexing partitions needs a lock for a moment; whoever writes meanwhile goes first."""
+    partitioned(work)
+    with database.connect() as writer, ThreadPoolExecutor(1) as pool:
+        with writer.transaction():
+            writer.execute("UPDATE items SET body = body WHERE id = 1")
+            building = pool.submit(work.build, "items")
+            with database.connect() as observer:
+                waiting = (
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rowvec index'"
+                    " AND wait_event_type = 'Lock' AND datname = current_database()"
+                )
+                eventually(lambda: observer.execute(waiting).fetchone() == (1,))
+                # Others are not kept waiting behind it for longer than that.
+                observer.execute("UPDATE items SET body = body WHERE id = 2")
+            assert not building.done()
+        assert building.result().was_built
+
+
+def test_chunks_are_indexed_where_they_are(work: Any, rowvec: Any) -> None:
+    """The index of a destination table is on the table of chunks, and search uses it."""
+    work.connection.execute(
+        "CREATE TABLE papers AS SELECT i AS id, repeat('text ' || i || ' ', 12) AS body"
+        " FROM generate_series(1, 400) AS i"
+    )
+    work.connection.execute("ALTER TABLE papers ADD PRIMARY KEY (id)")
+    work.connection.execute(
+        "SELECT rowvec.create_embedding('papers', 'stand-in-small', 'body', destination => 'table')"
+    )
+    done = rowvec("backfill", "papers", "--dsn", work.dsn)
+    assert done.returncode == 0, done.stderr
+    result = work.build("papers")
+    assert result.rows > 400
+    assert list(work.indexes()) == ["papers_embedding_embedding_idx"]
+    work.connection.execute("ANALYZE papers_embedding")
+    found = work.explain("papers")
+    assert found.index == "papers_embedding_embedding_idx"
+    assert advice(work) is None
 
 
 def test_missing_table(work: Any) -> None:
