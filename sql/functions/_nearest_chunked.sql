@@ -22,6 +22,10 @@ DECLARE
     -- Of p_candidates chunks, of more, and of all: each row once, by its nearest.
     c_limits CONSTANT int[] := ARRAY[p_candidates, p_candidates * c_more, NULL];
     v_grouped text[];
+    -- Whether a step found rows enough.
+    v_too_few CONSTANT text[] := ARRAY[
+        format('(SELECT pg_catalog.count(*) FROM n1) OPERATOR(pg_catalog.<) %s', p_k),
+        format('(SELECT pg_catalog.count(*) FROM n2) OPERATOR(pg_catalog.<) %s', p_k)];
     v_cs text;
     v_keys text;
     v_condition text;
@@ -40,12 +44,14 @@ BEGIN
     GROUP BY s.oid;
     FOR step IN 1..3 LOOP
         v_grouped[step] := format(
-            'SELECT %1$s, pg_catalog.min(distance) AS distance FROM (%2$s) AS s%%s GROUP BY %1$s',
-            v_cs, rowvec._nearest(p_definition, c_chunks, v_keys, p_vector, v_condition,
-                c_limits[step], p_exact OR step = 3));
+            'SELECT %1$s, pg_catalog.min(distance) AS distance FROM (%2$s) AS s%3$s GROUP BY %1$s',
+            v_cs,
+            rowvec._nearest(p_definition, c_chunks, v_keys, p_vector, v_condition,
+                c_limits[step], p_exact OR step = 3),
+            CASE WHEN step = 2 THEN ' WHERE ' || v_too_few[1] END);
     END LOOP;
     IF p_exact THEN
-        RETURN format('n AS MATERIALIZED (%s)', format(v_grouped[3], ''));
+        RETURN format('n AS MATERIALIZED (%s)', v_grouped[3]);
     END IF;
     RETURN format(
         $sql$
@@ -57,11 +63,6 @@ BEGIN
             UNION ALL SELECT * FROM (%3$s) AS a WHERE %4$s AND %5$s
         )
         $sql$,
-        format(v_grouped[1], ''),
-        format(v_grouped[2], format(
-            ' WHERE (SELECT pg_catalog.count(*) FROM n1) OPERATOR(pg_catalog.<) %s', p_k)),
-        format(v_grouped[3], ''),
-        format('(SELECT pg_catalog.count(*) FROM n1) OPERATOR(pg_catalog.<) %s', p_k),
-        format('(SELECT pg_catalog.count(*) FROM n2) OPERATOR(pg_catalog.<) %s', p_k));
+        v_grouped[1], v_grouped[2], v_grouped[3], v_too_few[1], v_too_few[2]);
 END
 $function$;

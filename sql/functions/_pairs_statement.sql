@@ -18,6 +18,7 @@ DECLARE
     v_of_row text;
     v_keys text;
     v_key text;
+    v_other_key text;
 BEGIN
     SELECT string_agg(format('%I', name), ', ' ORDER BY i),
         string_agg(format('%I AS c%s', name, i), ', ' ORDER BY i),
@@ -25,10 +26,13 @@ BEGIN
         string_agg(
             CASE WHEN is_single THEN format('(k #>> ''{}'')::%s', type)
                 ELSE format('(k ->> %L)::%s', name, type) END, ', ' ORDER BY i),
-        CASE WHEN bool_and(is_single) THEN 'pg_catalog.to_jsonb(%1$s.c1)'
+        CASE WHEN bool_and(is_single) THEN 'pg_catalog.to_jsonb(s.c1)'
             ELSE format('pg_catalog.jsonb_build_object(%s)',
-                string_agg(format('%L, %%1$s.c%s', name, i), ', ' ORDER BY i)) END
-    INTO STRICT v_names, v_selected, v_of_row, v_keys, v_key
+                string_agg(format('%L, s.c%s', name, i), ', ' ORDER BY i)) END,
+        CASE WHEN bool_and(is_single) THEN 'pg_catalog.to_jsonb(q.c1)'
+            ELSE format('pg_catalog.jsonb_build_object(%s)',
+                string_agg(format('%L, q.c%s', name, i), ', ' ORDER BY i)) END
+    INTO STRICT v_names, v_selected, v_of_row, v_keys, v_key, v_other_key
     FROM (
         SELECT name, type, i, count(*) OVER () = 1 AS is_single
         FROM ROWS FROM (rowvec._key_columns(p_definition.source))
@@ -45,7 +49,7 @@ BEGIN
             LIMIT %9$s
         ) AS q
         $sql$,
-        format(v_key, 's'), format(v_key, 'q'), v_selected, p_definition.name, p_definition.source,
+        v_key, v_other_key, v_selected, p_definition.name, p_definition.source,
         ' AND ' || p_condition,
         CASE WHEN p_keys IS NOT NULL THEN
             format(' AND (%s) IN (SELECT %s FROM pg_catalog.jsonb_array_elements(%L::jsonb) AS k)',

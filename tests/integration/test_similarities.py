@@ -193,6 +193,50 @@ def test_composite_and_awkward_keys(database: Any, store: Store) -> None:
         assert found == (200,)
 
 
+@pytest.fixture
+def too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if 600 rows were more than memory takes."""
+    monkeypatch.setattr("rowvec.search.similarities._MAX_EXACT_ROWS", 100)
+
+
+@pytest.mark.usefixtures("too_many")
+def test_beyond_memory_the_index_is_asked(conn: psycopg.Connection, store: Store) -> None:
+    """With an ef_search beyond all rows its answers are exact."""
+    with pytest.raises(InvalidRequest, match="600 rows are too many"):
+        store()
+    conn.execute("CREATE INDEX ON items USING hnsw (embedding vector_cosine_ops)")
+    conn.execute("UPDATE rowvec.embedding SET index_kind = 'hnsw', ef_search = 1000")
+    result = store()
+    assert (result.is_exact, result.compared) == (False, 600)
+    assert is_exact(conn)
+    conn.execute("INSERT INTO items SELECT g, 'new ' || g FROM generate_series(601, 603) AS g")
+    conn.execute("DELETE FROM items WHERE id = 100")
+    conn.execute("CALL rowvec.backfill('items')")
+    result = store()
+    assert result.changed == 3
+    assert result.entered > 0
+    assert result.compared < 100
+    assert store().compared == 0
+
+
+@pytest.mark.usefixtures("too_many")
+def test_keys_of_other_types_by_the_index(database: Any, store: Store) -> None:
+    with database.connect() as conn:
+        conn.execute(
+            'CREATE TABLE items (at timestamptz, "the %s" numeric(5, 2), body text,'
+            ' PRIMARY KEY (at, "the %s"))'
+        )
+        conn.execute(
+            "INSERT INTO items SELECT '2024-01-01 00:00+02'::timestamptz + g * interval '1 hour',"
+            " g / 3.0, 'item ' || g FROM generate_series(1, 150) AS g"
+        )
+        conn.execute("SELECT rowvec.create_embedding('items', 'stand-in-small', 'body')")
+        conn.execute("CALL rowvec.backfill('items')")
+        conn.execute("UPDATE rowvec.embedding SET index_kind = 'hnsw', ef_search = 1000")
+        assert store(k=5).compared == 150
+        assert conn.execute("SELECT count(*) FROM items_similar").fetchone() == (750,)
+
+
 def test_nothing_to_compare(conn: psycopg.Connection, store: Store) -> None:
     conn.execute("UPDATE items SET body = NULL")
     conn.execute("CALL rowvec.backfill('items')")

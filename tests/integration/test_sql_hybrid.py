@@ -240,7 +240,8 @@ def test_one_long_text_is_all_that_is_near(chunked: psycopg.Connection) -> None:
 def test_filters_and_neighbours_of_chunked_rows(chunked: psycopg.Connection) -> None:
     fill_chunks(chunked)
     found = chunked.execute(
-        "SELECT key FROM rowvec.search('essays', 'x', 30, filter => 'part = $1 AND essays.id > 9',"
+        "SELECT key FROM rowvec.search('essays', 'x', 30,"
+        " filter => 'part = $1 AND essays.id % 2 = 0 AND id > 9',"
         """ filter_args => '["p0"]', method => 'hybrid')"""
     ).fetchall()
     assert sorted(key["id"] for (key,) in found) == list(range(10, 31, 2))

@@ -1,13 +1,17 @@
-"""Exact nearest neighbours among vectors in memory, a block of rows at a time."""
+"""Nearest neighbours of blocks of rows: exact ones, of vectors in memory, or those of the index."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float32]
+from rowvec.db.session import Session
+from rowvec.db.similar_rows import SimilarRows
+from rowvec.db.vectors import Key, Matrix
+
 Places = NDArray[np.int64]
 
 # Scores of one block against all rows; argpartition keeps a copy and its places beside them.
@@ -43,11 +47,28 @@ class Entering:
         return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
+class Neighbours(Protocol):
+    """Finds the neighbours of at most `block_rows` rows at a time.
+
+    Scores are larger the nearer: the cosine, the inner product, minus the L2 distance.
+    """
+
+    block_rows: int
+
+    async def of(
+        self, block: Places, worst: Matrix, new: NDArray[np.bool_]
+    ) -> tuple[Nearest, Entering]:
+        """The neighbours of the rows at these places.
+
+        `worst` is the last score of every row's list: where a `new` one of the block scores better,
+        the pair is entering.
+        """
+
+
 class ExactNeighbours:
     """Compares every row with every other; raises ValueError for an unknown metric.
 
-    Scores are larger the nearer: the cosine, the inner product, minus the L2 distance. A row that
-    has no direction (all zeros) has the cosine 0 to everything.
+    A row that has no direction (all zeros) has the cosine 0 to everything.
     """
 
     def __init__(self, vectors: Matrix, metric: str, k: int) -> None:
@@ -65,21 +86,17 @@ class ExactNeighbours:
         self._columns = k
         self.block_rows = int(np.clip(_BLOCK_BYTES // (4 * len(vectors)), 1, _MAX_BLOCK_ROWS))
 
-    def of(
-        self, block: Places, worst: Matrix | None = None, new: NDArray[np.bool_] | None = None
+    async def of(
+        self, block: Places, worst: Matrix, new: NDArray[np.bool_]
     ) -> tuple[Nearest, Entering]:
-        """The neighbours of the rows at these places, at most `block_rows`.
-
-        `worst` is the last score of each row's list: where a `new` one of the block scores better,
-        the pair is entering.
-        """
+        """By one product of the block with all vectors."""
         scores = self._vectors[block] @ self._vectors.T
         if self._is_l2:
             squared = self._squares[block, None] + self._squares[None, :] - 2 * scores
             scores = -np.sqrt(np.maximum(squared, 0))
         scores[np.arange(len(block)), block] = -np.inf
         entering = Entering.none()
-        if worst is not None and new is not None and new.any():
+        if new.any():
             at, rows = np.nonzero(scores[new] > worst[None, :] + TOLERANCE)
             entering = Entering(rows, block[new][at], scores[new][at, rows])
         return self._best(scores), entering
@@ -94,3 +111,41 @@ class ExactNeighbours:
             places[:, : self._k] = np.take_along_axis(near, order, axis=1)
             best[:, : self._k] = np.take_along_axis(near_scores, order, axis=1)
         return Nearest(places, best)
+
+
+class IndexNeighbours:
+    """Asks the index for each row, with the recall that was measured for it.
+
+    A new row enters the lists of those that it lists itself: whose list it misses so, it is rarely
+    near to.
+    """
+
+    block_rows = 200
+
+    def __init__(
+        self, session: Session, stored: SimilarRows, keys: list[Key], metric: str, k: int
+    ) -> None:
+        self._session = session
+        self._stored = stored
+        self._keys = keys
+        self._places = {key: place for place, key in enumerate(keys)}
+        self._is_cosine = metric == "cosine"
+        self._k = k
+
+    async def of(
+        self, block: Places, worst: Matrix, new: NDArray[np.bool_]
+    ) -> tuple[Nearest, Entering]:
+        """By one statement."""
+        keys = [self._keys[place] for place in block]
+        at = {key: i for i, key in enumerate(keys)}
+        places = np.full((len(block), self._k), -1, np.int64)
+        scores = np.zeros((len(block), self._k), np.float32)
+        for key, other, rank, distance in await self._stored.nearest(self._session, keys, self._k):
+            if other in self._places:  # else it came after the keys were read
+                places[at[key], rank - 1] = self._places[other]
+                scores[at[key], rank - 1] = 1 - distance if self._is_cosine else -distance
+        rows, columns = np.nonzero((places >= 0) & new[:, None])
+        others, found = places[rows, columns], scores[rows, columns]
+        enters = found > worst[others] + TOLERANCE
+        entering = Entering(others[enters], block[rows[enters]], found[enters])
+        return Nearest(places, scores), entering

@@ -17,10 +17,22 @@ from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
 from rowvec.db.similar_rows import SimilarRows, Stored
 from rowvec.db.vectors import Key, Matrix
-from rowvec.errors import DatabaseError, InvalidRequest
-from rowvec.search.neighbours import Entering, ExactNeighbours, Nearest, Places
+from rowvec.errors import DatabaseError, InvalidRequest, NotSupported
+from rowvec.search.neighbours import (
+    Entering,
+    ExactNeighbours,
+    IndexNeighbours,
+    Nearest,
+    Neighbours,
+    Places,
+)
 
 _APPLICATION = "rowvec similarities"
+
+# Up to here blocks of vectors times all of them are about as fast as an hnsw index, and exact. The
+# work grows with the square of the rows, an index's hardly faster than they do.
+_MAX_EXACT_ROWS = 200_000
+_MAX_EXACT_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,10 @@ class SimilaritiesRequest:
 
 @dataclass(frozen=True)
 class SimilaritiesResult:
-    """What one run did. `compared` rows were compared with all others, `entered` got a new one."""
+    """What one run did. `compared` rows were compared with all others, `entered` got a new one.
+
+    `is_exact` says that they really were; else the index was asked.
+    """
 
     source: str
     embedding: str
@@ -43,6 +58,7 @@ class SimilaritiesResult:
     changed: int
     compared: int
     entered: int
+    is_exact: bool
     seconds: float
 
     @property
@@ -78,9 +94,15 @@ async def similarities(
                 f"another `rowvec similarities` works on {definition.label}", code="55P03"
             )
         stored = await SimilarRows.make(session, definition)
-        lists = await _read(session, stored, request, progress)
+        is_exact = await _fits(session, definition, stored)
+        lists = await _read(session, stored, request, progress, with_vectors=is_exact)
         run = _Run(session, stored, lists, progress)
-        await run.compare(ExactNeighbours(lists.vectors, definition.metric, request.k))
+        neighbours: Neighbours
+        if lists.vectors is not None:
+            neighbours = ExactNeighbours(lists.vectors, definition.metric, request.k)
+        else:
+            neighbours = IndexNeighbours(session, stored, lists.keys, definition.metric, request.k)
+        await run.compare(neighbours)
     return SimilaritiesResult(
         source=definition.table,
         embedding=definition.name,
@@ -89,6 +111,7 @@ async def similarities(
         changed=int(lists.changed.sum()),
         compared=int(lists.outdated.sum()),
         entered=run.entered,
+        is_exact=is_exact,
         seconds=round(time.perf_counter() - began, 3),
     )
 
@@ -104,7 +127,7 @@ class Lists:
     k: int
     keys: list[Key]
     marks: list[int]
-    vectors: Matrix
+    vectors: Matrix | None
     others: Places = field(init=False)
     scores: NDArray[np.float32] = field(init=False)
     changed: NDArray[np.bool_] = field(init=False)
@@ -145,23 +168,49 @@ class Lists:
         self.outdated = self.changed | broken | too_short
 
 
+async def _fits(session: Session, definition: Definition, stored: SimilarRows) -> bool:
+    """Whether all vectors are compared in memory; raises InvalidRequest where nothing can be."""
+    rows = await stored.count(session)
+    if rows <= _MAX_EXACT_ROWS and 4 * rows * definition.dimensions <= _MAX_EXACT_BYTES:
+        return True
+    if definition.destination == "table":
+        raise NotSupported(
+            f"the means of the chunks of {rows:,} rows are more than are compared in memory, and"
+            " no index has them",
+            hint="rowvec.similar compares one row's",
+        )
+    if not await session.value(query("is_indexed"), {"id": definition.id}):
+        raise InvalidRequest(
+            f"{rows:,} rows are too many to compare each with all, and {definition.label} has no"
+            " index",
+            hint=f"run `rowvec index {definition.table}` first",
+        )
+    return False
+
+
 async def _read(
-    session: Session, stored: SimilarRows, request: SimilaritiesRequest, progress: Progress
+    session: Session,
+    stored: SimilarRows,
+    request: SimilaritiesRequest,
+    progress: Progress,
+    *,
+    with_vectors: bool,
 ) -> Lists:
     keys: list[Key] = []
     marks: list[int] = []
     vectors: list[Matrix] = []
-    async for batch in stored.embedded(session):
+    async for batch in stored.embedded(session, with_vectors=with_vectors):
         keys += batch.keys
         marks += batch.marks
-        vectors.append(batch.vectors)
+        if batch.vectors is not None:
+            vectors.append(batch.vectors)
         progress.phase("reading vectors", len(keys), 0)
     if not keys:
         raise InvalidRequest(
             f"no row of {request.source} has a vector",
             hint=f"run `rowvec backfill {request.source}` first",
         )
-    lists = Lists(request.k, keys, marks, np.concatenate(vectors))
+    lists = Lists(request.k, keys, marks, np.concatenate(vectors) if vectors else None)
     await lists.take(stored.stored(session))
     return lists
 
@@ -178,13 +227,13 @@ class _Run:
         self._progress = progress
         self.entered = 0
 
-    async def compare(self, neighbours: ExactNeighbours) -> None:
+    async def compare(self, neighbours: Neighbours) -> None:
         lists = self._lists
         outdated = np.flatnonzero(lists.outdated)
         worst = lists.worst
         for start in range(0, len(outdated), neighbours.block_rows):
             block = outdated[start : start + neighbours.block_rows]
-            nearest, entering = neighbours.of(block, worst, lists.changed[block])
+            nearest, entering = await neighbours.of(block, worst, lists.changed[block])
             taken_up = self._take_up(entering)
             worst[taken_up] = lists.scores[taken_up].min(axis=1)
             await self._stored.replace(
