@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import socket
 import struct
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,24 @@ def test_embed_gives_a_row_an_input(connection: psycopg.Connection) -> None:
 
 def test_no_input_gives_no_row(connection: psycopg.Connection) -> None:
     assert run(connection, embed()) == []
+
+
+def test_an_error_may_come_after_the_answer_was_announced(
+    connection: psycopg.Connection, eventually: Callable[..., object]
+) -> None:
+    """Once a short text was quick, the empty set comes before the next one is computed."""
+    numbers = itertools.count()
+
+    def announced() -> bool:
+        run(connection, embed(f"fine {next(numbers)}", model="refusing"))
+        connection.pgconn.send_query(embed("refuse me", model="refusing").encode())
+        results = list(iter(connection.pgconn.get_result, None))
+        assert results[-1].status == psycopg.pq.ExecStatus.FATAL_ERROR
+        assert len(results) in (1, 2)
+        return len(results) == 2
+
+    eventually(announced)
+    assert len(run(connection, embed("fine", model="refusing"))) == 1
 
 
 def test_base64_comes_with_token_counts(connection: psycopg.Connection) -> None:
