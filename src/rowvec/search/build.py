@@ -20,6 +20,7 @@ from rowvec.db.vector_index import Resources, Stored, VectorIndex, count_vectors
 from rowvec.db.vector_table import Part, VectorTable
 from rowvec.errors import DefinitionChanged, InvalidRequest
 from rowvec.search.choice import Choice, Facts, Wish, choose, lists_for
+from rowvec.search.measurements import keep
 from rowvec.search.recall import (
     NEIGHBOURS,
     Measured,
@@ -125,6 +126,7 @@ class _Job:
             form = self._form("hnsw" if state.kind == "hnsw" else "ivfflat", state.storage)
         best, measured = await self._measure(form, lists, chosen)
         await self._store(form, lists, chosen.rows if is_due else None, best, request.target_recall)
+        await keep(self._session, self._definition, measured)
         return replace(
             chosen,
             kind=form.kind,

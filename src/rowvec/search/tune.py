@@ -20,6 +20,7 @@ from rowvec.db.vector_index import IndexState, Stored, VectorIndex, count_vector
 from rowvec.db.vector_table import VectorTable
 from rowvec.errors import ConfigError, DefinitionChanged, InvalidRequest
 from rowvec.search.choice import lists_for
+from rowvec.search.measurements import keep
 from rowvec.search.recall import NEIGHBOURS, Measured, Measurement, queries_for, settings_to_try
 from rowvec.search.request import IndexReporter
 
@@ -105,6 +106,7 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter
                 request.target_recall,
             ),
         )  # fmt: skip
+        await keep(session, definition, curve.points)
         applied = await _apply(session, best, request.apply) if request.apply else ()
         return TuneResult(
             source=table.table, embedding=definition.name, index=index.name, kind=form.kind,
