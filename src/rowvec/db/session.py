@@ -20,6 +20,8 @@ from rowvec.errors import SchemaError
 
 Statement = LiteralString | bytes | sql.SQL | sql.Composed
 
+_BLOCK_BYTES = 1 << 18
+
 # Keys travel as text, in shards even from one process to another: each must print them alike.
 _SETTINGS = (
     "SET datestyle = 'ISO, YMD'; SET timezone = 'UTC'; SET intervalstyle = 'postgres';"
@@ -82,8 +84,8 @@ class Session:
         """COPY FROM STDIN of bytes that are in its binary format already."""
         with database_errors():
             async with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
-                for piece in data:
-                    await copy.write(piece)
+                for block in _blocks(data):
+                    await copy.write(block)
 
     @property
     def encoding(self) -> str:
@@ -110,6 +112,18 @@ class Session:
         with database_errors():
             async with self.turn, self.connection.transaction():
                 yield
+
+
+def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces, many at once: each write takes a turn of the event loop."""
+    block = bytearray()
+    for piece in pieces:
+        block += piece
+        if len(block) >= _BLOCK_BYTES:
+            yield bytes(block)
+            block.clear()
+    if block:
+        yield bytes(block)
 
 
 @asynccontextmanager
