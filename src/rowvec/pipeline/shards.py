@@ -17,7 +17,6 @@ from rowvec.db.session import Session
 from rowvec.db.source import Range, Source
 from rowvec.errors import ConfigError, LeaseLost
 
-
 # Leases from here on run out where a worker stayed away for so long, which is nobody's mistake.
 _LONG_SECONDS = 30
 
