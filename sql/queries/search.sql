@@ -1,4 +1,4 @@
--- The rows whose vectors are nearest to a query.
+-- The rows that answer a query best.
 SELECT key, distance, rank, "row"
 FROM rowvec.search(
     source => %(source)s::regclass,
@@ -6,5 +6,7 @@ FROM rowvec.search(
     k => %(k)s,
     filter => %(filter)s,
     filter_args => %(filter_args)s::jsonb,
-    embedding => %(embedding)s
+    embedding => %(embedding)s,
+    method => %(method)s,
+    rerank => %(rerank)s
 );

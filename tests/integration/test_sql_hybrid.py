@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -336,3 +337,17 @@ def test_weights_of_columns(conn: psycopg.Connection, refused: Any) -> None:
     for weights in ('{"id": "A"}', '{"title": "E"}', '{"no": "A"}', "[]", "{}"):
         with refused("22023", ""):
             conn.execute("SELECT rowvec.set_text_search('notes', weights => %s)", (weights,))
+
+
+def test_the_command(conn: psycopg.Connection, database: Any, rowvec: Any) -> None:
+    conn.execute("INSERT INTO notes VALUES (999, 'new', 'an okapi')")
+    arguments = ("search", "notes", "okapi", "-k", "1", "--method", "text", "--dsn", database.dsn)
+    done = rowvec(*arguments, "--json", "--sql")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["key"], found["distance"], found["rank"]) == (999, None, 1)
+    statement = next(line for line in done.stderr.splitlines() if line.startswith("SELECT"))
+    again = conn.execute(statement).fetchone()
+    assert again is not None
+    assert again[0] == 999
+    assert "an okapi" in rowvec(*arguments).stdout

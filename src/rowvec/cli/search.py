@@ -31,6 +31,12 @@ _sql = click.option("--sql", "show_sql", is_flag=True, help="Print the SQL as we
 @click.option("--filter", metavar="SQL", help="Condition over the row; $1, $2 ... are the --arg.")
 @click.option("--arg", "filter_args", multiple=True, metavar="VALUE", help="A value of --filter.")
 @_embedding
+@click.option(
+    "--method",
+    type=click.Choice(["vector", "text", "hybrid"]),
+    help="By meaning, by words, or by both  [default: vector]",
+)
+@click.option("--rerank", metavar="MODEL", help="A cross-encoder that ranks the best 50 anew.")
 @_sql
 @setting("dsn")
 @json_flag
@@ -41,6 +47,7 @@ def search(*, dsn: str | None, show_sql: bool, as_json: bool, **given: Any) -> N
     Example:
       rowvec search reviews "arrived broken"
       rowvec search reviews "arrived broken" --filter 'stars <= $1::int' --arg 2
+      rowvec search reviews "model X-200 arrived broken" --method hybrid
     """
     _answer(Search(**given), dsn, show_sql=show_sql, as_json=as_json)
 
@@ -105,7 +112,11 @@ def _answer(
             print_json(asdict(one))
     else:
         print_table(
-            ["key", "distance", "row"], [[f.key, f"{f.distance:.4f}", short_row(f)] for f in found]
+            ["key", "distance", "row"],
+            [
+                [f.key, "" if f.distance is None else f"{f.distance:.4f}", short_row(f)]
+                for f in found
+            ],
         )
 
 

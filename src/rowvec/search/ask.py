@@ -16,17 +16,23 @@ from rowvec.db.queries import query
 
 @dataclass(frozen=True)
 class Found:
-    """One row that was found, the nearest first; `key` and `row` as JSON has them."""
+    """One row that was found, the best first; `key` and `row` as JSON has them.
+
+    `distance` is None of a row without a vector, which only its words can find.
+    """
 
     key: Any
-    distance: float
+    distance: float | None
     rank: int
     row: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Search:
-    """Rows like a text. `filter` is SQL over the row, its $1, $2 ... the `filter_args`."""
+    """Rows like a text. `filter` is SQL over the row, its $1, $2 ... the `filter_args`.
+
+    `method` is vector, text or hybrid; `rerank` names a cross-encoder for the best of them.
+    """
 
     source: str
     query: str
@@ -34,6 +40,8 @@ class Search:
     filter: str | None = None
     filter_args: tuple[str, ...] = ()
     embedding: str | None = None
+    method: str | None = None
+    rerank: str | None = None
 
     def run(self, connection: psycopg.Connection) -> list[Found]:
         """The nearest rows; raises DatabaseError."""
@@ -43,7 +51,12 @@ class Search:
 
     def as_sql(self) -> str:
         """The same as a statement for psql."""
-        named: dict[str, Any] = {"filter": self.filter, "embedding": self.embedding}
+        named: dict[str, Any] = {
+            "filter": self.filter,
+            "embedding": self.embedding,
+            "method": self.method,
+            "rerank": self.rerank,
+        }
         if self.filter_args:
             named["filter_args"] = orjson.dumps(self.filter_args).decode()
         return _statement("search", self.source, self.query, self.k, named)

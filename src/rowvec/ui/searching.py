@@ -98,9 +98,14 @@ class _Result:
     def __init__(self, definition: dict[str, Any], found: Found) -> None:
         own = {definition["name"], f"{definition['name']}_of"}
         row = dict(found.row)
+        assert found.distance is not None  # only a search by words finds rows without a vector
         self.key, self.rank, self.distance = found.key, found.rank, found.distance
         self.score = _score(definition["metric"], found.distance)
-        self.chunk = row.pop("chunk", None) if definition["destination"] == "table" else None
+        self.chunk = (
+            (row.pop("_chunk", None) or {}).get("chunk")
+            if definition["destination"] == "table"
+            else None
+        )
         # In the order of the table: jsonb has one of its own.
         self.fields = {
             name: value
