@@ -128,7 +128,8 @@ class TransformerEmbedder:
     def _vectors(self, encoder: TokenEncoder, batch: Sequence[Tokenized]) -> Matrix:
         with torch.inference_mode():
             features = encoder.encode(batch)
-            tokens = features["token_embeddings"]
+            # CLIP pools its texts itself.
+            tokens = features.get("token_embeddings")
             if len(batch) == 1 and isinstance(tokens, np.ndarray) and self._pooled_alone:
                 return self._pooled_alone(tokens[0])[:, : self._dimensions]
             if "prompt_length" in batch[0].features:

@@ -36,7 +36,9 @@ class LocalChat:
                 folder, use_safetensors=True, **given
             ).eval()
         except (OSError, ValueError, KeyError) as exc:
-            raise ModelError(f"the language model in {path} cannot be loaded: {exc}") from exc
+            # Their messages have several lines; the first says what is wrong.
+            reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+            raise ModelError(f"the language model in {path} cannot be loaded: {reason}") from exc
 
     def stream(self, prompt: str, max_tokens: int) -> Iterator[str]:
         """The answer as it is computed, always the most likely token."""
