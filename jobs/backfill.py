@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
-import signal
 import sys
 from typing import get_args
 
-import orjson
-
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
-from rowvec.db.schema import require_head
 from rowvec.db.worker_address import worker_conninfo
-from rowvec.errors import RowvecError
+from rowvec.job import check_schema, print_result, result_of, run_until_signal
 from rowvec.pipeline.backfill import Request, backfill
 from rowvec.pipeline.crew import Crew, Engine
 from rowvec.pipeline.line_report import LineReporter
@@ -30,22 +24,8 @@ def run(
 ) -> Summary:
     """Runs to the end, or to the batch in hand at SIGINT or SIGTERM; a second one ends at once."""
     crew = crew or Crew()
-    with connect(resolve_dsn(settings)) as connection:
-        require_head(connection)
-
-    async def until_signal() -> Summary:
-        loop, stop = asyncio.get_running_loop(), asyncio.Event()
-
-        def end_gently() -> None:
-            stop.set()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, end_gently)
-        return await _run(settings, request, crew, reporter, stop)
-
-    return asyncio.run(until_signal())
+    check_schema(settings)
+    return run_until_signal(lambda stop: _run(settings, request, crew, reporter, stop))
 
 
 async def _run(
@@ -73,18 +53,14 @@ def main() -> int:
         "--part-of-crew", action="store_true", help="progress as JSON lines; no VACUUM at the end"
     )
     given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     lines = LineReporter()
     request = Request(given.source, given.embedding, given.limit, closing=not given.part_of_crew)
     reporter = lines if given.part_of_crew else LogReporter()
-    try:
-        summary = run(Settings.build(), request, reporter, Crew(given.engine))
-    except RowvecError as exc:
-        sys.exit(f"error: {exc}")
+    summary = result_of(lambda: run(Settings.build(), request, reporter, Crew(given.engine)))
     if given.part_of_crew:
         lines.end(summary)
     else:
-        sys.stdout.buffer.write(orjson.dumps(summary, option=orjson.OPT_APPEND_NEWLINE))
+        print_result(summary)
     return 130 if summary.stopped else 0
 
 

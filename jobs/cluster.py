@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 
-import orjson
-
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
-from rowvec.db.schema import require_head
-from rowvec.errors import RowvecError
 from rowvec.explore.cluster.run import ClusterRequest, ClusterResult, Summarise, cluster
 from rowvec.explore.phases import LogPhases, Phases
+from rowvec.job import check_schema, print_result, result_of
 
 
 def run(
@@ -24,8 +19,7 @@ def run(
     summarise: Summarise | None = None,
 ) -> ClusterResult:
     """Clusters and stores; killed, it leaves what an earlier run stored."""
-    with connect(resolve_dsn(settings)) as connection:
-        require_head(connection)
+    check_schema(settings)
     return asyncio.run(cluster(settings, request, phases, summarise))
 
 
@@ -36,12 +30,9 @@ def main() -> int:
     parser.add_argument("clusters", type=int, help="how many")
     parser.add_argument("--embedding", help="which one, where the table has several")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        result = run(Settings.build(), ClusterRequest(**vars(arguments)), LogPhases())
-    except RowvecError as exc:
-        sys.exit(f"error: {exc}")
-    sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
+    print_result(
+        result_of(lambda: run(Settings.build(), ClusterRequest(**vars(arguments)), LogPhases()))
+    )
     return 0
 
 

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 from typing import get_args
 
-import orjson
-
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
 from rowvec.db.index_form import Kind, Storage
-from rowvec.db.schema import require_head
-from rowvec.errors import RowvecError
+from rowvec.job import check_schema, print_result, result_of
 from rowvec.search.build import build_index
 from rowvec.search.report import LogReporter
 from rowvec.search.request import IndexReporter, IndexRequest, IndexResult
@@ -22,8 +17,7 @@ from rowvec.search.request import IndexReporter, IndexRequest, IndexResult
 
 def run(settings: Settings, request: IndexRequest, reporter: IndexReporter) -> IndexResult:
     """Builds, measures and stores; Ctrl-C leaves an INVALID index that the next run replaces."""
-    with connect(resolve_dsn(settings)) as connection:
-        require_head(connection)
+    check_schema(settings)
     return asyncio.run(build_index(settings, request, reporter))
 
 
@@ -40,12 +34,9 @@ def main() -> int:
     parser.add_argument("--refresh", action="store_true", help="build anew what no longer fits")
     parser.add_argument("--dry-run", action="store_true", help="build nothing")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        result = run(Settings.build(), IndexRequest(**vars(arguments)), LogReporter())
-    except RowvecError as exc:
-        sys.exit(f"error: {exc}")
-    sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
+    print_result(
+        result_of(lambda: run(Settings.build(), IndexRequest(**vars(arguments)), LogReporter()))
+    )
     return 0
 
 

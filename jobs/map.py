@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 from pathlib import Path
 
-import orjson
-
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
-from rowvec.db.schema import require_head
-from rowvec.errors import RowvecError
 from rowvec.explore.map.run import MapRequest, MapResult, make_map
 from rowvec.explore.phases import LogPhases, Phases
+from rowvec.job import check_schema, print_result, result_of
 
 
 def run(settings: Settings, request: MapRequest, phases: Phases) -> MapResult:
     """Places, stores and draws; killed, it leaves what an earlier run stored."""
-    with connect(resolve_dsn(settings)) as connection:
-        require_head(connection)
+    check_schema(settings)
     return asyncio.run(make_map(settings, request, phases))
 
 
@@ -33,12 +27,9 @@ def main() -> int:
     parser.add_argument("--method", choices=["pca", "umap"], default="pca")
     parser.add_argument("--output", type=Path, help="map.html or map.png")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        result = run(Settings.build(), MapRequest(**vars(arguments)), LogPhases())
-    except RowvecError as exc:
-        sys.exit(f"error: {exc}")
-    sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
+    print_result(
+        result_of(lambda: run(Settings.build(), MapRequest(**vars(arguments)), LogPhases()))
+    )
     return 0
 
 

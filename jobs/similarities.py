@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 
-import orjson
-
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
-from rowvec.db.schema import require_head
-from rowvec.errors import RowvecError
+from rowvec.job import check_schema, print_result, result_of
 from rowvec.search.report import LogReporter
 from rowvec.search.similarities import (
     Progress,
@@ -24,8 +19,7 @@ from rowvec.search.similarities import (
 
 def run(settings: Settings, request: SimilaritiesRequest, progress: Progress) -> SimilaritiesResult:
     """Brings the table of similar rows up to date; killed, it keeps what was committed."""
-    with connect(resolve_dsn(settings)) as connection:
-        require_head(connection)
+    check_schema(settings)
     return asyncio.run(similarities(settings, request, progress))
 
 
@@ -36,12 +30,11 @@ def main() -> int:
     parser.add_argument("-k", type=int, default=10, help="others of each row")
     parser.add_argument("--embedding", help="which one, where the table has several")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        result = run(Settings.build(), SimilaritiesRequest(**vars(arguments)), LogReporter())
-    except RowvecError as exc:
-        sys.exit(f"error: {exc}")
-    sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
+    print_result(
+        result_of(
+            lambda: run(Settings.build(), SimilaritiesRequest(**vars(arguments)), LogReporter())
+        )
+    )
     return 0
 
 

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import sys
 
-import orjson
-
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
-from rowvec.db.schema import require_head
-from rowvec.errors import RowvecError
+from rowvec.job import check_schema, print_result, result_of
 from rowvec.search.report import LogReporter
 from rowvec.search.request import IndexReporter
 from rowvec.search.tune import TuneRequest, TuneResult, tune
@@ -20,8 +15,7 @@ from rowvec.search.tune import TuneRequest, TuneResult, tune
 
 def run(settings: Settings, request: TuneRequest, reporter: IndexReporter) -> TuneResult:
     """Measures and stores."""
-    with connect(resolve_dsn(settings)) as connection:
-        require_head(connection)
+    check_schema(settings)
     return asyncio.run(tune(settings, request, reporter))
 
 
@@ -32,12 +26,9 @@ def main() -> int:
     parser.add_argument("--embedding", help="which one, where the table has several")
     parser.add_argument("--target-recall", type=float, help="recall@10 that search must reach")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    try:
-        result = run(Settings.build(), TuneRequest(**vars(arguments)), LogReporter())
-    except RowvecError as exc:
-        sys.exit(f"error: {exc}")
-    sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
+    print_result(
+        result_of(lambda: run(Settings.build(), TuneRequest(**vars(arguments)), LogReporter()))
+    )
     return 0
 
 
