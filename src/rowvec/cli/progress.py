@@ -141,7 +141,11 @@ class IndexBar(PhaseBar):
     """The progress of a build."""
 
     def __init__(self) -> None:
-        super().__init__("tuples")
+        # Of rows or of pages, as the phase counts.
+        super().__init__("steps")
+        self._settings = 0
 
     def measured(self, one: Measured) -> None:
-        """Nothing: the table at the end shows it."""
+        """Another setting; how many there will be depends on what they find."""
+        self._settings += one.setting is not None
+        self.phase("measuring: settings tried", self._settings, 0)

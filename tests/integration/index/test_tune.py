@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from rowvec.db.index_form import Setting
@@ -150,3 +151,18 @@ def test_what_cannot_be_drawn_is_said_before_measuring(tmp_path: Path) -> None:
         check_plot(tmp_path / "recall.pdf")
     with pytest.raises(ConfigError, match="there is no folder"):
         check_plot(tmp_path / "nowhere" / "recall.html")
+
+
+def test_the_commands_answer_programs(work: Any, rowvec: Any, tmp_path: Path) -> None:
+    """`--json`, and the exit code of what was wrong with the command."""
+    work.items(500)
+    work.build("items")
+    given = ("--dsn", work.dsn, "--json")
+    tuned = rowvec("tune", "items", "--plot", str(tmp_path / "a.html"), *given)
+    assert tuned.returncode == 0, tuned.stderr
+    assert orjson.loads(tuned.stdout)["best"]["recall"] >= 0.95
+    explained = rowvec("explain", "items", "a query", "-k", "3", *given)
+    assert explained.returncode == 0, explained.stderr
+    assert orjson.loads(explained.stdout)["index"] == "items_embedding_idx"
+    assert rowvec("tune", "items", "--plot", str(tmp_path / "a.pdf"), *given).returncode == 2
+    assert rowvec("explain", "nothing", "a query", *given).returncode == 1
