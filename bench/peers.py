@@ -41,7 +41,7 @@ from stage import (
     short_texts,
 )
 
-from rowvec.embedded import binaries
+from rowvec.embedded.binaries import is_passable, run, system_user
 from rowvec.models.measure import documents
 
 DEBIAN = Path("/usr/lib/postgresql/15")
@@ -98,7 +98,7 @@ def why_not() -> str | None:
     mine = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
     if mine not in linked:
         return f"PL/Python is of another Python than this one, whose packages it needs ({mine})"
-    closed = [p for p in (*packages().parents, packages()) if not binaries.is_passable(p)]
+    closed = [p for p in (*packages().parents, packages()) if not is_passable(p)]
     if os.geteuid() == 0 and closed:
         return f"Postgres's user cannot read {closed[0]}, where the packages are"
     return None
@@ -117,16 +117,16 @@ def debian_postgres() -> Iterator[str]:
     data = root / "data"
     data.mkdir(mode=0o700)
     if os.geteuid() == 0:
-        user = binaries.system_user()
+        user = system_user()
         os.chown(data, user.pw_uid, user.pw_gid)
-    binaries.run(
+    run(
         DEBIAN / "bin" / "initdb", "-D", str(data), "-U", "postgres", "--auth=trust",
         "--encoding=UTF8", "--locale=C.UTF-8",
     )  # fmt: skip
     options = f"-c listen_addresses='' -c unix_socket_directories={root}"
     start = ("-D", str(data), "-w", "-l", str(data / "log"), "-o", options, "start")
     try:
-        binaries.run(DEBIAN / "bin" / "pg_ctl", *start)
+        run(DEBIAN / "bin" / "pg_ctl", *start)
         dsn = f"postgresql://postgres@/postgres?host={root}"
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(
@@ -134,7 +134,7 @@ def debian_postgres() -> Iterator[str]:
             )
         yield dsn
     finally:
-        binaries.run(DEBIAN / "bin" / "pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
+        run(DEBIAN / "bin" / "pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
         shutil.rmtree(root, ignore_errors=True)
 
 

@@ -200,8 +200,11 @@ def models_of_faults() -> str:
 
 @pytest.fixture(scope="session")
 def shared_worker(start_worker: Callable[..., Any]) -> Any:
-    """A worker that tests may ask, not strike."""
-    return start_worker(MODELS)
+    """A worker that tests may ask, and strike where it goes on by itself.
+
+    Batches are small, so that what was asked for last is not far behind what was dropped.
+    """
+    return start_worker(MODELS, "--max-batch-tokens", "64")
 
 
 @pytest.fixture

@@ -138,17 +138,22 @@ def test_fault_09_queue_full(start_worker: Any) -> None:
 
 def test_fault_10_expired_in_the_queue(start_worker: Any) -> None:
     """A request whose deadline passed while it waited is never computed."""
-    worker = start_worker(MODELS, *SMALL_BATCHES)
+    worker = start_worker(MODELS)
 
     async def scenario() -> None:
         async with (
             await WorkerClient.connect(worker.conninfo) as client,
             await WorkerClient.connect(worker.conninfo) as other,
         ):
-            ahead = asyncio.create_task(client.embed("slow", texts(80, "ahead")))
-            await until(lambda: computed(other, "slow"))
-            with pytest.raises(DeadlineExceeded, match="1 ms"):
-                await other.embed("stand-in", texts(100, "late"), deadline_ms=1)
+            # One batch of six seconds, which nothing interrupts.
+            ahead = asyncio.create_task(client.embed("slow", texts(300, "ahead")))
+
+            async def begun() -> bool:
+                return any(m["name"] == "slow" and m["loaded"] for m in await other.models())
+
+            await until(begun)
+            with pytest.raises(DeadlineExceeded, match="200 ms"):
+                await other.embed("stand-in", texts(100, "late"), deadline_ms=200)
             await ahead
             assert are_right((await other.embed("stand-in", ["next"])).vectors, ["next"])
             assert await computed(other, "stand-in") == 1
