@@ -64,18 +64,18 @@ class Authority:
         subprocess.run([program, *arguments], cwd=self.folder, check=True, capture_output=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def authority(folder: Path) -> Authority:
     return Authority(folder / "authority").create()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stranger(folder: Path) -> Authority:
     """One that certified nothing here."""
     return Authority(folder / "stranger").create()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def port(
     authority: Authority, tmp_path_factory: pytest.TempPathFactory, eventually: Callable[..., Any]
 ) -> Iterator[int]:
