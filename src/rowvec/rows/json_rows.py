@@ -62,6 +62,7 @@ def _lines_of_json(numbered: Iterator[tuple[int, bytes]], place: Place, on_bad: 
                 on_bad(BadRow(f"{place} is not valid JSON (column {exc.colno})"))
             continue
         if type(value) is dict:
+            place.size = len(line)
             yield value
         else:
             on_bad(BadRow(f"{place} is no JSON object"))
@@ -163,6 +164,7 @@ def _value(source: _Text) -> Any:
         else:
             # A number at the very end may have more digits.
             if end < len(source.text) or source.ended:
+                place.size = end - source.at
                 source.at = end
                 return value
         # Doubled each time, so that a long value is parsed few times over.

@@ -29,11 +29,15 @@ def refuse(bad: BadRow) -> None:
 
 @dataclass
 class Place:
-    """Where a reader is: the line (or value, or row) on which the row begins that it gave last."""
+    """Where a reader is: the line (or value, or row) on which the row begins that it gave last.
+
+    `size` is that row's length, about, where the reader knows it; else 0.
+    """
 
     name: str
     number: int = 0
     unit: str = "line"
+    size: int = 0
 
     def __str__(self) -> str:
         return f"{self.unit} {self.number} of {self.name}"
