@@ -34,8 +34,9 @@ _MIN_DIMENSIONS_FOR_BITS = 256
 # of the rows.
 _DISTANCES_PER_SECOND = 5.3e6
 _COMPARED_PER_DOUBLING = 160
-# hnsw in memory: an element, its 2m neighbours in the lowest layer, and its share of the others.
-_GRAPH_BYTES = 1_000
+# hnsw in memory beside the vector: an element and its neighbours (48 MB held 22,353 rows of 1,544
+# bytes with pgvector 0.8.6).
+_GRAPH_BYTES = 720
 # hnsw on disk: the neighbours as tuple ids, headers.
 _NEIGHBOUR_BYTES = 300
 
