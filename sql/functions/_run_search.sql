@@ -1,8 +1,8 @@
 -- Called by _search and similar_pairs: runs a statement of ours under settings that it gives back.
 --
 -- Without a filter $1, $2 and $3 are the vector, the words and the text of the query; with one,
--- the parameters are the filter's own. Under rowvec.explain it gives no rows: `rowvec explain` finds the plan
--- of the very statement in rowvec.plan.
+-- the parameters are the filter's own. Under rowvec.explain it gives no rows: `rowvec explain` finds
+-- the plan of the very statement in rowvec.plan.
 CREATE OR REPLACE FUNCTION rowvec._run_search(
     p_statement text,
     p_settings text[],

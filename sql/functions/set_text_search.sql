@@ -2,12 +2,14 @@
 --
 -- Gives the statement that builds the index for it (in psql: \gexec), NULL where that index stands.
 -- config is the language of the words. weights ({"title": "A", "body": "D"}) are Postgres's own, by
--- column; without them the embedding's input is read.
+-- column; without them the embedding's input is read. document is a tsvector column of the table
+-- instead: ranking then parses no text, which counts where many rows have a word.
 CREATE OR REPLACE FUNCTION rowvec.set_text_search(
     source regclass,
     config regconfig DEFAULT NULL,
     weights jsonb DEFAULT NULL,
-    embedding text DEFAULT NULL
+    embedding text DEFAULT NULL,
+    document text DEFAULT NULL
 )
 RETURNS text
 LANGUAGE plpgsql VOLATILE
@@ -25,7 +27,19 @@ DECLARE
     v_is_partitioned boolean;
     v_is_valid boolean;
 BEGIN
-    IF weights IS NULL THEN
+    IF document IS NOT NULL AND weights IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '22023',
+            MESSAGE = 'weights belong to the expression of a tsvector column: give one of the two';
+    ELSIF document IS NOT NULL THEN
+        SELECT quote_ident(a.attname) INTO v_document
+        FROM pg_attribute AS a
+        WHERE a.attrelid = source AND a.attname = document AND a.attnum > 0
+            AND a.atttypid = 'tsvector'::regtype;
+        IF v_document IS NULL THEN
+            RAISE EXCEPTION USING ERRCODE = '42703',
+                MESSAGE = format('%s has no column "%s" of type tsvector', source, document);
+        END IF;
+    ELSIF weights IS NULL THEN
         v_document := format('to_tsvector(%L::regconfig, %s)', v_config, v_definition.input);
     ELSIF jsonb_typeof(weights) <> 'object' OR weights = '{}' THEN
         RAISE EXCEPTION USING ERRCODE = '22023',

@@ -140,7 +140,9 @@ def test_search(library: Library) -> None:
 
 
 def test_hybrid(library: Library) -> None:
-    short, by_hand, weighted, (index,), reranked = library.run("hybrid.md")
+    short, by_hand, weighted, (expression,), (index,), reranked = library.run("hybrid.md")
+    assert "setweight" in expression[0]
+    assert index[0].endswith("USING gin (words)")
     # By hand, equally good rows come in any order.
     assert len({name for _, _, name in short} & {name for name, _ in by_hand}) >= 4
     assert len(weighted) == len(reranked) == 5

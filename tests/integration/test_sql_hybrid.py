@@ -339,6 +339,24 @@ def test_weights_of_columns(conn: psycopg.Connection, refused: Any) -> None:
             conn.execute("SELECT rowvec.set_text_search('notes', weights => %s)", (weights,))
 
 
+def test_a_column_of_parsed_words(conn: psycopg.Connection, refused: Any) -> None:
+    conn.execute(
+        'ALTER TABLE notes ADD "the %s" tsvector'
+        " GENERATED ALWAYS AS (to_tsvector('english', title)) STORED"
+    )
+    statement = conn.execute(
+        "SELECT rowvec.set_text_search('notes', 'english', document => 'the %s')"
+    ).fetchone()
+    assert statement is not None
+    conn.execute(statement[0])
+    english = """options => '{"method": "text", "text_config": "english"}'"""
+    assert keys(conn, f"'note 77', 1, {english}") == [77]
+    assert keys(conn, f"'zebra', {english}") == []
+    for mistake in ("document => 'body'", "document => 'no'"):
+        with refused("42703", "of type tsvector"):
+            conn.execute(f"SELECT rowvec.set_text_search('notes', {mistake})")
+
+
 def test_the_command(conn: psycopg.Connection, database: Any, rowvec: Any) -> None:
     conn.execute("INSERT INTO notes VALUES (999, 'new', 'an okapi')")
     arguments = ("search", "notes", "okapi", "-k", "1", "--method", "text", "--dsn", database.dsn)
