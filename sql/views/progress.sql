@@ -14,7 +14,7 @@ SELECT
     CASE
         WHEN c.pending OPERATOR(pg_catalog.<=) d.failed THEN interval '0'
         WHEN j.rows_per_second OPERATOR(pg_catalog.>) 0 THEN pg_catalog.make_interval(
-            secs => ((c.pending OPERATOR(pg_catalog.-) d.failed)::float8
+            secs => ((c.pending OPERATOR(pg_catalog.-) d.failed)::pg_catalog.float8
                 OPERATOR(pg_catalog./) j.rows_per_second))
     END AS eta,
     CASE

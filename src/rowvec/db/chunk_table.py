@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 from numpy import float32
 from numpy.typing import NDArray
 from psycopg import sql
-from psycopg.types.numeric import Int8
 
 from rowvec.db.compose import comma, expression, identifier
 from rowvec.db.session import Session
@@ -21,17 +20,32 @@ _COLUMNS = ("ordinality", "chunk", "start_char", "end_char", "tokens", "embeddin
 # https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _COPY_END = struct.pack(">h", -1)
+_NUMBER_AND_LENGTH = struct.Struct(">iii")
+_PLACE = struct.Struct(">iiiiii")
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """A piece of an input: its place in it in characters, and its vector."""
+class Chunk(Protocol):
+    """A piece of an input: its place in it, in characters, and its tokens."""
 
-    text: str
-    start: int
-    end: int
-    tokens: int
-    vector: NDArray[float32]
+    @property
+    def text(self) -> str:
+        """The piece itself."""
+
+    @property
+    def start(self) -> int:
+        """Where it begins."""
+
+    @property
+    def end(self) -> int:
+        """Where it ends, exclusively."""
+
+    @property
+    def tokens(self) -> int:
+        """As the model reads it."""
+
+
+# A row, the chunks of its input, and their vectors, one each.
+Made = tuple[Row, Sequence[Chunk], NDArray[float32]]
 
 
 class ChunkTable:
@@ -43,20 +57,19 @@ class ChunkTable:
         self._table = identifier(definition.chunks_schema or "", definition.chunks_table or "")
         self._of = identifier(f"{definition.name}_of")
 
-    async def replace(self, session: Session, made: Sequence[tuple[Row, Sequence[Chunk]]]) -> int:
+    async def replace(self, session: Session, made: Sequence[Made]) -> int:
         """Puts new chunks in the place of old ones where the input is still the one that was read.
 
         Belongs into a transaction that guard_transaction began; gives how many rows it was.
         """
         if not made:
             return 0
-        hashes = [Int8(row.input_hash or 0) for row, _ in made]
-        settled = await session.all(self._settle, (*self._keys([row for row, _ in made]), hashes))
-        places = sorted(place - 1 for (place,) in settled)
-        await session.copy_binary(
-            self._copy, _copy_rows((made[place] for place in places), session.encoding)
-        )
-        return len(places)
+        hashes = [row.input_hash for row, *_ in made]
+        settled = await session.all(self._settle, (*self._keys([row for row, *_ in made]), hashes))
+        chosen = [made[place - 1] for place in sorted(place for (place,) in settled)]
+        width = self._source.definition.dimensions
+        await session.copy_binary(self._copy, _copy_rows(chosen, width, session.encoding))
+        return len(chosen)
 
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:
         """Takes the chunks from rows whose input has become NULL, and tells how many."""
@@ -134,30 +147,26 @@ def _row(parts: list[sql.Composed]) -> sql.Composed:
     return sql.SQL("({})").format(comma([*parts]))
 
 
-def _copy_rows(made: Iterator[tuple[Row, Sequence[Chunk]]], encoding: str) -> Iterator[bytes]:
+def _copy_rows(made: Sequence[Made], dimensions: int, encoding: str) -> Iterator[bytes]:
     """Rows as COPY reads them, in pieces of a document each."""
     yield _COPY_HEAD
-    for row, chunks in made:
+    # pgvector's binary form: the number of dimensions, an unused number, the floats.
+    vector_head = struct.pack(">ihh", 4 + 4 * dimensions, dimensions, 0)
+    for row, chunks, vectors in made:
         fields = struct.pack(">h", len(row.sent) + len(_COLUMNS))
         key = fields + b"".join(struct.pack(">i", len(part)) + part for part in row.sent)
-        yield b"".join(
-            part
-            for number, chunk in enumerate(chunks, start=1)
-            for part in (key, _chunk(number, chunk, encoding))
-        )
+        floats = vectors.astype(">f4").tobytes()
+        parts: list[bytes] = []
+        for number, chunk in enumerate(chunks):
+            text = chunk.text.encode(encoding)
+            at = 4 * dimensions * number
+            parts += (
+                key,
+                _NUMBER_AND_LENGTH.pack(4, number + 1, len(text)),
+                text,
+                _PLACE.pack(4, chunk.start, 4, chunk.end, 4, chunk.tokens),
+                vector_head,
+                floats[at : at + 4 * dimensions],
+            )
+        yield b"".join(parts)
     yield _COPY_END
-
-
-def _chunk(number: int, chunk: Chunk, encoding: str) -> bytes:
-    text = chunk.text.encode(encoding)
-    vector = chunk.vector.astype(">f4").tobytes()
-    return b"".join(
-        (
-            struct.pack(">iii", 4, number, len(text)),
-            text,
-            struct.pack(">iiiiii", 4, chunk.start, 4, chunk.end, 4, chunk.tokens),
-            # pgvector's binary form: the number of dimensions, an unused number, the floats.
-            struct.pack(">ihh", 4 + len(vector), len(chunk.vector), 0),
-            vector,
-        )
-    )

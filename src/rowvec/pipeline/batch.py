@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from rowvec.db.chunk_table import Chunk, ChunkTable
+from rowvec.db.chunk_table import ChunkTable, Made
 from rowvec.db.queries import query
 from rowvec.db.session import Session
 from rowvec.db.source import Row, Source
@@ -97,7 +97,7 @@ class Writer:
 
     async def _commit(self, results: Sequence[Result], fence: Fence | None) -> Written:
         filled: list[tuple[Row, Vector]] = []
-        chunked: list[tuple[Row, list[Chunk]]] = []
+        chunked: list[Made] = []
         cleared: list[Row] = []
         kept: list[Row] = []
         failed: list[tuple[Row, RowvecError]] = []
@@ -110,27 +110,26 @@ class Writer:
                 case Vector() as vector:
                     filled.append((result.row, vector))
                 case Chunked() as pieces:
-                    chunked.append((result.row, rows_of(pieces)))
+                    chunked.append((result.row, pieces.chunks, pieces.vectors))
                 case RowvecError() as error:
                     failed.append((result.row, error))
         async with self._session.transaction():
             await self._session.run(query("guard_transaction"))
-            await self._hold_definition()
+            remembers = await self._hold_definition()
             if fence is not None:
                 await fence()
             done_filled = await self._fill(filled, chunked)
             done_cleared = await self._clear(cleared)
             done_kept = await self._source.keep(self._session, kept)
-            await self._forget(results)
+            if remembers:
+                await self._forget(results)
             truncated = await self._record_truncated(filled)
             failures = await self._record(failed)
         wanted = len(filled) + len(chunked) + len(cleared) + len(kept)
         changed = wanted - done_filled - done_cleared - done_kept
         return Written(done_filled, done_cleared, changed, truncated, failures, done_kept)
 
-    async def _fill(
-        self, filled: Sequence[tuple[Row, Vector]], chunked: Sequence[tuple[Row, list[Chunk]]]
-    ) -> int:
+    async def _fill(self, filled: Sequence[tuple[Row, Vector]], chunked: Sequence[Made]) -> int:
         if self._chunks is not None:
             return await self._chunks.replace(self._session, chunked)
         pairs = [(row, vector.values) for row, vector in filled]
@@ -141,7 +140,8 @@ class Writer:
             return await self._chunks.clear(self._session, rows)
         return await self._source.clear(self._session, rows)
 
-    async def _hold_definition(self) -> None:
+    async def _hold_definition(self) -> bool:
+        """Whether there are failures or truncations of the embedding; raises DefinitionChanged."""
         definition = self._definition
         held = await self._session.first(
             query("hold_definition"), {"id": definition.id, "version": definition.version}
@@ -151,6 +151,7 @@ class Writer:
                 f"the embedding {definition.label} was changed or dropped while it was filled",
                 hint="what was committed stays; run `rowvec backfill` again for the rest",
             )
+        return bool(held[0])
 
     async def _forget(self, results: Sequence[Result]) -> None:
         """What was known of earlier texts; a failure only where the row has not failed again."""
@@ -185,11 +186,3 @@ class Writer:
             )
             recorded.append(failure)
         return tuple(recorded)
-
-
-def rows_of(made: Chunked) -> list[Chunk]:
-    """The chunks of a text as they are stored."""
-    return [
-        Chunk(chunk.text, chunk.start, chunk.end, chunk.tokens, vector)
-        for chunk, vector in zip(made.chunks, made.vectors, strict=True)
-    ]
