@@ -16,6 +16,9 @@ import psutil
 import psycopg
 import pytest
 
+# Each starts several processes with a worker of its own.
+pytestmark = pytest.mark.timeout(400)
+
 ROWVEC = Path(sys.executable).parent / "rowvec"
 MODELS = """
 [[model]]
@@ -82,7 +85,7 @@ def is_right(connection: psycopg.Connection) -> bool:
 
 
 def done(process: subprocess.Popen[str]) -> dict[str, Any]:
-    output, errors = process.communicate(timeout=110)
+    output, errors = process.communicate(timeout=250)
     assert process.returncode == 0, errors
     summary: dict[str, Any] = json.loads(output)
     return summary
@@ -100,7 +103,7 @@ def test_a_model_of_its_own(connection: psycopg.Connection, start: Start) -> Non
 def test_a_worker_that_does_not_start_is_said(connection: psycopg.Connection, start: Start) -> None:
     fill_table(connection, 10)
     process = start("--engine", "local", "--models", "/nonexistent.toml")
-    _, errors = process.communicate(timeout=110)
+    _, errors = process.communicate(timeout=250)
     assert process.returncode == 1
     assert "cannot read the list of models /nonexistent.toml" in errors
     assert "Traceback" not in errors
@@ -125,7 +128,7 @@ def test_a_crew_stops_gently(connection: psycopg.Connection, start: Start, event
     process = start("--workers", "2", "--commit-rows", "20", "--worker-wait-seconds", "0")
     eventually(lambda: filled(connection) >= 40)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=110)
+    output, errors = process.communicate(timeout=250)
     assert process.returncode == 130, errors
     summary = json.loads(output)
     assert summary["stopped"]
@@ -146,7 +149,6 @@ def cluster_of_three() -> Iterator[subprocess.Popen[str]]:
     process.communicate(timeout=60)
 
 
-@pytest.mark.timeout(300)
 def test_a_ray_node_dies_and_its_work_is_taken_over(
     connection: psycopg.Connection,
     start: Start,
@@ -178,7 +180,7 @@ def test_no_cluster_at_the_address(connection: psycopg.Connection, start: Start)
     fill_table(connection, 10)
     for address, said in (("127.0.0.1:1", "no Ray cluster answers"), ("x", "is no address of")):
         process = start("--engine", "ray", "--address", address)
-        _, errors = process.communicate(timeout=110)
+        _, errors = process.communicate(timeout=250)
         assert process.returncode == 2
         assert said in errors
         assert "Traceback" not in errors

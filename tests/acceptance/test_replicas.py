@@ -15,6 +15,8 @@ import pytest
 
 from rowvec.client import WorkerClient
 
+pytestmark = pytest.mark.timeout(400)
+
 ROWVEC = Path(sys.executable).parent / "rowvec"
 MODELS = """
 [[model]]
@@ -82,7 +84,7 @@ def test_replicas_share_the_load_and_one_may_die(
         eventually(lambda: all(computed(worker) > 0 for worker in served))
         served[0].process.kill()
         served[0].process.wait()
-        output, said = process.communicate(timeout=110)
+        output, said = process.communicate(timeout=250)
         assert process.returncode == 0, said
         assert json.loads(output)["written"] == 1500
         for _ in range(5):

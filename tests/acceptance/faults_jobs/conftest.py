@@ -81,8 +81,13 @@ class Reviews:
         """Whether every row has the vector of its text, and rows without a text have none."""
         return bool(
             self.one(
-                f"SELECT bool_and(embedding IS NOT DISTINCT FROM rowvec.embed('plain', {text})"
-                f" AND embedding_of IS NOT DISTINCT FROM hashtextextended({text}, 0)) FROM {table}"
+                f"WITH r AS MATERIALIZED (SELECT row_number() OVER () AS n, {text} AS t,"
+                f" embedding, embedding_of FROM {table}), e AS (SELECT v, n FROM"
+                " rowvec.embed_batch('plain', (SELECT array_agg(t ORDER BY n) FROM r))"
+                " WITH ORDINALITY AS e(v, n))"
+                " SELECT bool_and(r.embedding IS NOT DISTINCT FROM e.v"
+                " AND r.embedding_of IS NOT DISTINCT FROM hashtextextended(r.t, 0))"
+                " FROM r LEFT JOIN e USING (n)"
             )
         )
 
@@ -121,7 +126,7 @@ class Job:
 
     def end(self, code: int = 0) -> tuple[dict[str, Any], str]:
         """Waits for its end: the summary that it printed, and what it said."""
-        output, said = self.process.communicate(timeout=110)
+        output, said = self.process.communicate(timeout=250)
         assert self.process.returncode == code, said
         assert "Traceback" not in said
         return (json.loads(output) if output else {}), said

@@ -19,6 +19,9 @@ from rowvec.db.schema import migrate
 from rowvec.embedded import binaries
 from rowvec.embedded.postgres import Cluster
 
+# Each starts servers and commands, one after the other.
+pytestmark = pytest.mark.timeout(400)
+
 MOUNT, UMOUNT = (shutil.which(name) or name for name in ("mount", "umount"))
 PARAMETERS = {"max_connections": "40", "max_prepared_transactions": "5", "wal_level": "replica"}
 
