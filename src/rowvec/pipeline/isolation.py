@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 
@@ -29,6 +30,10 @@ PROBES = {
 PROBES["image_file"] = PROBES["image"]
 
 
+# Texts of a request. What a worker computed of one that is refused is lost, so it is not large; the
+# worker sorts what it holds of all of them.
+_AT_ONCE = 64
+
 # The worker names the text that it refuses, so that one costs a call, where halving costs sixteen.
 # With many in a batch halving is cheaper, and finds them whatever was named.
 _NAMES_FOLLOWED = 3
@@ -54,14 +59,25 @@ class Isolation:
         self._patience = patience
         self._probe = PROBES[modality]
 
-    async def embed(
-        self, texts: Sequence[str], follow: int = _NAMES_FOLLOWED
-    ) -> list[Outcome | RowvecError]:
+    async def embed(self, texts: Sequence[str]) -> list[Outcome | RowvecError]:
         """What was made of it or the reason for none, in the order of the texts.
 
         Raises what is no text's fault: the model is not listed, has other dimensions than the
-        column, or stayed away longer than patience lasts. `follow` is for calls of itself.
+        column, or stayed away longer than patience lasts.
         """
+        starts = range(0, len(texts), _AT_ONCE)
+        tasks = [asyncio.create_task(self._sifted(texts[n : n + _AT_ONCE])) for n in starts]
+        try:
+            return [outcome for part in await asyncio.gather(*tasks) for outcome in part]
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _sifted(
+        self, texts: Sequence[str], follow: int = _NAMES_FOLLOWED
+    ) -> list[Outcome | RowvecError]:
+        """As `embed`, in one request while nothing is refused."""
         try:
             return [*await self._make(texts)]
         except _Refused as refused:
@@ -70,9 +86,9 @@ class Isolation:
             culprit = _named(refused.error, len(texts)) if follow else None
         if culprit is None:
             middle = len(texts) // 2
-            return [*await self.embed(texts[:middle], 0), *await self.embed(texts[middle:], 0)]
-        (alone,) = await self.embed([texts[culprit]])
-        others = await self.embed([*texts[:culprit], *texts[culprit + 1 :]], follow - 1)
+            return [*await self._sifted(texts[:middle], 0), *await self._sifted(texts[middle:], 0)]
+        (alone,) = await self._sifted([texts[culprit]])
+        others = await self._sifted([*texts[:culprit], *texts[culprit + 1 :]], follow - 1)
         return [*others[:culprit], alone, *others[culprit:]]
 
     async def check(self) -> None:
