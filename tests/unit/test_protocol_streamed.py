@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import json
+import weakref
 from typing import Any
 
 import orjson
@@ -11,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowvec.errors import InvalidRequest, InvalidText, NotARequest, RequestTooLarge, RowvecError
+from rowvec.protocol.large_request import LargeTexts
 from rowvec.protocol.streamed import StreamedObject
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20) | st.sampled_from(
@@ -117,3 +121,19 @@ def test_a_string_in_many_pieces_is_looked_at_once(piece: bytes) -> None:
     """Also where an escape is cut in two."""
     data = b'{"inputs":["%b","b"]}' % (piece * 1000)
     assert read(data, [len(piece)], max_text_bytes=1 << 20) == orjson.loads(data)
+
+
+@pytest.mark.parametrize("end", [b'"]}', b"", b'",1]}'])
+def test_megabytes_are_not_left_to_the_collector(end: bytes) -> None:
+    """Nothing refers to itself, be the request right or wrong."""
+    gc.disable()
+    try:
+        texts = LargeTexts("inputs", max_input_bytes=1000)
+        left = weakref.ref(texts._object)
+        with contextlib.suppress(RowvecError):
+            texts.feed(b'{"inputs":["text' + end)
+            texts.finish()
+        del texts
+        assert left() is None
+    finally:
+        gc.enable()

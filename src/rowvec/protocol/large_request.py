@@ -22,15 +22,14 @@ _AROUND_BYTES = 1 << 20
 class LargeTexts:
     """The fields of an object whose member `array` is the large one.
 
-    `feed` and `finish` raise as `request.decode` does, and InvalidText. `longest` bounds the bytes
-    of any text that came.
+    `feed` and `finish` raise as `request.decode` does, and InvalidText.
     """
 
     def __init__(self, array: str, *, max_input_bytes: int, max_image_bytes: int = 0) -> None:
-        self.longest = 0
+        self._looking = _Looking()
         self._object = StreamedObject(
             array,
-            self._check,
+            self._looking.check,
             max_text_bytes=max(max_input_bytes, image_characters(max_image_bytes)),
             max_around_bytes=max_input_bytes + _AROUND_BYTES,
         )
@@ -43,7 +42,19 @@ class LargeTexts:
         """The fields, once everything was fed."""
         return self._object.finish()
 
-    def _check(self, text: object, number: int) -> None:
+    @property
+    def longest(self) -> int:
+        """Bytes that no text exceeds."""
+        return self._looking.longest
+
+
+class _Looking:
+    """Looks at every text once, and is not what holds them."""
+
+    def __init__(self) -> None:
+        self.longest = 0
+
+    def check(self, text: object, number: int) -> None:
         if isinstance(text, str):
             check_characters(text, f"input {number}")
             # A character has at most four bytes.

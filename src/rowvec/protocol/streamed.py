@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
-from rowvec.errors import InvalidRequest, NotARequest, RequestTooLarge
+from rowvec.errors import InvalidRequest, NotARequest, RequestTooLarge, RowvecError
 from rowvec.protocol.request import why_not_json
 
 # Larger requests are read so.
@@ -66,28 +66,45 @@ class StreamedObject:
         # How far the text that is begun was searched for its end; 0 where none is.
         self._scanned = 0
         self._delimiter_is_due = False
-        self._state = self._head
+        self._state: Literal["head", "elements", "tail"] = "head"
         self._depth = 0
         self._last_tokens = (b"", b"")
 
     def feed(self, piece: bytes) -> None:
         """Takes the next bytes."""
         self._held += piece
-        self._state()
+        try:
+            self._take()
+        except RowvecError:
+            # The error's traceback leads here, and may live longer than megabytes should.
+            self._held.clear()
+            self._texts.clear()
+            raise
+
+    def _take(self) -> None:
+        # No bound method is kept as the state: the object and it would keep each other, and the
+        # texts, until the collector comes by.
+        match self._state:
+            case "head":
+                self._head()
+            case "elements":
+                self._elements()
+            case "tail":
+                self._tail()
 
     def finish(self) -> dict[str, Any]:
         """The fields, once everything was fed."""
-        if self._state == self._elements:
+        if self._state == "elements":
             raise NotARequest(_NOT_JSON)
         self._tail()
         around = bytes(self._around)
         if not around.lstrip().startswith(b"{"):
             raise NotARequest("the request is not a JSON object")
         fields = _loads(around)
-        if self._state == self._tail:
+        if self._state == "tail":
             if fields.get(self._array) != []:
                 raise InvalidRequest(f"{self._array} is given twice")
-            fields[self._array] = self._texts
+            fields[self._array], self._texts = self._texts, []
         else:
             self._check_all(fields.get(self._array))
         assert isinstance(fields, dict)
@@ -102,7 +119,7 @@ class StreamedObject:
             if token in b"{[":
                 if token == b"[" and self._depth == 1 and self._last_tokens == (self._key, b":"):
                     self._keep(at)
-                    self._state = self._elements
+                    self._state = "elements"
                     self._elements()
                     return
                 self._depth += 1
@@ -187,7 +204,7 @@ class StreamedObject:
 
     def _end_list(self) -> None:
         self._around += b"]"
-        self._state = self._tail
+        self._state = "tail"
         self._tail()
 
     def _decode(self, elements: bytes) -> None:

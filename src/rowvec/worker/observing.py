@@ -66,6 +66,8 @@ class Observer:
             raise
         finally:
             self._note(observed, outcome, error, time.monotonic() - started)
+            # Its traceback leads to this frame: the two would keep each other.
+            error = None
 
     def _note(
         self, observed: Observed, outcome: str, error: RowvecError | None, seconds: float

@@ -292,9 +292,13 @@ class Session:
             except RowvecError as exc:
                 error = exc
             await asyncio.sleep(0)
-        if error is not None:
+        if error is None:
+            return reading.finish()
+        try:
             raise error
-        return reading.finish()
+        finally:
+            # Its traceback leads to this frame: the two would keep each other.
+            error = None
 
     async def _answer(self, wanted: request.Request, size: int) -> None:
         self._computing = True
