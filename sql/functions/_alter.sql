@@ -36,7 +36,11 @@ BEGIN
     SET model = v_model, input = p_input, modality = p_modality, filter = v_filter,
         kwargs = v_kwargs, on_truncate = v_on_truncate, version = p_old.version + 1,
         -- Adopted vectors are those of the old input.
-        adopted_before = CASE WHEN p_input = p_old.input THEN e.adopted_before END
+        adopted_before = CASE WHEN p_input = p_old.input THEN e.adopted_before END,
+        -- So is what hybrid search reads, unless it was declared by itself.
+        text_document = CASE
+            WHEN p_input = p_old.input OR strpos(e.text_document, p_old.input) = 0
+                THEN e.text_document END
     WHERE e.id = p_old.id AND e.version = p_old.version;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = '40001',

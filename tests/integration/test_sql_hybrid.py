@@ -339,6 +339,15 @@ def test_weights_of_columns(conn: psycopg.Connection, refused: Any) -> None:
             conn.execute("SELECT rowvec.set_text_search('notes', weights => %s)", (weights,))
 
 
+def test_another_input_is_searched_by_its_own_words(conn: psycopg.Connection) -> None:
+    conn.execute("SELECT rowvec.set_text_search('notes', 'english')")
+    english = """options => '{"method": "text", "text_config": "english"}'"""
+    assert len(keys(conn, f"'zebra', {english}")) == 5
+    conn.execute("SELECT rowvec.alter_embedding('notes', input => 'title')")
+    assert keys(conn, f"'zebra', {english}") == []
+    assert keys(conn, f"'note 77', 1, {english}") == [77]
+
+
 def test_a_column_of_parsed_words(conn: psycopg.Connection, refused: Any) -> None:
     conn.execute(
         'ALTER TABLE notes ADD "the %s" tsvector'
