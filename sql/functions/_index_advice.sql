@@ -38,7 +38,11 @@ BEGIN
         RETURN format('%s was built for %s vectors, there are about %s: rowvec index %s --refresh',
             p_definition.index_name, p_definition.index_rows, v_vectors, p_definition.source);
     ELSIF p_definition.recall < v_target THEN
-        RETURN format('%s has a recall of %s, the target is %s: rowvec index %s --refresh',
+        RETURN format(
+            CASE p_definition.index_kind
+                WHEN 'hnsw' THEN '%s has a recall of %s, the target is %s: rowvec tune %s'
+                ELSE '%s has a recall of %s, the target is %s: rowvec index %s --refresh'
+            END,
             p_definition.index_name, round(p_definition.recall::numeric, 3), v_target,
             p_definition.source);
     END IF;

@@ -45,18 +45,20 @@ def must_be_another(standing: Standing, request: IndexRequest) -> str | None:
 def should_be_another(standing: Standing) -> str | None:
     """Why another index would be better; None where it is good.
 
-    hnsw grows with its table; the lists of ivfflat are drawn once.
+    hnsw grows with its table, and a recall that fell is for `ef_search` to mend; the lists of
+    ivfflat are drawn once.
     """
     state = standing.state
-    if state.kind == "ivfflat" and state.lists is not None:
-        built_for = standing.built_for or state.lists**2
-        if standing.rows > TOLERATED_FACTOR * built_for:
-            return f"it was built for {built_for:,} vectors, there are {standing.rows:,}"
-        suitable = lists_for(standing.rows)
-        is_near = 1 / TOLERATED_FACTOR <= state.lists / suitable <= TOLERATED_FACTOR
-        # The lists of partitions are each partition's own.
-        if standing.built_for is None and not standing.is_partitioned and not is_near:
-            return f"it has {state.lists} lists, {suitable} suit {standing.rows:,} vectors better"
+    if state.kind != "ivfflat" or state.lists is None:
+        return None
+    built_for = standing.built_for or state.lists**2
+    if standing.rows > TOLERATED_FACTOR * built_for:
+        return f"it was built for {built_for:,} vectors, there are {standing.rows:,}"
+    suitable = lists_for(standing.rows)
+    is_near = 1 / TOLERATED_FACTOR <= state.lists / suitable <= TOLERATED_FACTOR
+    # The lists of partitions are each partition's own.
+    if standing.built_for is None and not standing.is_partitioned and not is_near:
+        return f"it has {state.lists} lists, {suitable} suit {standing.rows:,} vectors better"
     if standing.recall is not None and standing.recall < standing.target_recall:
         return f"its recall is {standing.recall:.3f}, the target {standing.target_recall:g}"
     return None
