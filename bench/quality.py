@@ -1,12 +1,14 @@
 """nDCG@10 on Cranfield of each real model behind a worker, beside the same model used directly.
 
-ROWVEC_TEST_MODELS names the folder with minilm, e5, mpnet and cranfield. Queries and documents go
-with the model's own prompts (`input_type`); where it has prompts, also without. Names of models may
-be given as arguments.
+ROWVEC_TEST_MODELS names the folder with minilm, e5, mpnet, splade and cranfield. Queries and
+documents go with the model's own prompts (`input_type`); where it has prompts, also without. Names
+of models may be given as arguments; `--documents N` takes the first N only, to see that it works.
+Exit status 1 where a model behind the worker is more than 0.002 off, or prompts gain under 0.01.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
 import os
@@ -23,36 +25,58 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import SentenceTransformer, SparseEncoder
 from stage import ROWVEC, report
 
 from rowvec.client import WorkerClient
 from rowvec.errors import WorkerUnreachable
 
-NAMES = ("minilm", "e5", "mpnet")
+NAMES = ("minilm", "e5", "mpnet", "splade")
+SPARSE = ("splade",)
+MOST_APART, LEAST_GAIN = 0.002, 0.01
 DEPTH = 10
 STARTING_SECONDS = 60
 
 Vectors = npt.NDArray[np.float32]
 Encode = Callable[[list[str], str | None], Vectors]
+Library = Any  # a SentenceTransformer or a SparseEncoder, whose types are not read
 
 
 def main() -> None:
     """Prints one line a model and way of prompting."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("--documents", type=int)
+    given = parser.parse_args()
     folder = Path(os.environ["ROWVEC_TEST_MODELS"])
-    cranfield = Cranfield(folder / "cranfield")
-    names = tuple(sys.argv[1:]) or NAMES
-    with worker({name: folder / name / "model" for name in names}) as conninfo:
-        for name in names:
-            library = SentenceTransformer(str(folder / name / "model"), device="cpu")
+    cranfield = Cranfield(folder / "cranfield", given.documents)
+    good = True
+    with worker({name: folder / name / "model" for name in given.names}) as conninfo:
+        for name in given.names:
+            library = loaded(name, folder / name / "model")
             ways = (True, False) if any(library.prompts.values()) else (False,)
+            found = {}
             for prompts in ways:
-                ours = cranfield.ndcg(through(conninfo, name), prompts=prompts)
-                theirs = cranfield.ndcg(directly(library), prompts=prompts)
+                found[prompts] = ours = cranfield.ndcg(
+                    through(conninfo, name), prompts=prompts, cosine=name not in SPARSE
+                )
+                theirs = cranfield.ndcg(
+                    directly(library), prompts=prompts, cosine=name not in SPARSE
+                )
+                good &= abs(ours - theirs) <= MOST_APART
                 report(
                     "quality", model=name, prompts=prompts, ndcg_worker=round(ours, 4),
                     ndcg_direct=round(theirs, 4), difference=round(ours - theirs, 5),
                 )  # fmt: skip
+            good &= True not in found or found[True] - found[False] >= LEAST_GAIN
+    sys.exit(not good)
+
+
+def loaded(name: str, folder: Path) -> Library:
+    """The model in this process."""
+    if name in SPARSE:
+        return SparseEncoder(str(folder), device="cpu")
+    return SentenceTransformer(str(folder), device="cpu")
 
 
 def through(conninfo: str, model: str) -> Encode:
@@ -62,21 +86,26 @@ def through(conninfo: str, model: str) -> Encode:
         async def ask() -> Vectors:
             kwargs = {} if input_type is None else {"input_type": input_type}
             async with await WorkerClient.connect(conninfo) as client:
-                return (await client.embed(model, texts, kwargs)).vectors
+                if model not in SPARSE:
+                    return (await client.embed(model, texts, kwargs)).vectors
+                found = await client.embed_sparse(model, texts, kwargs)
+                rows = [vector.to_numpy() for vector in found if vector is not None]
+                return np.array(rows, dtype=np.float32)
 
         return asyncio.run(ask())
 
     return encode
 
 
-def directly(model: SentenceTransformer) -> Encode:
+def directly(model: Library) -> Encode:
     """The vectors that the library gives, prompts by its own means."""
 
     def encode(texts: list[str], input_type: str | None) -> Vectors:
-        if input_type is None:
-            return np.asarray(model.encode(texts))
-        way = model.encode_query if input_type == "query" else model.encode_document
-        return np.asarray(way(texts))
+        given: dict[str, Any] = {}
+        if isinstance(model, SparseEncoder):
+            given = {"convert_to_sparse_tensor": False}
+        ways = {"query": model.encode_query, "document": model.encode_document}
+        return np.asarray(ways.get(str(input_type), model.encode)(texts, **given))
 
     return encode
 
@@ -84,18 +113,20 @@ def directly(model: SentenceTransformer) -> Encode:
 class Cranfield:
     """1,400 abstracts, 225 queries, and how relevant which is to which (0 to 4)."""
 
-    def __init__(self, folder: Path) -> None:
-        self.documents = _lines(folder / "docs.jsonl")
+    def __init__(self, folder: Path, documents: int | None = None) -> None:
+        self.documents = _lines(folder / "docs.jsonl")[:documents]
         self._queries = _lines(folder / "queries.jsonl")
         self._gains: dict[int, dict[int, float]] = defaultdict(dict)
         for line in (folder / "qrels.tsv").read_text().splitlines():
             query, document, gain = map(int, line.split("\t"))
             self._gains[query][document] = max(0, gain)
 
-    def ndcg(self, encode: Encode, *, prompts: bool) -> float:
+    def ndcg(self, encode: Encode, *, prompts: bool, cosine: bool) -> float:
         """Mean over the queries that have a relevant document."""
-        documents = _unit(encode([d["text"] for d in self.documents], _side(prompts, "document")))
-        queries = _unit(encode([q["text"] for q in self._queries], _side(prompts, "query")))
+        documents = encode([d["text"] for d in self.documents], _side(prompts, "document"))
+        queries = encode([q["text"] for q in self._queries], _side(prompts, "query"))
+        if cosine:
+            documents, queries = _unit(documents), _unit(queries)
         ids = np.array([d["id"] for d in self.documents])
         best = ids[np.argsort(-(queries @ documents.T), axis=1)[:, :DEPTH]]
         found = {q["text"]: row.tolist() for q, row in zip(self._queries, best, strict=True)}
@@ -136,7 +167,7 @@ def worker(folders: dict[str, Path]) -> Iterator[str]:
     home = Path(tempfile.mkdtemp(prefix="rowvec-bench-"))
     (home / "models.toml").write_text(
         "".join(
-            f'[[model]]\nname = "{name}"\nkind = "sentence-transformers"\npath = "{path}"\n'
+            f'[[model]]\nname = "{name}"\npath = "{path}"\nkind = "{kind_of(name)}"\n'
             for name, path in folders.items()
         )
     )
@@ -153,6 +184,11 @@ def worker(folders: dict[str, Path]) -> Iterator[str]:
         process.terminate()
         process.wait()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def kind_of(name: str) -> str:
+    """As models.toml calls it."""
+    return "sparse-encoder" if name in SPARSE else "sentence-transformers"
 
 
 async def _until_it_answers(conninfo: str) -> None:
