@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,8 +40,8 @@ def shell(database: Any, tmp_path: Path) -> Iterator[Any]:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}",
         "ROWVEC_DSN": database.dsn,
         "ROWVEC_MODELS": str(tmp_path / "models.toml"),
-        # A cluster that is no other test's.
-        "RAY_TMPDIR": str(tmp_path),
+        # A cluster that is no other test's; its sockets need a short path.
+        "RAY_TMPDIR": (short := tempfile.mkdtemp(prefix="ray-")),
     }
 
     def run(line: str) -> subprocess.CompletedProcess[str]:
@@ -52,6 +54,7 @@ def shell(database: Any, tmp_path: Path) -> Iterator[Any]:
 
     yield run
     run("ray stop --force")
+    shutil.rmtree(short, ignore_errors=True)
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")

@@ -96,7 +96,10 @@ def _connected(crew: Crew) -> Any:
     _check(crew.address)
     try:
         ray.init(address=crew.address or "local", log_to_driver=False, logging_level="error")
-    except (ConnectionError, RuntimeError, ValueError) as exc:
+    except (OSError, RuntimeError, ValueError) as exc:
+        if crew.address is None:
+            reason = " ".join(str(exc).split())
+            raise ConfigError(f"Ray does not start on this machine: {reason}") from exc
         raise _no_cluster(crew.address) from exc
     return ray
 
