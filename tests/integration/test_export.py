@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from rowvec.cli import main
 
 ROWS = 2300
+CHUNKS = [(5, 1, "a"), (5, 2, "b"), (5, 3, "c"), (6, 1, "d")]
 Run = Callable[..., Result]
 
 
@@ -105,6 +106,38 @@ def test_faiss(run: Run, vectors: np.ndarray[Any, Any], tmp_path: Path) -> None:
     run("export", "pairs", tmp_path / "p.faiss")
     keys = (tmp_path / "p.faiss.keys.ndjson").read_text().splitlines()
     assert len(keys) == faiss.read_index(str(tmp_path / "p.faiss")).ntotal == 3
+
+
+def test_chunks_in_every_format(run: Run, database: Any, tmp_path: Path) -> None:
+    """A hand filled them, too: three of one row, one of another, none of the third."""
+    made = np.random.default_rng(3).standard_normal((4, 8)).astype(np.float32)
+    with database.connect() as conn:
+        conn.execute("CREATE TABLE t (id bigint PRIMARY KEY, body text)")
+        conn.execute("INSERT INTO t VALUES (5, 'a b c'), (6, 'd'), (7, NULL)")
+        conn.execute("SELECT rowvec.create_embedding('t', 'stand-in-small', 'body',"
+                     " destination => 'table')")  # fmt: skip
+        for (key, number, text), vector in zip(CHUNKS, made, strict=True):
+            conn.execute("INSERT INTO t_embedding VALUES (%s, %s, %s, 0, 1, 1, %s::vector)",
+                         (key, number, text, str(vector.tolist())))  # fmt: skip
+    for ending in ("jsonl", "parquet", "npz", "faiss"):
+        done = run("export", "t", tmp_path / f"t.{ending}", "--json")
+        assert json.loads(done.stdout)["rows"] == 4
+    lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    table = pq.read_table(tmp_path / "t.parquet").to_pylist()
+    for rows in (lines, table):
+        assert [(row["key"], row["ordinality"], row["text"]) for row in rows] == CHUNKS
+        assert np.array_equal(np.array([row["embedding"] for row in rows], np.float32), made)
+    with np.load(tmp_path / "t.npz", allow_pickle=False) as found:
+        assert found["keys"].tolist() == [5, 5, 5, 6]
+        assert found["ordinality"].tolist() == [1, 2, 3, 1]
+        assert found["text_bytes"].tobytes() == b"abcd"
+        assert np.array_equal(found["vectors"], made)
+    _, ids = faiss.read_index(str(tmp_path / "t.faiss")).search(made[[2]], 1)
+    keys = (tmp_path / "t.faiss.keys.ndjson").read_text().splitlines()
+    assert json.loads(keys[int(ids[0][0])]) == {"key": 5, "ordinality": 3}
+    with database.connect() as conn:
+        conn.execute("DROP TABLE t_embedding CASCADE")
+    run("export", "t", tmp_path / "gone.npz", fails="chunks of t is gone")
 
 
 @pytest.mark.usefixtures("vectors")

@@ -30,7 +30,8 @@ def export(*, source: str, file: Path, embedding: str | None, as_json: bool, **g
 
     .parquet (columns key, text, embedding), .npz (numpy.load: keys, vectors, text_bytes,
     text_offsets), .ndjson or .jsonl (a line a row), .faiss (an exact index). Rows without a vector
-    are left out; all others are of one moment, whatever is written meanwhile.
+    are left out; all others are of one moment, whatever is written meanwhile. Of an embedding
+    with a table of chunks, each chunk is a row: key, ordinality, its text, its vector.
 
     \b
     Example:

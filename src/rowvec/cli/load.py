@@ -84,7 +84,8 @@ def load(
     are loaded, or none: --skip-bad leaves broken ones out and says which.
 
     With --key, a row that is there is updated, and not touched where nothing changed. Files, images
-    and code have a key of their own, so loading them again is cheap.
+    and code have a key of their own, so loading them again is cheap. A load deletes nothing: the
+    rows of files that are gone stay.
 
     \b
     Example:

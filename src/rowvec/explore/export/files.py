@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,15 +18,19 @@ PART = ".part"
 
 Written = Callable[[int], None]
 
+_ORDINALITY = ("ordinality",)  # what chunks have besides
+
 
 def write_ndjson(exported: Exported, file: Path, on_written: Written) -> None:
-    """A line a row: {"key": ..., "text": ..., "embedding": [...]}."""
+    """A line a row: {"key": ..., "text": ..., "embedding": [...]}, of a chunk its "ordinality"."""
+    names = ["key", *_ORDINALITY[: exported.is_chunked], "text", "embedding"]
     with file.open("wb") as out:
         for batch in exported.batches():
-            for key, text, vector in zip(batch.keys, batch.texts, batch.vectors, strict=True):
+            ordinalities = [] if batch.ordinalities is None else [batch.ordinalities]
+            for row in zip(batch.keys, *ordinalities, batch.texts, batch.vectors, strict=True):
                 out.write(
                     orjson.dumps(
-                        {"key": key, "text": text, "embedding": vector},
+                        dict(zip(names, row, strict=True)),
                         option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE,
                     )
                 )
@@ -34,7 +38,10 @@ def write_ndjson(exported: Exported, file: Path, on_written: Written) -> None:
 
 
 def write_parquet(exported: Exported, file: Path, on_written: Written) -> None:
-    """Columns key (int64 for a whole number, else a string), text, embedding (float32, fixed)."""
+    """Columns key (int64 for a whole number, else a string), text, embedding (float32, fixed).
+
+    Of chunks there is ordinality (int32) behind the key.
+    """
     try:
         import pyarrow as pa  # noqa: PLC0415  # of the extra `datasets`
         import pyarrow.parquet as pq  # noqa: PLC0415
@@ -45,6 +52,7 @@ def write_parquet(exported: Exported, file: Path, on_written: Written) -> None:
     schema = pa.schema(
         [
             ("key", pa.int64() if exported.has_integer_key else pa.string()),
+            *((name, pa.int32()) for name in _ORDINALITY[: exported.is_chunked]),
             ("text", pa.string()),
             ("embedding", pa.list_(pa.float32(), exported.dimensions)),
         ]
@@ -54,13 +62,15 @@ def write_parquet(exported: Exported, file: Path, on_written: Written) -> None:
             vectors = pa.FixedSizeListArray.from_arrays(
                 pa.array(batch.vectors.reshape(-1)), exported.dimensions
             )
-            columns = [pa.array(_keys(exported, batch), schema.field(0).type), batch.texts, vectors]
+            keys = pa.array(_keys(exported, batch), schema.field(0).type)
+            ordinalities = [] if batch.ordinalities is None else [batch.ordinalities]
+            columns = [keys, *ordinalities, batch.texts, vectors]
             writer.write_batch(pa.record_batch(columns, schema=schema))
             on_written(len(batch.keys))
 
 
 def write_npz(exported: Exported, file: Path, on_written: Written) -> None:
-    """Arrays for numpy.load: keys, vectors, and the texts as bytes with offsets.
+    """Arrays for numpy.load: keys, vectors, and the texts as bytes with offsets; ordinality.
 
     Text n is `text_bytes[text_offsets[n]:text_offsets[n + 1]].tobytes().decode()`: an array of
     strings would give every text the length of the longest.
@@ -81,6 +91,10 @@ def write_npz(exported: Exported, file: Path, on_written: Written) -> None:
         with _member(archive, "keys", (count,), key_type) as out:
             for batch in exported.batches():
                 out.write(np.array(_keys(exported, batch), key_type).tobytes())
+        for name in _ORDINALITY[: exported.is_chunked]:
+            with _member(archive, name, (count,), np.dtype("<i4")) as out:
+                for batch in exported.batches():
+                    out.write(np.array(batch.ordinalities, "<i4").tobytes())
         with _member(archive, "text_bytes", (int(offsets[-1]),), np.dtype(np.uint8)) as out:
             for batch in exported.batches():
                 out.write("".join(text or "" for text in batch.texts).encode())
@@ -91,8 +105,9 @@ def write_npz(exported: Exported, file: Path, on_written: Written) -> None:
 def write_faiss(exported: Exported, file: Path, on_written: Written) -> None:
     """An exact index, inner product over normalised vectors for cosine, L2 else.
 
-    Its ids are the keys where they are whole numbers; else rows are counted from 0, and the keys
-    stand in that order in FILE.keys.ndjson. faiss itself holds all vectors in memory.
+    Its ids are the keys where they are whole numbers; else, and for chunks, rows are counted from
+    0, and their keys stand in that order in FILE.keys.ndjson. faiss itself holds all vectors in
+    memory.
     """
     try:
         import faiss  # noqa: PLC0415  # of the extra `faiss`
@@ -102,9 +117,10 @@ def write_faiss(exported: Exported, file: Path, on_written: Written) -> None:
         ) from exc
     is_l2 = exported.metric == "l2"
     flat = (faiss.IndexFlatL2 if is_l2 else faiss.IndexFlatIP)(exported.dimensions)
-    index = faiss.IndexIDMap2(flat) if exported.has_integer_key else flat
+    is_by_key = exported.has_integer_key and not exported.is_chunked
+    index = faiss.IndexIDMap2(flat) if is_by_key else flat
     keys_file = file.with_name(file.name.removesuffix(PART) + ".keys.ndjson")
-    keys = None if exported.has_integer_key else keys_file.open("wb")
+    keys = None if is_by_key else keys_file.open("wb")
     for batch in exported.batches():
         vectors = np.ascontiguousarray(batch.vectors)
         if exported.metric == "cosine":
@@ -113,7 +129,11 @@ def write_faiss(exported: Exported, file: Path, on_written: Written) -> None:
             index.add_with_ids(vectors, np.array(batch.keys, np.int64))
         else:
             index.add(vectors)
-            keys.writelines(orjson.dumps(k, option=orjson.OPT_APPEND_NEWLINE) for k in batch.keys)
+            named: Iterable[Any] = batch.keys
+            if batch.ordinalities is not None:
+                pairs = zip(batch.keys, batch.ordinalities, strict=True)
+                named = ({"key": key, "ordinality": number} for key, number in pairs)
+            keys.writelines(orjson.dumps(k, option=orjson.OPT_APPEND_NEWLINE) for k in named)
         on_written(len(batch.keys))
     if keys is not None:
         keys.close()

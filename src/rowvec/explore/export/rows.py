@@ -24,21 +24,29 @@ _INTEGERS = ("smallint", "integer", "bigint")
 
 @dataclass(frozen=True)
 class Batch:
-    """Some rows: keys as JSON has them, the texts that were embedded, one vector a line."""
+    """Some rows: keys as JSON has them, the texts that were embedded, one vector a line.
+
+    Of chunks, several have the key of their row, and `ordinalities` count them from 1.
+    """
 
     keys: list[Any]
     texts: list[str | None]
     vectors: npt.NDArray[np.float32]
+    ordinalities: list[int] | None
 
 
 class Exported:
-    """The rows of an embedding that have a vector, within one snapshot: to be read many times."""
+    """The rows of an embedding that have a vector, or the chunks of them, within one snapshot.
+
+    They may be read many times.
+    """
 
     def __init__(self, connection: psycopg.Connection, definition: dict[str, Any]) -> None:
         self._connection = connection
         self._definition = definition
         self.dimensions: int = definition["dimensions"]
         self.metric: str = definition["metric"]
+        self.is_chunked: bool = definition["is_chunked"]
         self.has_integer_key = (
             len(definition["key_types"]) == 1 and definition["key_types"][0] in _INTEGERS
         )
@@ -48,18 +56,19 @@ class Exported:
     def batches(self) -> Iterator[Batch]:
         """All rows, some at a time; raises DatabaseError."""
         statement = self._composed(
-            "SELECT {key}::text, ({input})::text, {vector}::text FROM {table}"
+            "SELECT {key}::text, ({text})::text, {vector}::text, {ordinality} FROM {table}"
             " WHERE {vector} IS NOT NULL"
         )
         with database_errors(), self._connection.cursor("rowvec_export") as cursor:
             cursor.execute(statement)
             while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-                keys, texts, vectors = zip(*rows, strict=True)
+                keys, texts, vectors, ordinalities = zip(*rows, strict=True)
                 flat = np.fromstring(",".join(v[1:-1] for v in vectors), np.float32, sep=",")
                 yield Batch(
                     [orjson.loads(key) for key in keys],
                     list(texts),
                     flat.reshape(len(rows), self.dimensions),
+                    list(ordinalities) if self.is_chunked else None,
                 )
 
     def longest_key(self) -> int:
@@ -84,8 +93,9 @@ class Exported:
             key = sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(pairs))
         return sql.SQL(statement).format(
             key=key,
-            input=sql.SQL(found["input"]),  # as Postgres printed it
-            vector=sql.Identifier(found["name"]),
+            text=sql.SQL(found["text"]),  # as Postgres printed it
+            vector=sql.Identifier(found["vector"]),
+            ordinality=sql.SQL("ordinality" if self.is_chunked else "NULL::int"),
             table=sql.Identifier(found["schema"], found["table"]),
         )
 
@@ -101,9 +111,9 @@ def exported(
         parameters = {"source": source, "embedding": embedding}
         definition = cursor.execute(query("exported_definition"), parameters).fetchone()
         assert definition is not None
-        if definition["destination"] != "column":
+        if definition["table"] is None:
             raise InvalidRequest(
-                f"the vectors of {source} are in a table of chunks, which is not exported yet",
-                hint="COPY (SELECT ...) TO STDOUT reads it",
+                f"the table of the chunks of {definition['source']} is gone",
+                hint="drop the embedding with rowvec.drop_embedding, and create it again",
             )
         yield Exported(connection, definition)
