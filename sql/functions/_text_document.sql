@@ -8,7 +8,8 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
     SELECT CASE
-        WHEN p_definition.text_config::regconfig = p_config AND p_definition.text_document IS NOT NULL
+        WHEN p_definition.text_document IS NOT NULL
+            AND p_definition.text_config::regconfig = p_config
             THEN p_definition.text_document
         ELSE format('to_tsvector(%L::regconfig, %s)', p_config, p_definition.input)
     END
