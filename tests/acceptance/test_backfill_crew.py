@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -91,13 +92,23 @@ def done(process: subprocess.Popen[str]) -> dict[str, Any]:
     return summary
 
 
-def test_a_model_of_its_own(connection: psycopg.Connection, start: Start) -> None:
+def private_workers(folder: Path) -> list[psutil.Process]:
+    """Workers that the jobs of a test started, and that live."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        if (process.info["cmdline"] or [])[-2:] == ["rowvec", "worker"]:
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("ROWVEC_MODELS") == str(folder / "models.toml"):
+                    found.append(process)
+    return found
+
+
+def test_a_model_of_its_own(connection: psycopg.Connection, start: Start, tmp_path: Path) -> None:
     fill_table(connection, 300)
     summary = done(start("--engine", "local", delay=0))
     assert (summary["written"], summary["pending"]) == (300, 0)
     assert is_right(connection)
-    assert not [p for p in psutil.process_iter(["cmdline"]) if "worker" in (p.info["cmdline"] or [])
-                and "rowvec-local" in " ".join(p.info["cmdline"] or [])]  # fmt: skip
+    assert not private_workers(tmp_path)
 
 
 def test_a_worker_that_does_not_start_is_said(connection: psycopg.Connection, start: Start) -> None:
@@ -110,7 +121,7 @@ def test_a_worker_that_does_not_start_is_said(connection: psycopg.Connection, st
 
 
 def test_processes_share_the_work_and_a_killed_one_is_replaced(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start, eventually: Any, tmp_path: Path
 ) -> None:
     fill_table(connection, 1500)
     process = start("--engine", "local", "--workers", "3", "--commit-rows", "20")
@@ -119,6 +130,7 @@ def test_processes_share_the_work_and_a_killed_one_is_replaced(
     assert len(jobs) == 3
     jobs[0].kill()
     summary = done(process)
+    eventually(lambda: not private_workers(tmp_path))
     assert (summary["pending"], filled(connection)) == (0, 1500)
     assert is_right(connection)
 
@@ -154,6 +166,7 @@ def test_a_ray_node_dies_and_its_work_is_taken_over(
     start: Start,
     eventually: Any,
     cluster_of_three: subprocess.Popen[str],
+    tmp_path: Path,
 ) -> None:
     assert cluster_of_three.stdout is not None
     assert cluster_of_three.stdin is not None
@@ -172,6 +185,8 @@ def test_a_ray_node_dies_and_its_work_is_taken_over(
     assert json.loads(output)["pending"] == 0
     assert filled(connection) == 4000
     assert is_right(connection)
+    # Those of the node that died, too.
+    eventually(lambda: not private_workers(tmp_path))
 
 
 def test_no_cluster_at_the_address(connection: psycopg.Connection, start: Start) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "ray.md"
@@ -33,6 +35,7 @@ def shell(database: Any, tmp_path: Path) -> Iterator[Any]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    short = tempfile.mkdtemp(prefix="ray-")
     (tmp_path / "models.toml").write_text(MODELS)
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG", "RAY_"))}
     environment = {
@@ -41,11 +44,15 @@ def shell(database: Any, tmp_path: Path) -> Iterator[Any]:
         "ROWVEC_DSN": database.dsn,
         "ROWVEC_MODELS": str(tmp_path / "models.toml"),
         # A cluster that is no other test's; its sockets need a short path.
-        "RAY_TMPDIR": (short := tempfile.mkdtemp(prefix="ray-")),
+        "RAY_TMPDIR": short,
     }
 
     def run(line: str) -> subprocess.CompletedProcess[str]:
         if line.startswith("pip install"):
+            line = "true"
+        if line == "ray stop":
+            # It would end every Ray of the machine: here, those of this cluster.
+            end_processes_of(short)
             line = "true"
         return subprocess.run(
             ["/bin/sh", "-c", line.replace("6399", str(port))], env=environment, check=False,
@@ -53,8 +60,19 @@ def shell(database: Any, tmp_path: Path) -> Iterator[Any]:
         )  # fmt: skip
 
     yield run
-    run("ray stop --force")
+    end_processes_of(short)
     shutil.rmtree(short, ignore_errors=True)
+
+
+def end_processes_of(folder: str) -> None:
+    """Ends what has the folder of a cluster on its command line."""
+    found = [
+        p for p in psutil.process_iter(["cmdline"]) if folder in " ".join(p.info["cmdline"] or [])
+    ]
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(found, timeout=30)
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")

@@ -23,8 +23,9 @@ from rowvec.errors import BackendFailed, WorkerUnreachable
 _START_SECONDS = 120
 _POLL_SECONDS = 0.05
 
-# The shell's input is a pipe that only the job holds: however the job ends, its worker ends too.
-_UNTIL_PARENT_ENDS = '"$@" & worker=$!; cat; kill $worker; wait $worker'
+# The input of this is a pipe that only the job holds: where the job is killed, its worker ends too.
+# Beside the worker and not above it: Ray kills the children of an actor, but not theirs.
+_WHEN_PARENT_ENDS = 'cat; kill "$0"'
 
 
 @asynccontextmanager
@@ -51,10 +52,16 @@ async def private_worker(settings: Settings) -> AsyncIterator[str]:
         )
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                "/bin/sh", "-c", _UNTIL_PARENT_ENDS, "rowvec", sys.executable, "-m", "rowvec",
-                "worker", env=environment, stdin=asyncio.subprocess.PIPE, stdout=output,
-                stderr=output, start_new_session=True,
+                sys.executable, "-m", "rowvec", "worker", env=environment,
+                stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
+                # A terminal's Ctrl-C ends the job after its batch in hand, which needs the worker.
+                start_new_session=True,
             )  # fmt: skip
+        watch = await asyncio.create_subprocess_exec(
+            "/bin/sh", "-c", _WHEN_PARENT_ENDS, str(process.pid), stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )  # fmt: skip
         try:
             conninfo = make_conninfo(
                 host=name, port=5466, user="rowvec", dbname="rowvec", password=password
@@ -62,9 +69,11 @@ async def private_worker(settings: Settings) -> AsyncIterator[str]:
             await _until_it_answers(conninfo, log)
             yield conninfo
         finally:
-            assert process.stdin is not None
-            process.stdin.close()
+            if process.returncode is None:
+                process.terminate()
             await process.wait()
+            watch.kill()
+            await watch.wait()
 
 
 async def _until_it_answers(conninfo: str, log: Path) -> None:
