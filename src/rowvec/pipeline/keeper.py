@@ -93,9 +93,17 @@ class Keeper:
         except RowvecError as exc:
             pause = self._trouble.met(exc)
             if exc.retryable:
-                # It may have moved: `rowvec server set`.
-                await self._embedder.move(await asyncio.to_thread(self._means.find_worker))
+                await self._find_worker()
             return pause
+
+    async def _find_worker(self) -> None:
+        """It may have moved: `rowvec server set`."""
+        try:
+            await self._embedder.move(await asyncio.to_thread(self._means.find_worker))
+        except DatabaseUnavailable:
+            raise
+        except RowvecError as exc:
+            self._trouble.met(exc)
 
     async def _index(self, stop: asyncio.Event) -> None:
         # On a session of its own, since it may take long.

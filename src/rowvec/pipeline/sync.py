@@ -19,7 +19,7 @@ from rowvec.db.definition import Definition
 from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
-from rowvec.errors import DatabaseConflict, DatabaseUnavailable
+from rowvec.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
 from rowvec.pipeline.arguments import document_kwargs
 from rowvec.pipeline.heartbeat import Heartbeat
 from rowvec.pipeline.image_files import reading
@@ -155,17 +155,28 @@ class _Dealing:
         return bool(changes)
 
     async def _take(self, each: Mapping[str, Any]) -> None:
-        number = each["id"]
+        named = {"id": each["id"]}
         async with self._session.turn:
-            if not await self._session.value(query("try_lock_sync"), {"id": number}):
+            if not await self._session.value(query("try_lock_sync"), named):
                 return  # until its keeper has ended the batch in hand
+        try:
+            await self._begin(each)
+        except DatabaseError as exc:
+            if exc.retryable:
+                raise
+            # Dropped or renamed since the list was read; the next list knows.
+            async with self._session.turn:
+                await self._session.run(query("unlock_sync"), named)
+
+    async def _begin(self, each: Mapping[str, Any]) -> None:
+        async with self._session.turn:
             definition = await Definition.read(self._session, each["source"], each["name"])
         stop = asyncio.Event()
         keeper = await self._keeper(definition, stop)
+        job = await self._heartbeat.begin(each["id"], keeper.gauge)
         self._task.say(f"keeping {definition.label} filled")
-        job = await self._heartbeat.begin(number, keeper.gauge)
         running = asyncio.create_task(keeper.run(stop))
-        self._kept[number] = _Kept(each["version"], job, running, stop)
+        self._kept[each["id"]] = _Kept(each["version"], job, running, stop)
 
     async def _give_up(self, number: int) -> None:
         kept = self._kept.pop(number)
