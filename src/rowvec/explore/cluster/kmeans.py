@@ -1,9 +1,9 @@
 """k-means over vectors that are never all in memory: passes of batches, each vector at length 1.
 
-A sample decides where to begin: scikit-learn's MiniBatchKMeans (Sculley 2010) from several starts
-of k-means++, each brought to rest by plain k-means (Lloyd); the one with the least inertia is kept.
-Passes of plain k-means over all rows follow. They are exact in whatever order rows come, while
-`partial_fit` over a table that lies sorted by what clusters find ends up beside them.
+A sample decides where to begin: of several starts, by scikit-learn's MiniBatchKMeans (Sculley 2010)
+and by k-means++ alone, each brought to rest by plain k-means (Lloyd), the one with the least
+inertia is kept. Passes of plain k-means over all rows follow. They are exact in whatever order rows
+come, while `partial_fit` over a table that lies sorted by what clusters find ends up beside them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from rowvec.db.vectors import Matrix, normalised
 
-_STARTS = 6
+# Where groups overlap, one start in ten may find them: the fewer the distances, the more starts.
+_FEWEST_STARTS, _MOST_STARTS, _ROUGH_STARTS = 10, 50, 3
+_DISTANCES_OF_STARTS = 4_000_000
 _ROWS_OF_A_START = 12_288
 _BATCH_ROWS = 1_024
 _MAX_REST = 20
@@ -81,13 +83,17 @@ class KMeans:
 
         sample = sample[: max(_ROWS_OF_A_START, _FEWEST_SAMPLED_A_CLUSTER * self._clusters)]
         least = np.inf
-        for start in range(_STARTS):
-            seed = self._seed * _STARTS + start
-            rough = MiniBatchKMeans(
-                self._clusters, n_init=1, random_state=seed, batch_size=_BATCH_ROWS
-            ).fit(sample)
+        starts = _DISTANCES_OF_STARTS // (len(sample) * self._clusters)
+        for start in range(min(max(_FEWEST_STARTS, starts), _MOST_STARTS)):
+            seed = self._seed * _MOST_STARTS + start
+            init = "k-means++"
+            if start < _ROUGH_STARTS:
+                rough = MiniBatchKMeans(
+                    self._clusters, n_init=1, random_state=seed, batch_size=_BATCH_ROWS
+                )
+                init = rough.fit(sample).cluster_centers_
             rested = Lloyd(
-                self._clusters, init=rough.cluster_centers_, n_init=1, max_iter=_MAX_REST
+                self._clusters, init=init, n_init=1, max_iter=_MAX_REST, random_state=seed
             ).fit(sample)
             if rested.inertia_ < least:
                 least, self.centroids = rested.inertia_, rested.cluster_centers_
