@@ -17,7 +17,6 @@ from rowvec.db.connection import database_errors
 from rowvec.db.server import set_worker
 from rowvec.errors import ConfigError
 
-
 _GRACE_SECONDS = 1.0
 
 
