@@ -181,7 +181,10 @@ def test_fault_12_connection_flood(start_worker: Any, eventually: Any) -> None:
     """Who knows no password keeps nobody out; logins are capped, with words."""
     worker = start_worker(MODELS, "--max-connections", "2")
     process = psutil.Process(worker.process.pid)
-    before = process.num_fds()
+    with psycopg.connect(worker.conninfo, autocommit=True) as client:
+        # Answered by the engine, whose lines to the listener are open by then.
+        client.execute('{"v":1,"op":"embed","model":"stand-in","inputs":["a"]}')
+        before = process.num_fds()
     with ExitStack() as flood:
         lines = [flood.enter_context(plain(worker)) for _ in range(300)]
         # 2 that may be logged in and 100 that are about to: the rest are turned away.
