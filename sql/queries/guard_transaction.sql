@@ -2,6 +2,8 @@
 -- rows of many are found by their key, in its order: whatever statistics say, nothing else is meant.
 SELECT set_config('lock_timeout', '2s', true),
        set_config('idle_in_transaction_session_timeout', '30s', true),
-       (SELECT set_config(name, '60s', true) FROM pg_settings WHERE name = 'transaction_timeout'),
+       -- Known since Postgres 17.
+       CASE WHEN current_setting('server_version_num')::int >= 170000
+           THEN set_config('transaction_timeout', '60s', true) END,
        set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true);

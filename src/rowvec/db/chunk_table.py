@@ -13,7 +13,8 @@ from psycopg import sql
 
 from rowvec.db.compose import comma, expression, identifier
 from rowvec.db.session import Session
-from rowvec.db.source import Row, Source
+from rowvec.db.source import Row, Source, key_arrays
+from rowvec.db.vector_array import HashArray
 
 _COLUMNS = ("ordinality", "chunk", "start_char", "end_char", "tokens", "embedding")
 
@@ -64,8 +65,9 @@ class ChunkTable:
         """
         if not made:
             return 0
-        hashes = [row.input_hash for row, *_ in made]
-        settled = await session.all(self._settle, (*self._keys([row for row, *_ in made]), hashes))
+        hashes = HashArray([row.input_hash or 0 for row, *_ in made])
+        keys = key_arrays([row for row, *_ in made])
+        settled = await session.all(self._settle, (*keys, hashes))
         chosen = [made[place - 1] for place in sorted(place for (place,) in settled)]
         width = self._source.definition.dimensions
         await session.copy_binary(self._copy, _copy_rows(chosen, width, session.encoding))
@@ -76,11 +78,7 @@ class ChunkTable:
         if not rows:
             return 0
         hashes = [None for _ in rows]
-        return len(await session.all(self._settle, (*self._keys(rows), hashes)))
-
-    def _keys(self, rows: Sequence[Row]) -> list[list[str]]:
-        """The keys by column."""
-        return [[*column] for column in zip(*(row.key for row in rows), strict=True)]
+        return len(await session.all(self._settle, (*key_arrays(rows), hashes)))
 
     @cached_property
     def _settle(self) -> bytes:

@@ -15,7 +15,7 @@ from psycopg.types import TypeInfo
 
 from rowvec.db.connection import database_errors
 from rowvec.db.queries import query
-from rowvec.db.vector_array import register_vector_array
+from rowvec.db.vector_array import register_arrays
 from rowvec.errors import SchemaError
 
 Statement = LiteralString | bytes | sql.SQL | sql.Composed
@@ -154,5 +154,5 @@ async def _know_vectors(connection: psycopg.AsyncConnection[Any]) -> str:
     vector = await TypeInfo.fetch(connection, name)
     assert vector is not None
     register_vector_info(connection, vector)
-    register_vector_array(connection, vector)
+    register_arrays(connection, vector)
     return str(schema)

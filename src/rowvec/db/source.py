@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import float32
@@ -17,15 +17,14 @@ from rowvec.db.compose import comma, expression, identifier
 from rowvec.db.definition import Definition
 from rowvec.db.queries import query
 from rowvec.db.session import Session
-from rowvec.db.vector_array import VectorArray
+from rowvec.db.vector_array import HashArray, TextArray, VectorArray
 from rowvec.errors import DatabaseError
 
 # A key as text, one element a column, in key order.
 Key = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A pending row as it was read.
 
     `failed` says that this very input was set aside before, `kept` that its vector was adopted and
@@ -71,6 +70,11 @@ _IS_SET_ASIDE = sql.SQL(
 
 # What a batch of long documents may take, so that a job's memory does not grow with them.
 _BATCH_BYTES = 8 << 20
+
+
+def key_arrays(rows: Sequence[Row]) -> list[TextArray]:
+    """The keys of rows, by column."""
+    return [TextArray(column) for column in zip(*(row.key for row in rows), strict=True)]
 
 
 class Source:
@@ -174,8 +178,8 @@ class Source:
         if not filled:
             return 0
         vectors = VectorArray(np.stack([vector for _, vector in filled]))
-        hashes = [row.input_hash for row, _ in filled]
-        keys = [[*column] for column in zip(*(row.key for row, _ in filled), strict=True)]
+        hashes = HashArray([row.input_hash or 0 for row, _ in filled])
+        keys = key_arrays([row for row, _ in filled])
         return await session.run(self._fill, (*keys, hashes, vectors))
 
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:

@@ -1,8 +1,9 @@
-"""Many vectors as one parameter: a Postgres array in binary form, put together at once by numpy."""
+"""A batch as parameters: Postgres arrays in binary form, put together at once by numpy or join."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 from psycopg.adapt import Buffer, Dumper
+from psycopg.postgres import types
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
 # One dimension, no NULLs; then the element's type, how many there are, the first one's number.
 _HEAD = struct.Struct(">iiIii")
+_LENGTH = struct.Struct(">i")
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,44 @@ class VectorArray:
     vectors: NDArray[np.float32]
 
 
-def register_vector_array(connection: psycopg.AsyncConnection[Any], vector: TypeInfo) -> None:
-    """Lets the connection send a VectorArray where `vector[]` is expected."""
+@dataclass(frozen=True)
+class TextArray:
+    """Texts, none of them NULL."""
+
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class HashArray:
+    """Numbers of 64 bits, none of them NULL."""
+
+    numbers: Sequence[int]
+
+
+class _TextArrayDumper(Dumper):
+    oid = types["text"].array_oid
+    format = Format.BINARY
+
+    def dump(self, obj: TextArray) -> Buffer:
+        encoding = self.connection.info.encoding if self.connection else "utf-8"
+        encoded = [text.encode(encoding) for text in obj.texts]
+        values = b"".join([_LENGTH.pack(len(text)) + text for text in encoded])
+        return _HEAD.pack(1, 0, types["text"].oid, len(encoded), 1) + values
+
+
+class _HashArrayDumper(Dumper):
+    oid = types["int8"].array_oid
+    format = Format.BINARY
+
+    def dump(self, obj: HashArray) -> Buffer:
+        rows = np.empty(len(obj.numbers), [("bytes", ">i4"), ("number", ">i8")])
+        rows["bytes"] = 8
+        rows["number"] = obj.numbers
+        return _HEAD.pack(1, 0, types["int8"].oid, len(rows), 1) + rows.tobytes()
+
+
+def register_arrays(connection: psycopg.AsyncConnection[Any], vector: TypeInfo) -> None:
+    """Lets the connection send the arrays of this module, a VectorArray as `vector[]`."""
 
     class VectorArrayDumper(Dumper):
         oid = vector.array_oid
@@ -45,3 +84,5 @@ def register_vector_array(connection: psycopg.AsyncConnection[Any], vector: Type
             return _HEAD.pack(1, 0, vector.oid, count, 1) + rows.tobytes()
 
     connection.adapters.register_dumper(VectorArray, VectorArrayDumper)
+    connection.adapters.register_dumper(TextArray, _TextArrayDumper)
+    connection.adapters.register_dumper(HashArray, _HashArrayDumper)

@@ -27,6 +27,7 @@ from rowvec.pipeline.report import Reporter, Summary
 from rowvec.pipeline.worker_embedder import WorkerEmbedder
 
 _APPLICATION = "rowvec backfill"
+_READING = "rowvec backfill, reading"
 
 
 @dataclass(frozen=True)
@@ -134,19 +135,23 @@ class _Run:
         """Runs on one session after another until nothing is left to do."""
         while True:
             try:
-                async with open_session(self.dsn, _APPLICATION) as session:
-                    await self._watched(session)
+                async with (
+                    open_session(self.dsn, _APPLICATION) as session,
+                    # Rows are read while others are written.
+                    open_session(self.dsn, _READING) as reader,
+                ):
+                    await self._watched(session, reader)
             except (DatabaseUnavailable, DatabaseConflict) as exc:
                 await self.patience.wait(exc)
             else:
                 return
 
-    async def _watched(self, session: Session) -> None:
+    async def _watched(self, session: Session, reader: Session) -> None:
         heartbeat = Heartbeat(session, "backfill")
         number = await heartbeat.begin(self.source.definition.id, self.gauge)
         try:
             async with heartbeat.beating():
-                await self._on(session)
+                await self._on(session, reader)
         except RowvecError as exc:
             self.gauge.error = str(exc)
             raise
@@ -154,7 +159,7 @@ class _Run:
             await heartbeat.end(number)
             self.gauge.error = None
 
-    async def _on(self, session: Session) -> None:
+    async def _on(self, session: Session, reader: Session) -> None:
         if not self._is_ready:
             await self.isolation.check()
             await self.embedder.look_up()
@@ -162,7 +167,7 @@ class _Run:
             self._total = await self.source.estimate_pending(session, self.limits.rows)
             self.reporter.begin(self._total)
             self._is_ready = True
-        await self._fill(session)
+        await self._fill(session, reader)
         await self.source.forget_gone(session)
         left = await self.source.count_pending(session, COUNTED)
         if left == COUNTED:
@@ -171,11 +176,12 @@ class _Run:
         if self.closing and self.summary.written and not self.summary.stopped:
             await vacuum(session, self.source, self.reporter.say)
 
-    async def _fill(self, session: Session) -> None:
+    async def _fill(self, session: Session, reader: Session) -> None:
         began = time.monotonic()
         filling = Filling(
             session,
             self.source,
+            reader=reader,
             isolation=self.isolation,
             limits=self.limits,
             summary=self.summary,

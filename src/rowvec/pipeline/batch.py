@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from rowvec.db.chunk_table import ChunkTable, Made
 from rowvec.db.queries import query
@@ -27,8 +28,7 @@ class Kept(Enum):
     ADOPTED = "it was there before the embedding was declared"
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """A row and what became of it: vectors, a reason for none, or None where the input is NULL."""
 
     row: Row

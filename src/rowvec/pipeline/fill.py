@@ -57,6 +57,7 @@ class Filling:
         session: Session,
         source: Source,
         *,
+        reader: Session,
         isolation: Isolation,
         limits: Limits,
         summary: Summary,
@@ -65,6 +66,7 @@ class Filling:
         stop: asyncio.Event,
     ) -> None:
         self._session = session
+        self._reader = reader
         self._source = source
         self._isolation = isolation
         self._writer = Writer(session, source)
@@ -115,16 +117,35 @@ class Filling:
                 else:
                     await sleep_unless(self._stop, _POLL_SECONDS)
                 continue
-            after = taken.keys.lower
-            while rows := await self._read_rows(taken, Range(after, taken.keys.upper)):
-                after = rows[-1].key
-                todo = [row for row in rows if not row.failed]
-                if todo:
-                    yield self._embed(taken, todo)
+            async with aclosing(self._rows_of(taken)) as batches:
+                async for rows in batches:
+                    todo = [row for row in rows if not row.failed]
+                    if todo:
+                        yield self._embed(taken, todo)
             if self._stop.is_set() or self._rows_left() == 0:
                 return
             if taken not in self._lost:
                 yield taken
+
+    async def _rows_of(self, shard: Shard) -> AsyncGenerator[list[Row], None]:
+        """The pending rows of a shard; while a batch is written the next is read.
+
+        Not so under a limit: what may be read then depends on what has become of the last batch.
+        """
+        is_limited = self._limits.rows is not None or self._limits.rows_per_second is not None
+        following = asyncio.create_task(self._read_rows(shard, shard.keys))
+        try:
+            while rows := await following:
+                keys = Range(rows[-1].key, shard.keys.upper)
+                if is_limited:
+                    yield rows
+                if self._stop.is_set() or shard in self._lost:
+                    return
+                following = asyncio.create_task(self._read_rows(shard, keys))
+                if not is_limited:
+                    yield rows
+        finally:
+            await _cancel([following])
 
     async def _read_rows(self, shard: Shard, keys: Range) -> list[Row]:
         await self._throttle.wait()
@@ -133,7 +154,7 @@ class Filling:
         size = size if left is None else min(size, left)
         if not size or self._stop.is_set() or shard in self._lost:
             return []
-        rows = await self._source.read(self._session, keys, size)
+        rows = await self._source.read(self._reader, keys, size)
         self._throttle.took(len(rows))
         return rows
 

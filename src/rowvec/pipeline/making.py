@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -101,8 +102,11 @@ async def chunks(embedder: Embedder, texts: Sequence[str], kwargs: dict[str, Any
         for at in range(0, len(pieces), _CHUNKS_A_CALL)
     ]
     all_vectors = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
-    ends = np.cumsum([len(of_one) for of_one in cut])[:-1]
-    return [Chunked(*pair) for pair in zip(cut, np.split(all_vectors, ends), strict=True)]
+    ends = accumulate((len(of_one) for of_one in cut), initial=0)
+    return [
+        Chunked(of_one, all_vectors[begin:end])
+        for of_one, (begin, end) in zip(cut, pairwise(ends), strict=True)
+    ]
 
 
 def mean(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from rowvec.client import TextChunk
 
 
-@dataclass(frozen=True)
-class Vector:
+class Vector(NamedTuple):
     """What the model made of one text, which has so many tokens; `max_tokens` of them were read.
 
     `max_tokens` is None where all were, whatever their number.
@@ -33,8 +32,7 @@ class Vector:
         return len(self.values)
 
 
-@dataclass(frozen=True)
-class Chunked:
+class Chunked(NamedTuple):
     """The pieces of one text with a vector each, in order; a blank text has none."""
 
     chunks: Sequence[TextChunk]

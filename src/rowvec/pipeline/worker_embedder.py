@@ -14,6 +14,9 @@ from rowvec.pipeline.embedder import Embedded
 # A batch waits behind those of every other job at the worker; its line breaks when the worker dies.
 _DEADLINE_MS = 600_000
 
+# Calls of a job under way, a connection each: eight jobs leave room for others at a worker.
+_CALLS_AT_ONCE = 24
+
 
 class WorkerEmbedder:
     """Embeds through a worker, each call in flight on a connection of its own.
@@ -29,6 +32,7 @@ class WorkerEmbedder:
         self._kwargs = kwargs
         self._modality = modality
         self._idle: list[WorkerClient] = []
+        self._places = asyncio.Semaphore(_CALLS_AT_ONCE)
         self._max_tokens: int | None = None
 
     @property
@@ -80,8 +84,9 @@ class WorkerEmbedder:
 
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[WorkerClient]:
-        client = self._idle.pop() if self._idle else await WorkerClient.connect(self._conninfo)
-        try:
-            yield client
-        finally:
-            self._idle.append(client)
+        async with self._places:
+            client = self._idle.pop() if self._idle else await WorkerClient.connect(self._conninfo)
+            try:
+                yield client
+            finally:
+                self._idle.append(client)
