@@ -30,8 +30,8 @@ PROBES = {
 PROBES["image_file"] = PROBES["image"]
 
 
-# Texts of a request. What a worker computed of one that is refused is lost, so it is small: with 64,
-# twenty refused texts in 5,000 took a fifth longer. The worker batches what it holds of all of them.
+# Texts of a request. What a worker computed of one that is refused is lost, so it is small: with
+# 64, twenty refused texts in 5,000 took a fifth longer. The worker batches across requests.
 _AT_ONCE = 32
 
 # The worker names the text that it refuses, so that one costs a call, where halving costs sixteen.
