@@ -127,7 +127,12 @@ def search(connection: psycopg.Connection, texts: Sequence[str]) -> Callable[[in
 def bare(
     connection: psycopg.Connection, texts: Sequence[str], settings: dict[str, int]
 ) -> Callable[[int], list[float]]:
-    """The statement that one writes by hand, with the same settings set by hand."""
+    """The statement that one writes by hand, with the same settings set once for the session.
+
+    It has every advantage: columns as they are, where `search` gives key and row as JSON and a
+    rank; psycopg prepares it, where `search` plans its statement each time and takes its settings
+    from the definition; no iterative scan; nothing looks whether rows are pending.
+    """
     for name, value in settings.items():
         connection.execute(f"SET {name} = {value}")
     statement = (
