@@ -198,6 +198,7 @@ def main() -> None:
         make(connection, "docs", rows)
         summary, watch = fill(dsn, "docs", ready)
         assert summary.written == rows, summary
+        plain.append(copy(connection, few))
         make(connection, "pieces", few, destination="table")
         pieces, _ = fill(dsn, "pieces", ready)
         assert pieces.written == few, pieces
