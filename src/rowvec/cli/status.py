@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import suppress
+import signal
+import threading
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -103,21 +103,23 @@ def _read(conn: psycopg.Connection, source: str | None) -> list[dict[str, Any]]:
 
 def _watch(dsn: str, source: str | None) -> None:
     """Draws the table again and again; Ctrl-C is the way to end it, and no failure."""
-    with (
-        suppress(KeyboardInterrupt),
-        connect(dsn, application_name="rowvec status") as conn,
-        database_errors(),
-    ):
-        require_head(conn)
-        console = stdout()
-        with Live(console=console, auto_refresh=False, transient=True) as live:
-            while True:
-                table = _table(_read(conn, source))
-                if console.is_terminal:
-                    live.update(table, refresh=True)
-                else:
-                    console.print(table)  # one below the other, for who reads a file
-                time.sleep(_WATCH_SECONDS)
+    stopped = threading.Event()
+    # A KeyboardInterrupt might come in the middle of a query, and end it as an error.
+    before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
+    try:
+        with connect(dsn, application_name="rowvec status") as conn, database_errors():
+            require_head(conn)
+            console = stdout()
+            with Live(console=console, auto_refresh=False, transient=True) as live:
+                while not stopped.is_set():
+                    table = _table(_read(conn, source))
+                    if console.is_terminal:
+                        live.update(table, refresh=True)
+                    else:
+                        console.print(table)  # one below the other, for who reads a file
+                    stopped.wait(_WATCH_SECONDS)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
