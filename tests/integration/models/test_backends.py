@@ -157,7 +157,9 @@ def test_what_cannot_be_exported_keeps_torch_and_says_why(
 
 def test_onnxruntime_gets_a_fused_graph(load: Load, minilm: Path, graphs: Path) -> None:
     load(minilm, "onnx")
-    (fused,) = graphs.glob("*-fused-onnxruntime*/model.onnx")
+    # Other tests keep the graphs of small models there.
+    found = graphs.glob("*-fused-onnxruntime*/model.onnx")
+    fused = max(found, key=lambda file: file.stat().st_size)
     operators = {node.op_type for node in onnx.load(fused).graph.node}
     assert {"Attention", "SkipLayerNormalization"} <= operators
     assert "Softmax" not in operators
