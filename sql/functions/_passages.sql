@@ -50,7 +50,7 @@ BEGIN
             CONTINUE WHEN v_left - c_overhead < c_smallest;
             -- By characters, a little less than the share: tokens are not equally long.
             passage := pg_catalog.left(passage, pg_catalog.floor(
-                0.9 * pg_catalog.length(passage) * (v_left - c_overhead) / tokens)::int) || '…';
+                0.9 * pg_catalog.length(passage) * (v_left - c_overhead) / tokens)::int) || '...';
             tokens := rowvec.count_tokens(p_definition.model, passage);
             CONTINUE WHEN tokens + c_overhead > v_left;
         END IF;

@@ -43,7 +43,7 @@ def test_from_backfill_to_search(connection: psycopg.Connection, run: Callable[.
     indexed = run("index", "reviews")
     assert indexed.returncode == 0, indexed.stderr
     assert "recall@10" in indexed.stdout
-    assert "`search` looks into" in indexed.stderr
+    assert "`search` uses probes" in indexed.stderr
 
     found = run("search", "reviews", "text 42", "-k", "1", "--json", "--sql")
     assert json.loads(found.stdout)["key"] == 42
@@ -109,7 +109,7 @@ def test_similar_with_a_composite_key(
         (("search", "bare", "words"), "bare has no embedding", 1),
         (("backfill", "bare", "--limit", "0"), "Invalid value", 2),
         (("backfill", "bare", "--commit-rows", "0"), "ROWVEC_COMMIT_ROWS", 2),
-        (("similar", "bare"), "either --key or --text", 2),
+        (("similar", "bare"), "give one of --key, --text and --image", 2),
     ],
 )
 def test_errors_are_one_sentence(

@@ -164,10 +164,13 @@ def test_every_function_says_who_calls_it(database: Any) -> None:
         ).fetchall()
     assert {row[0] for row in without} <= {
         # The caller's filter, query or expression.
-        "_canonical_expressions", "_check_expression", "_search", "_similar", "create_embedding",
-        "embed_rows", "search", "similar",
-        # Inlined, and bound when it is created.
-        "cosine_similarity",
+        "_canonical_expressions", "_check_expression", "_passages", "_run_search", "_search",
+        "_similar", "_similar_pairs", "alter_embedding", "context", "create_embedding",
+        "embed_rows", "nearest", "search", "search_rows", "similar", "similar_pairs",
+        # The caller's configuration of text search.
+        "_text_config",
+        # Inlined, and bound when they are created.
+        "cosine_similarity", "polarity", "scale",
         # Commits.
         "backfill",
     }  # fmt: skip

@@ -88,5 +88,9 @@ def _json(key: tuple[str, ...]) -> sql.Composable:
     """A key as SQL functions give it: the bare value of one column, an object of several."""
     if len(key) == 1:
         return sql.SQL("to_jsonb({})").format(identifier(key[0]))
-    pairs = [sql.SQL("{}, {}").format(sql.Literal(name), identifier(name)) for name in key]
+    # The text is a statement with parameters, where a percent sign is written twice.
+    pairs = [
+        sql.SQL("{}, {}").format(sql.Literal(name.replace("%", "%%")), identifier(name))
+        for name in key
+    ]
     return sql.SQL("jsonb_build_object({})").format(comma(list(pairs)))
