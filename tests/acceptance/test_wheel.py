@@ -75,7 +75,7 @@ def test_it_holds_every_file_of_the_packages_and_no_other(wheel: Path) -> None:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     folders = {"src/rowvec": "rowvec", "sql": "rowvec/sql", "jobs": "rowvec/jobs",
                "migrations": "rowvec/migrations"}  # fmt: skip
-    suffixes = {".py", ".sql", ".mako", ".typed"}
+    suffixes = {".py", ".sql", ".mako", ".typed", ".css", ".html", ".js"}
     expected = {
         f"{target}/{file.relative_to(ROOT / source)}"
         for source, target in folders.items()

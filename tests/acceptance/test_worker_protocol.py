@@ -108,9 +108,9 @@ def test_models_say_what_they_are(connection: psycopg.Connection) -> None:
     minilm = listed["sentence-transformers/all-MiniLM-L6-v2"]
     assert (minilm["dimensions"], minilm["max_tokens"]) == (384, 256)
     assert set(minilm) == {
-        "name", "kind", "dimensions", "max_tokens", "query_prompt", "document_prompt", "revision",
-        "loaded", "requests", "texts", "tokens", "memory_bytes", "last_use", "backend",
-        "backend_reason",
+        "name", "aliases", "kind", "dimensions", "max_tokens", "query_prompt", "document_prompt",
+        "revision", "roles", "loaded", "requests", "texts", "tokens", "memory_bytes", "last_use",
+        "backend", "backend_reason",
     }  # fmt: skip
 
 

@@ -16,9 +16,14 @@ EXIT_USAGE = 2
 EXIT_SCHEMA = 3
 
 
+# Where no terminal has a width of its own: a name in a pipe is not cut in two.
+_PIPE_WIDTH = 240
+
+
 def stdout() -> Console:
     """The console for results."""
-    return Console(highlight=False, soft_wrap=True)
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    return Console(highlight=False, soft_wrap=True, width=width)
 
 
 def stderr() -> Console:
