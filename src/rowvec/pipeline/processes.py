@@ -44,6 +44,7 @@ async def run_processes(
     except* BackendFailed as failed:
         raise failed.exceptions[0] from None
     total = board.total()
+    total.stopped = total.stopped or stop.is_set()
     await close(settings, request, total, reporter)
     return total
 
@@ -112,7 +113,9 @@ class _Hand:
         """Returns when the job is done or was stopped."""
         for life in range(_RESTARTS + 1):
             code, said = await self._live(life)
-            if code in (0, _INTERRUPTED):
+            # Before it listens to signals, the one that asks it to stop ends it.
+            was_asked_to = self._ended.is_set() and code == -signal.SIGINT
+            if code in (0, _INTERRUPTED) or was_asked_to:
                 return
             if code > 0 or life == _RESTARTS:
                 break
