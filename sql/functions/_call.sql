@@ -55,7 +55,7 @@ BEGIN
             END IF;
 
             -- Waiting in dblink_get_result would know no deadline, and no cancel before 15.13 and
-            -- 16.9. pg_sleep knows no less than 1 ms: while it still spins, which takes half of one,
+            -- 16.9. pg_sleep knows no less than 1 ms: while it still spins, which takes about one,
             -- come answers from the cache, and the "ready" set of short texts, which the worker
             -- sends as soon as their vectors are milliseconds away.
             v_stage := 'wait';
@@ -66,7 +66,7 @@ BEGIN
                         format('the rowvec worker did not answer within %s ms', p_deadline_ms);
                 END IF;
                 v_turns := v_turns + 1;
-                IF v_turns > 300 THEN
+                IF v_turns > 800 THEN
                     PERFORM pg_sleep(0.001);
                 END IF;
             END LOOP;
