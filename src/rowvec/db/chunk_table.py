@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 from numpy import float32
 from numpy.typing import NDArray
 from psycopg import sql
@@ -16,13 +17,16 @@ from rowvec.db.session import Session
 from rowvec.db.source import Row, Source, key_arrays
 from rowvec.db.vector_array import HashArray
 
-_COLUMNS = ("ordinality", "chunk", "start_char", "end_char", "tokens", "embedding")
+# The text first: behind it all chunks are of one length, and laid out at once.
+_COLUMNS = ("chunk", "ordinality", "start_char", "end_char", "tokens", "embedding")
 
 # https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format".
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
 _COPY_END = struct.pack(">h", -1)
-_NUMBER_AND_LENGTH = struct.Struct(">iii")
-_PLACE = struct.Struct(">iiiiii")
+_LENGTH = struct.Struct(">i")
+
+# Chunks that are laid out at once.
+_CHUNKS_AT_ONCE = 256
 
 
 class Chunk(Protocol):
@@ -146,25 +150,50 @@ def _row(parts: list[sql.Composed]) -> sql.Composed:
 
 
 def _copy_rows(made: Sequence[Made], dimensions: int, encoding: str) -> Iterator[bytes]:
-    """Rows as COPY reads them, in pieces of a document each."""
+    """Rows as COPY reads them, in pieces of some hundred chunks, and of whole documents."""
     yield _COPY_HEAD
-    # pgvector's binary form: the number of dimensions, an unused number, the floats.
-    vector_head = struct.pack(">ihh", 4 + 4 * dimensions, dimensions, 0)
-    for row, chunks, vectors in made:
-        fields = struct.pack(">h", len(row.sent) + len(_COLUMNS))
-        key = fields + b"".join(struct.pack(">i", len(part)) + part for part in row.sent)
-        floats = vectors.astype(">f4").tobytes()
-        parts: list[bytes] = []
-        for number, chunk in enumerate(chunks):
-            text = chunk.text.encode(encoding)
-            at = 4 * dimensions * number
-            parts += (
-                key,
-                _NUMBER_AND_LENGTH.pack(4, number + 1, len(text)),
-                text,
-                _PLACE.pack(4, chunk.start, 4, chunk.end, 4, chunk.tokens),
-                vector_head,
-                floats[at : at + 4 * dimensions],
-            )
-        yield b"".join(parts)
+    piece: list[Made] = []
+    chunks = 0
+    for one in made:
+        piece.append(one)
+        chunks += len(one[1])
+        if chunks >= _CHUNKS_AT_ONCE:
+            yield _copy_piece(piece, dimensions, encoding)
+            piece, chunks = [], 0
+    yield _copy_piece(piece, dimensions, encoding)
     yield _COPY_END
+
+
+def _copy_piece(made: Sequence[Made], dimensions: int, encoding: str) -> bytes:
+    """A row is its number of fields, then each field behind its length; all big-endian."""
+    tails = _tails(made, dimensions)
+    parts: list[bytes | memoryview] = []
+    place = 0
+    for row, chunks, _ in made:
+        fields = struct.pack(">h", len(row.sent) + len(_COLUMNS))
+        key = fields + b"".join([_LENGTH.pack(len(part)) + part for part in row.sent])
+        for chunk in chunks:
+            text = chunk.text.encode(encoding)
+            parts += (key, _LENGTH.pack(len(text)), text, tails[place])
+            place += 1
+    return b"".join(parts)
+
+
+def _tails(made: Sequence[Made], dimensions: int) -> list[memoryview]:
+    """What stands behind the text of each chunk."""
+    numbers = [(n, c.start, c.end, c.tokens) for _, of, _ in made for n, c in enumerate(of, 1)]
+    if not numbers:
+        return []
+    rows = np.zeros(
+        len(numbers),
+        # The vector as pgvector receives it: its dimensions, a spare number, the numbers.
+        [("numbers", [("bytes", ">i4"), ("number", ">i4")], (4,)), ("bytes", ">i4"),
+         ("dimensions", ">i2"), ("spare", ">i2"), ("vector", ">f4", (dimensions,))],
+    )  # fmt: skip
+    rows["numbers"]["bytes"] = 4
+    rows["numbers"]["number"] = numbers
+    rows["bytes"] = 4 + 4 * dimensions
+    rows["dimensions"] = dimensions
+    rows["vector"] = np.concatenate([vectors for _, of, vectors in made if of])
+    laid = memoryview(rows.tobytes())
+    return [laid[at : at + rows.itemsize] for at in range(0, len(laid), rows.itemsize)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, LiteralString
 
 import psycopg
 from pgvector.psycopg.vector import register_vector_info
-from psycopg import sql
+from psycopg import AsyncTransaction, sql
 from psycopg.rows import dict_row
 from psycopg.types import TypeInfo
 
@@ -20,7 +20,8 @@ from rowvec.errors import SchemaError
 
 Statement = LiteralString | bytes | sql.SQL | sql.Composed
 
-_BLOCK_BYTES = 1 << 18
+# A statement and its parameters.
+Call = tuple[Statement, Any]
 
 # Keys travel as text, in shards even from one process to another: each must print them alike.
 _SETTINGS = (
@@ -84,7 +85,7 @@ class Session:
         """COPY FROM STDIN of bytes that are in its binary format already."""
         with database_errors():
             async with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
-                for block in _blocks(data):
+                for block in data:
                     await copy.write(block)
 
     @property
@@ -107,23 +108,18 @@ class Session:
             self.connection.remove_notice_handler(hear)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        """A transaction around the block, in its `turn`; errors at COMMIT are ours too."""
+    async def transaction(self, *first: Call) -> AsyncIterator[list[list[tuple[Any, ...]]]]:
+        """A transaction around the block, in its `turn`; errors at COMMIT are ours too.
+
+        BEGIN takes the statements `first` along, in one round trip; the block gets their rows.
+        """
         with database_errors():
-            async with self.turn, self.connection.transaction():
-                yield
-
-
-def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces, many at once: each write takes a turn of the event loop."""
-    block = bytearray()
-    for piece in pieces:
-        block += piece
-        if len(block) >= _BLOCK_BYTES:
-            yield bytes(block)
-            block.clear()
-    if block:
-        yield bytes(block)
+            async with self.turn, AsyncExitStack() as stack:
+                async with self.connection.pipeline():
+                    # Its own `transaction()` would stay in the pipeline to the end, without COPY.
+                    await stack.enter_async_context(AsyncTransaction(self.connection))
+                    cursors = [await self.connection.execute(*call) for call in first]
+                yield [await cursor.fetchall() for cursor in cursors]
 
 
 @asynccontextmanager

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rowvec.db.chunk_table import ChunkTable, Made
 from rowvec.db.queries import query
-from rowvec.db.session import Session
+from rowvec.db.session import Session, Statement
 from rowvec.db.source import Row, Source
 from rowvec.errors import DatabaseConflict, DefinitionChanged, RowvecError
 from rowvec.pipeline.outcome import Chunked, Outcome, Vector
@@ -18,8 +18,12 @@ from rowvec.pipeline.report import FailedRow
 _SHOWN_CHARACTERS = 500
 
 
-# Raises where the transaction that it is called in must not write.
-Fence = Callable[[], Awaitable[None]]
+class Fence(NamedTuple):
+    """A statement of every transaction that writes; `check` raises where its rows say not to."""
+
+    statement: Statement
+    parameters: Mapping[str, Any]
+    check: Callable[[Sequence[tuple[Any, ...]]], None]
 
 
 class Kept(Enum):
@@ -83,8 +87,8 @@ class Writer:
     async def write(self, results: Sequence[Result], fence: Fence | None = None) -> Written:
         """Commits the batch; where it collides with other writers, in ever smaller parts.
 
-        Raises DefinitionChanged where what was embedded is no longer what is wanted, and what
-        `fence` raises, which is called in every transaction.
+        Raises DefinitionChanged where what was embedded is no longer what is wanted, and what the
+        `fence` of its transactions raises.
         """
         try:
             return await self._commit(results, fence)
@@ -96,6 +100,7 @@ class Writer:
         return await self.write(lower, fence) + await self.write(upper, fence)
 
     async def _commit(self, results: Sequence[Result], fence: Fence | None) -> Written:
+        definition = self._definition
         filled: list[tuple[Row, Vector]] = []
         chunked: list[Made] = []
         cleared: list[Row] = []
@@ -113,11 +118,14 @@ class Writer:
                     chunked.append((result.row, pieces.chunks, pieces.vectors))
                 case RowvecError() as error:
                     failed.append((result.row, error))
-        async with self._session.transaction():
-            await self._session.run(query("guard_transaction"))
-            remembers = await self._hold_definition()
+        async with self._session.transaction(
+            (query("guard_transaction"), ()),
+            (query("hold_definition"), {"id": definition.id, "version": definition.version}),
+            *([] if fence is None else [(fence.statement, fence.parameters)]),
+        ) as (_, held, *fenced):
+            remembers = self._remembers(held)
             if fence is not None:
-                await fence()
+                fence.check(*fenced)
             done_filled = await self._fill(filled, chunked)
             done_cleared = await self._clear(cleared)
             done_kept = await self._source.keep(self._session, kept)
@@ -140,18 +148,15 @@ class Writer:
             return await self._chunks.clear(self._session, rows)
         return await self._source.clear(self._session, rows)
 
-    async def _hold_definition(self) -> bool:
+    def _remembers(self, held: Sequence[tuple[Any, ...]]) -> bool:
         """Whether there are failures or truncations of the embedding; raises DefinitionChanged."""
-        definition = self._definition
-        held = await self._session.first(
-            query("hold_definition"), {"id": definition.id, "version": definition.version}
-        )
-        if held is None:
+        if not held:
             raise DefinitionChanged(
-                f"the embedding {definition.label} was changed or dropped while it was filled",
+                f"the embedding {self._definition.label} was changed or dropped while it was"
+                " filled",
                 hint="what was committed stays; run `rowvec backfill` again for the rest",
             )
-        return bool(held[0])
+        return bool(held[0][0])
 
     async def _forget(self, results: Sequence[Result]) -> None:
         """What was known of earlier texts; a failure only where the row has not failed again."""

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from rowvec.db.session import Session
@@ -182,7 +181,7 @@ class Filling:
         else:
             results = results_of(step.rows, await step.vectors)
             try:
-                written = await self._writer.write(results, partial(self._shards.renew, step.shard))
+                written = await self._writer.write(results, self._shards.fence(step.shard))
             except LeaseLost as exc:
                 await self._lose(step.shard, exc)
                 return

@@ -8,6 +8,7 @@ runs out where a job hangs, and the token keeps out what it would write later.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -16,6 +17,7 @@ from rowvec.db.queries import query
 from rowvec.db.session import Session
 from rowvec.db.source import Range, Source
 from rowvec.errors import ConfigError, LeaseLost
+from rowvec.pipeline.batch import Fence
 
 # Leases from here on run out where a worker stayed away for so long, which is nobody's mistake.
 _LONG_SECONDS = 30
@@ -83,18 +85,21 @@ class Shards:
                 return NoShard.NOTHING_LEFT
         return NoShard.OTHERS_WORK
 
-    async def renew(self, shard: Shard) -> None:
-        """Fences the transaction that it is called in, and renews the lease when that commits.
+    def fence(self, shard: Shard) -> Fence:
+        """Renews the lease when the transaction that it is part of commits.
 
-        Raises LeaseLost where another took the shard over, ConfigError where the first batch of the
-        run has outlasted the lease.
+        It raises LeaseLost where another took the shard over, ConfigError where the first batch of
+        the run has outlasted the lease.
         """
-        found = await self._session.first(query("renew_lease"), self._of(shard))
-        if found is None:
+        return Fence(query("renew_lease"), self._of(shard), self._check_renewed)
+
+    def _check_renewed(self, found: Sequence[tuple[Any, ...]]) -> None:
+        if not found:
             raise LeaseLost(
                 "a range of keys was taken over by another job, because its lease had run out"
             )
-        if found[0] and not self._has_renewed and self._seconds < _LONG_SECONDS:
+        ((late,),) = found
+        if late and not self._has_renewed and self._seconds < _LONG_SECONDS:
             raise ConfigError(
                 f"a lease of {self._seconds:g} s is shorter than a batch takes",
                 hint="give a longer --lease-seconds, or fewer --commit-rows",
