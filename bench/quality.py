@@ -33,6 +33,7 @@ from rowvec.errors import WorkerUnreachable
 
 NAMES = ("minilm", "e5", "mpnet", "splade")
 SPARSE = ("splade",)
+PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 MOST_APART, LEAST_GAIN = 0.002, 0.01
 DEPTH = 10
 STARTING_SECONDS = 60
@@ -98,14 +99,20 @@ def through(conninfo: str, model: str) -> Encode:
 
 
 def directly(model: Library) -> Encode:
-    """The vectors that the library gives, prompts by its own means."""
+    """The vectors that the library gives, the model's own prompts before the texts.
+
+    Not by `encode_document`: where a model has its prompt under `passage`, that finds an empty
+    `document`, which the library puts beside it at every load.
+    """
 
     def encode(texts: list[str], input_type: str | None) -> Vectors:
         given: dict[str, Any] = {}
         if isinstance(model, SparseEncoder):
             given = {"convert_to_sparse_tensor": False}
-        ways = {"query": model.encode_query, "document": model.encode_document}
-        return np.asarray(ways.get(str(input_type), model.encode)(texts, **given))
+        if input_type is not None:
+            names = PROMPTS[input_type]
+            given["prompt"] = next(filter(None, map(model.prompts.get, names)), "")
+        return np.asarray(model.encode(texts, **given))
 
     return encode
 
