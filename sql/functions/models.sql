@@ -16,6 +16,8 @@ RETURNS TABLE (
     last_use timestamptz,
     backend text,
     backend_reason text,
+    -- cpu, cuda:N or mps; NULL until it is loaded.
+    device text,
     -- Who may use it; NULL is everybody.
     roles text[]
 )
@@ -32,6 +34,6 @@ BEGIN
             name text, kind text, dimensions int, max_tokens int, query_prompt text,
             document_prompt text, revision text, loaded boolean, requests bigint, texts bigint,
             tokens bigint, memory_bytes bigint, last_use timestamptz, backend text,
-            backend_reason text, roles text[]);
+            backend_reason text, device text, roles text[]);
 END
 $function$;

@@ -150,12 +150,12 @@ def window(lengths: Sequence[int], anchor: int, budget: int) -> tuple[int, int]:
 
 
 class Batcher(Generic[W, R]):
-    """Computes submitted items in batches, one batch at a time.
+    """Computes submitted items in batches, at most `depth` of them at a time.
 
     Promises: every submission ends exactly once, with its results, an error or a cancel. What
     nobody waits for any more is not computed. A batch that fails is halved until the failing item
     stands alone, and only submissions that hold it fail; one that fails for a reason of ours that
-    is no InvalidRequest fails whole. A batch is formed when the last one is done, from whatever
+    is no InvalidRequest fails whole. A batch is formed when there is room for it, from whatever
     waits then: submissions take turns, each with its longest item, so that a short one never waits
     for all of a long one. `budget` says of a group how many of the tokens of a batch it may have.
     """
@@ -167,10 +167,12 @@ class Batcher(Generic[W, R]):
         max_batch_tokens: int,
         max_waiting: int,
         budget: Callable[[Hashable, int], int] | None = None,
+        depth: int = 1,
     ) -> None:
         self._compute = compute
         self._max_batch_tokens = max_batch_tokens
         self._budget = budget
+        self._depth = depth
         self._max_waiting = max_waiting
         self._queues: dict[bool, _Queue[W, R]] = {True: _Queue(), False: _Queue()}
         self._lanes: dict[tuple[Hashable, bool], _Lane[W, R]] = {}
@@ -290,16 +292,29 @@ class Batcher(Generic[W, R]):
 
     async def _run(self) -> None:
         try:
-            while True:
-                await self._work_waits.wait()
-                batch = self._next_batch()
-                if batch:
-                    await self._execute(batch)
-                else:
-                    self._work_waits.clear()
+            await (self._one_by_one() if self._depth == 1 else self._several())
         finally:
             self._refusing = True
             self._fail_all(BackendFailed("the batcher stopped"))
+
+    async def _one_by_one(self) -> None:
+        while True:
+            await self._execute(await self._batch())
+
+    async def _several(self) -> None:
+        room = asyncio.Semaphore(self._depth)
+        async with asyncio.TaskGroup() as running:
+            while True:
+                await room.acquire()
+                task = running.create_task(self._execute(await self._batch()))
+                task.add_done_callback(lambda _: room.release())
+
+    async def _batch(self) -> list[_Entry[W, R]]:
+        """The next batch, as soon as anything waits."""
+        while not (batch := self._next_batch()):
+            self._work_waits.clear()
+            await self._work_waits.wait()
+        return batch
 
     def _next_batch(self) -> list[_Entry[W, R]]:
         first = self._interactive_in_a_row < _INTERACTIVE_IN_A_ROW
@@ -364,6 +379,7 @@ class Batcher(Generic[W, R]):
             else:
                 middle = len(batch) // 2
                 self._queues[lane.interactive].halves += (batch[middle:], batch[:middle])
+                self._work_waits.set()
             return
         for entry, result in zip(batch, results, strict=True):
             self._deliver(entry, result)

@@ -106,6 +106,12 @@ class Settings(BaseSettings):
         description="threads of a forward pass (default: the processors that the machine or the"
         " container grants)",
     )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d{1,2})?)$",
+        description="where models are computed: auto (CUDA where torch sees it, else the CPU), cpu,"
+        " cuda, cuda:N or mps",
+    )
     memory_budget: ByteSize | None = Field(
         None,
         description="memory for models, as 4GB or 500MiB: the least recently used one goes when"

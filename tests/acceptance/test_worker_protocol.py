@@ -110,7 +110,7 @@ def test_models_say_what_they_are(connection: psycopg.Connection) -> None:
     assert set(minilm) == {
         "name", "aliases", "kind", "dimensions", "max_tokens", "query_prompt", "document_prompt",
         "revision", "roles", "loaded", "requests", "texts", "tokens", "memory_bytes", "last_use",
-        "backend", "backend_reason",
+        "backend", "backend_reason", "device",
     }  # fmt: skip
 
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from rowvec.batching import Batch
+from rowvec.batching import Batch, Batcher, Item, ItemFailed
 from rowvec.errors import NonFiniteEmbedding
 from rowvec.models.backends.backend import Chosen, Features
 from rowvec.models.embedder import Matrix, Tokenized
 from rowvec.worker import computing
+from rowvec.worker.black_box import BlackBox, shared_memory
 from rowvec.worker.computing import Computing, Group, Key
+from rowvec.worker.memory import is_device_lost, is_out_of_memory
 
 
 class Encoder:
@@ -51,15 +54,28 @@ class Model:
         return np.full((len(batch), 2), self._value, np.float32)
 
 
+def computing_of(
+    model: Model,
+    thread: ThreadPoolExecutor,
+    tell: Callable[[Any], None] = lambda _: None,
+    on_lost: Callable[[], None] = lambda: None,
+    *,
+    box: BlackBox | None = None,
+    fetcher: ThreadPoolExecutor | None = None,
+) -> Computing:
+    return Computing(
+        thread, lambda _: model, tell,
+        salt=b"s" * 16, box=box, batch_seconds=1, on_lost=on_lost, fetcher=fetcher,
+    )  # fmt: skip
+
+
 def run(model: Model, *batches: Sequence[str], told: list[Any] | None = None) -> list[bool]:
     """Whether each batch, one after the other, was computed on the event loop."""
 
     async def scenario() -> None:
         with ThreadPoolExecutor(1, "compute") as thread:
             tell = [].append if told is None else told.append
-            compute = Computing(
-                thread, lambda _: model, tell, salt=b"s" * 16, box=None, batch_seconds=1
-            )
+            compute = computing_of(model, thread, tell)
             for texts in batches:
                 group = Group(Key("m"), "embed", "")
                 await compute(Batch(group, model.tokenize(texts, ""), list(texts)))
@@ -102,3 +118,145 @@ def test_every_batch_is_reported() -> None:
 def test_what_is_not_finite_is_not_given_out() -> None:
     with pytest.raises(NonFiniteEmbedding):
         run(Model(value=float("nan")), ["one"])
+
+
+class Device(Model):
+    """A model on a device that ends a batch when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(any_thread=False)
+        self.launched = threading.Semaphore(0)
+        self.ended = threading.Semaphore(0)
+
+    def launch(self, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
+        self.launched.release()
+
+        def wait() -> Matrix:
+            self.ended.acquire()
+            return np.full((len(batch), 2), batch[0].length, np.float32)
+
+        return wait
+
+
+def test_the_next_batch_is_launched_before_the_last_one_is_read(black_box: BlackBox) -> None:
+    """Both are noted meanwhile, and each gets its own rows."""
+
+    async def scenario() -> None:
+        model = Device()
+        told: list[Any] = []
+        with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(1) as fetcher:
+            compute = computing_of(model, thread, told.append, box=black_box, fetcher=fetcher)
+            batcher: Batcher[Tokenized, Any] = Batcher(
+                compute, max_batch_tokens=8, max_waiting=9, depth=2
+            )
+            batcher.start()
+            work = model.tokenize(["twelve chars", "a dozen and more"], "")
+            items = [Item(each, each.length, each.features) for each in work]
+            group = Group(Key("m"), "embed", "")
+            asking = asyncio.create_task(batcher.submit(group, items, interactive=False))
+            for _ in work:
+                await asyncio.to_thread(model.launched.acquire)
+            assert sorted(map(len, black_box.read())) == [0, 0, 1, 1]
+            for _ in work:
+                model.ended.release()
+            assert [row[0] for row in await asking] == [12, 16]
+            assert not any(black_box.read())
+            assert len(told) == 2
+            assert model.threads == []
+            await batcher.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_device_without_room_gets_half_of_the_batch(depth: int) -> None:
+    """Down to the one text that has no room alone."""
+
+    class Small(Model):
+        def launch(self, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
+            sizes.append(len(batch))
+            if sum(text.length for text in batch) > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+            return lambda: np.ones((len(batch), 2), np.float32)
+
+    sizes: list[int] = []
+
+    async def scenario() -> None:
+        model = Small()
+        with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(1) as fetcher:
+            compute = computing_of(model, thread, fetcher=fetcher)
+            batcher: Batcher[Tokenized, Any] = Batcher(
+                compute, max_batch_tokens=99, max_waiting=9, depth=depth
+            )
+            batcher.start()
+            group = Group(Key("m"), "embed", "")
+
+            async def ask(*texts: str) -> list[Any]:
+                work = model.tokenize(texts, "")
+                items = [Item(each, each.length, each.features) for each in work]
+                return await batcher.submit(group, items, interactive=False)
+
+            assert len(await ask("a", "b", "c", "d")) == 4
+            assert sizes == [4, 2, 2]
+            with pytest.raises(ItemFailed) as failed:
+                await ask("e", "long")
+            assert failed.value.position == 1
+            assert isinstance(failed.value.__cause__, torch.OutOfMemoryError)
+            await batcher.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("error", "noted"),
+    [
+        (torch.AcceleratorError("CUDA error: device-side assert triggered"), [2]),
+        (torch.AcceleratorError("CUDA error: out of memory"), []),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), []),
+    ],
+)
+def test_a_device_that_failed_for_good_is_told_of_while_the_texts_are_noted(
+    black_box: BlackBox, error: Exception, noted: list[int]
+) -> None:
+    class Broken(Model):
+        def forward(self, _batch: Sequence[Tokenized]) -> Matrix:
+            raise error
+
+    found: list[int] = []
+
+    def lost() -> None:
+        found.extend(len(place) for place in black_box.read() if place)
+
+    async def scenario() -> None:
+        model = Broken()
+        with ThreadPoolExecutor(1) as thread:
+            compute = computing_of(model, thread, on_lost=lost, box=black_box)
+            batch = Batch(Group(Key("m"), "embed", ""), model.tokenize(["a", "b"], ""), ["a", "b"])
+            with pytest.raises(type(error)):
+                await compute(batch)
+
+    asyncio.run(scenario())
+    assert found == noted
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB."),
+        torch.AcceleratorError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_memory_that_ran_out_has_many_names(error: Exception) -> None:
+    assert is_out_of_memory(error)
+    assert not is_device_lost(error)
+
+
+@pytest.fixture
+def black_box() -> Iterator[BlackBox]:
+    with shared_memory() as descriptor:
+        box = BlackBox(descriptor)
+        yield box
+        box.close()

@@ -28,6 +28,7 @@ def _all_installed(monkeypatch: pytest.MonkeyPatch) -> None:
         ("onnx", None, Variant("onnx")),
         ("onnx", "float32", Variant("onnx")),
         ("torch", "bfloat16", Variant("torch", "bfloat16")),
+        (None, "float16", Variant("torch", "float16")),
         (None, "bfloat16", Variant("openvino", "bfloat16")),
         (None, "int8", Variant("onnx", "int8")),
     ],
@@ -48,7 +49,7 @@ def test_the_type_of_the_weights_is_no_other_type() -> None:
     [
         ("tensorrt", None, InvalidRequest, "backend must be one of torch, onnx, openvino"),
         (3, None, InvalidRequest, "backend must be one of"),
-        (None, "float16", InvalidRequest, "dtype must be one of float32, bfloat16, int8"),
+        (None, "float8", InvalidRequest, "dtype must be one of float32, float16, bfloat16, int8"),
         ("torch", "int8", NotSupported, "torch does not compute in int8"),
         ("onnx", "bfloat16", NotSupported, "onnx does not compute in bfloat16"),
     ],

@@ -36,6 +36,7 @@ from rowvec.config import Settings
 @setting("max_batch_seconds")
 @setting("cache_bytes")
 @setting("threads")
+@setting("device")
 @setting("memory_budget")
 @setting("cache_dir")
 @setting("idle_timeout_seconds")

@@ -65,6 +65,7 @@ class ServedModel(TypedDict):
     last_use: str | None
     backend: str | None
     backend_reason: str | None
+    device: str | None
     roles: list[str] | None
 
 

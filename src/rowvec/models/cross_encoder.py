@@ -25,10 +25,17 @@ class CrossEncoderScorer:
 
     dimensions = 1
 
-    def __init__(self, folder: Path, *, sha256: str | None = None, device: str = "cpu") -> None:
-        self._model = load_checked(CrossEncoder, folder, sha256, device)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sha256: str | None = None,
+        device: str = "cpu",
+        half: str | None = None,
+    ) -> None:
+        self._model = load_checked(CrossEncoder, folder, sha256, device, half)
         self._model.eval()
-        self._device = device
+        self.device = device
         if self._model.num_labels != 1:
             raise ModelError(
                 f"the model in {folder} gives {self._model.num_labels} labels, not one score"
@@ -51,7 +58,7 @@ class CrossEncoderScorer:
 
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
         """The scores of one batch, after the model's own activation, one a row."""
-        features = {**self._tokenizer.padded(batch, self._device), "modality": "text"}
+        features = {**self._tokenizer.padded(batch, self.device), "modality": "text"}
         with torch.inference_mode():
             scores = self._model.activation_fn(self._model(features)["scores"].float())
             return np.ascontiguousarray(scores.cpu().numpy().reshape(len(batch), 1))

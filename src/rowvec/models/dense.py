@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
@@ -16,26 +17,35 @@ from rowvec.models.folder import load_checked
 from rowvec.models.static_embedding import StaticEmbedder
 from rowvec.models.transformer import TransformerEmbedder
 
+logger = logging.getLogger(__name__)
+
 
 def load_dense(
     folder: Path,
     *,
     sha256: str | None = None,
-    device: str = "cpu",
     pools_prompt: bool = True,
     runtime: Runtime | None = None,
+    half: str | None = None,
 ) -> Embedder:
     """The model of a folder; raises ModelError where it cannot be trusted or read.
 
-    `pools_prompt` false leaves prompts out of pooling, whatever the folder says.
+    `pools_prompt` false leaves prompts out of pooling, whatever the folder says. `half` is the type
+    of fewer bits to compute the transformer in, unless its numbers grow too large for that.
     """
     disable_progress_bar()
-    model = load_checked(SentenceTransformer, folder, sha256, device)
+    runtime = runtime or Runtime()
+    model = load_checked(SentenceTransformer, folder, sha256, runtime.device, half)
     model.eval()
     if not pools_prompt:
         model.set_pooling_include_prompt(include_prompt=False)
     if isinstance(model[0], StaticEmbedding):
-        return StaticEmbedder(model)
+        # A table to look up in: to send the tokens elsewhere would take longer.
+        return StaticEmbedder(model.to("cpu"))
     if isinstance(model[0], Transformer):
-        return TransformerEmbedder(model, folder, device, runtime or Runtime())
+        embedder = TransformerEmbedder(model, folder, runtime, is_half=half is not None)
+        if half is None or embedder.is_finite():
+            return embedder
+        logger.warning("%s overflows in %s: computed as it is stored", folder.name, half)
+        return load_dense(folder, pools_prompt=pools_prompt, runtime=runtime)
     raise ModelError(f"the model in {folder} is neither a transformer nor a static embedding")

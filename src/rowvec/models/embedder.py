@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -44,3 +44,11 @@ class Embedder(Protocol):
 
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
         """One vector a text. Raises an InvalidRequest for the batch if it refuses one of them."""
+
+
+@runtime_checkable
+class Launches(Protocol):
+    """A model on a device that computes by itself: the next batch may be launched meanwhile."""
+
+    def launch(self, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
+        """Begins a batch; the call that it gives waits for the vectors, in any thread."""

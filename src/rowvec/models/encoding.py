@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from rowvec.errors import InvalidRequest, NotSupported, RequestTooLarge
 from rowvec.models.backends.variant import AUTOMATIC, Variant, resolve_variant
 from rowvec.models.description import Description
+from rowvec.models.device import computed_dtype, is_named
 
 OnTruncate = Literal["truncate", "error"]
 
@@ -41,8 +42,8 @@ class Encoding:
     variant: Variant = AUTOMATIC
 
 
-def resolve(kwargs: Mapping[str, Any], model: Description) -> Encoding:
-    """The encoding that kwargs ask of a model; JSON null counts as not given.
+def resolve(kwargs: Mapping[str, Any], model: Description, device: str = "cpu") -> Encoding:
+    """The encoding that kwargs ask of a model, computed on `device`; JSON null is not given.
 
     Raises InvalidRequest for an unknown key (listing the known ones) or a value that does not fit,
     NotSupported for what this release does not do. Messages never show a prompt.
@@ -58,7 +59,7 @@ def resolve(kwargs: Mapping[str, Any], model: Description) -> Encoding:
         _positive(given, key)
     if "instruction" in given and not model.takes_instruction:
         raise NotSupported(f"{model.name} takes no instruction", hint="use prompt instead")
-    _refuse_other_places(given)
+    _refuse_other_places(given, device)
     if given.get("revision") not in (None, model.revision):
         # No fault of the text: a job that met it must not set rows aside one by one.
         raise NotSupported(
@@ -75,19 +76,19 @@ def resolve(kwargs: Mapping[str, Any], model: Description) -> Encoding:
         variant=resolve_variant(
             given.get("backend"),
             given.get("dtype"),
-            own=model.dtype,
-            offered=model.backends,
+            own=computed_dtype(device, model.dtype),
+            offered=model.backends if device == "cpu" else model.backends[:1],
             model=model.name,
         ),
     )
 
 
-def _refuse_other_places(given: Mapping[str, Any]) -> None:
+def _refuse_other_places(given: Mapping[str, Any], device: str) -> None:
     """Of what this worker has not: another device, vectors of another type."""
-    if (device := given.get("device", "cpu")) != "cpu":
+    if not is_named(asked := given.get("device", device), device):
         raise NotSupported(
-            f"the worker has no device {str(device)[:40]!r}: it computes on the cpu",
-            hint="leave device out, or say cpu",
+            f"the worker has no device {str(asked)[:40]!r}: it computes on the {device}",
+            hint=f"leave device out, or say {device}",
         )
     if (precision := given.get("precision", "float32")) != "float32":
         raise NotSupported(

@@ -37,16 +37,20 @@ def check_folder(folder: Path, sha256: str | None) -> None:
             )
 
 
-def load_checked(kind: Callable[..., M], folder: Path, sha256: str | None, device: str) -> M:
+def load_checked(
+    kind: Callable[..., M], folder: Path, sha256: str | None, device: str, dtype: str | None = None
+) -> M:
     """A model of a class of sentence-transformers, by the one policy that all are loaded by.
 
-    Weights from safetensors, no code of the folder's own, no network; raises ModelError.
+    Weights from safetensors, no code of the folder's own, no network; raises ModelError. They are
+    brought to `dtype` as they are read, but for those that the library keeps in float32 for good
+    reason (positions, say); None leaves them as they are stored.
     """
     check_folder(folder, sha256)
     try:
         return kind(
             str(folder), device=device, local_files_only=True, trust_remote_code=False,
-            model_kwargs={"use_safetensors": True},
+            model_kwargs={"use_safetensors": True, **({} if dtype is None else {"dtype": dtype})},
         )  # fmt: skip
     except (OSError, ValueError, RuntimeError, ImportError, KeyError) as exc:
         raise ModelError(f"cannot load the model in {folder}: {exc}") from exc

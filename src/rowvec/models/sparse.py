@@ -28,10 +28,17 @@ _MAX_LOGITS = 16 << 20
 class SparseEncoderEmbedder:
     """A SparseEmbedder over a folder; raises ModelError where it cannot be trusted or read."""
 
-    def __init__(self, folder: Path, *, sha256: str | None = None, device: str = "cpu") -> None:
-        self._model = load_checked(SparseEncoder, folder, sha256, device)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        sha256: str | None = None,
+        device: str = "cpu",
+        half: str | None = None,
+    ) -> None:
+        self._model = load_checked(SparseEncoder, folder, sha256, device, half)
         self._model.eval()
-        self._device = device
+        self.device = device
         first = self._model[0]
         if not isinstance(first, Transformer):
             raise ModelError(f"the model in {folder} is not a transformer that reads text")
@@ -68,7 +75,7 @@ class SparseEncoderEmbedder:
         ]
 
     def _pass(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
-        features = {**self._tokenizer.padded(batch, self._device), "modality": "text"}
+        features = {**self._tokenizer.padded(batch, self.device), "modality": "text"}
         with torch.inference_mode():
             vectors = self._model(features)["sentence_embedding"].float().cpu().numpy()
         return [SparseVector.from_dense(np.asarray(vector)) for vector in vectors]

@@ -9,6 +9,7 @@ from typing import Any
 
 from rowvec.models.backends.variant import Runtime
 from rowvec.models.description import Description
+from rowvec.models.device import computed_dtype
 from rowvec.models.encoding import prompt_for
 
 
@@ -37,6 +38,19 @@ class ModelSpec:
     def name(self) -> str:
         """The name that requests and answers bear."""
         return self.description.name
+
+    @property
+    def device(self) -> str:
+        """Where the runtime wants it computed."""
+        return "cpu" if self.runtime is None else self.runtime.device
+
+    @property
+    def half(self) -> str | None:
+        """The type to bring its weights to on the device, None where they stay as stored."""
+        stored = self.description.dtype
+        asked = None if self.runtime is None else self.runtime.variant.dtype
+        computed = computed_dtype(self.device, stored)
+        return None if asked is not None or computed == stored else computed
 
     def prompt(self, input_type: str) -> str | None:
         """The prefix for queries or documents, None where there is none."""

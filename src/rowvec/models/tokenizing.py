@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from rowvec.errors import ModelError
+from rowvec.models.backends.transfer import sent
 from rowvec.models.embedder import Tokenized
 
 # What a padded position holds; a tokenizer that gives anything else is not understood here.
@@ -69,7 +69,7 @@ class BatchTokenizer:
     def padded(self, batch: Sequence[Tokenized], device: str) -> dict[str, Any]:
         """The features of a batch as tensors, padded to its longest text."""
         arrays = self.arrays(batch)
-        return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        return {name: sent(array, device) for name, array in arrays.items()}
 
     def arrays(self, batch: Sequence[Tokenized]) -> dict[str, npt.NDArray[np.int64]]:
         """The features of a batch, padded to its longest text."""

@@ -8,7 +8,7 @@ put images and texts in one space (CLIP and its kin) read images too.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rowvec.models.backends.alone import pooling_of_one
 from rowvec.models.backends.backend import Chosen, TokenEncoder
 from rowvec.models.backends.choice import SAMPLES, Candidates
 from rowvec.models.backends.torch_encoder import PaddedTorch, size_of
+from rowvec.models.backends.transfer import Widened, fetching, sent
 from rowvec.models.backends.variant import Runtime
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.embedder import Matrix, Tokenized
@@ -30,12 +31,16 @@ from rowvec.models.tokenizing import BatchTokenizer
 
 
 class TransformerEmbedder:
-    """An Embedder, and an ImageEmbedder where the model reads images, over a loaded model."""
+    """An Embedder, and an ImageEmbedder where the model reads images, over a loaded model.
+
+    Where its transformer `is_half`, of half precision by the device's choice and not by its own,
+    pooling and what comes after it compute in float32 all the same.
+    """
 
     def __init__(
-        self, model: SentenceTransformer, folder: Path, device: str, runtime: Runtime
+        self, model: SentenceTransformer, folder: Path, runtime: Runtime, *, is_half: bool = False
     ) -> None:
-        self._device = device
+        self.device = runtime.device
         first = model[0]
         modalities = first.modality_config
         if "message" in modalities or not {"text", "image"} & set(modalities):
@@ -44,6 +49,8 @@ class TransformerEmbedder:
         self._images = first if "image" in modalities else None
         self._dimensions = int(model.get_embedding_dimension())
         self._after = list(model)[1:]
+        if is_half:
+            self._after = [Widened(), *(module.float() for module in self._after)]
         self._pooled_alone = pooling_of_one(self._after)
         self._pools_prompt = all(
             module.include_prompt for module in model if isinstance(module, Pooling)
@@ -55,7 +62,7 @@ class TransformerEmbedder:
         if self._tokenizer is None:
             return None
         if self._images is not None:
-            plain = PaddedTorch(model[0], self._tokenizer, self._device)
+            plain = PaddedTorch(model[0], self._tokenizer, self.device)
             return Chosen("torch", plain, "it reads images too")
         samples = self._tokenizer.texts(SAMPLES, "")
         return Candidates(
@@ -63,7 +70,7 @@ class TransformerEmbedder:
             self._tokenizer,
             runtime,
             lambda encoder: self._vectors_of(encoder, samples),
-            self._device,
+            self.device,
         ).choose()
 
     @property
@@ -111,8 +118,18 @@ class TransformerEmbedder:
             prepared.append(Tokenized(0, self._patches(pixels), {"pixel_values": pixels}))
         return prepared
 
+    def is_finite(self) -> bool:
+        """Whether sample texts give vectors without NaN and infinity; so it is held of images."""
+        if self._tokenizer is None:
+            return True
+        return bool(np.isfinite(self.forward(self._tokenizer.texts(SAMPLES, ""))).all())
+
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
         """The vectors of one batch, all texts or all images."""
+        return self.launch(batch)()
+
+    def launch(self, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
+        """Begins a batch; the call that it gives waits for the vectors, in any thread."""
         if not _are_images(batch):
             assert self.chosen is not None
             return self._vectors(self.chosen.encoder, batch)
@@ -122,33 +139,35 @@ class TransformerEmbedder:
 
     def _vectors_of(self, encoder: TokenEncoder, samples: Sequence[Tokenized]) -> Matrix:
         """The vectors of texts in one batch, then of each by itself."""
-        alone = [self._vectors(encoder, [sample]) for sample in samples]
-        return np.concatenate([self._vectors(encoder, samples), *alone])
+        alone = [self._vectors(encoder, [sample])() for sample in samples]
+        return np.concatenate([self._vectors(encoder, samples)(), *alone])
 
-    def _vectors(self, encoder: TokenEncoder, batch: Sequence[Tokenized]) -> Matrix:
+    def _vectors(self, encoder: TokenEncoder, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
         with torch.inference_mode():
             features = encoder.encode(batch)
             # CLIP pools its texts itself.
             tokens = features.get("token_embeddings")
             if len(batch) == 1 and isinstance(tokens, np.ndarray) and self._pooled_alone:
-                return self._pooled_alone(tokens[0])[:, : self._dimensions]
+                row = self._pooled_alone(tokens[0])[:, : self._dimensions]
+                return lambda: row
             if "prompt_length" in batch[0].features:
                 features["prompt_length"] = batch[0].features["prompt_length"]
             return self._pooled(features)
 
-    def _pooled(self, features: dict[str, Any]) -> Matrix:
+    def _pooled(self, features: dict[str, Any]) -> Callable[[], Matrix]:
         features = {
             name: torch.from_numpy(feature) if isinstance(feature, np.ndarray) else feature
             for name, feature in features.items()
         }
         for module in self._after:
             features = module(features)
-        vectors = features["sentence_embedding"][:, : self._dimensions]
-        return np.ascontiguousarray(vectors.float().cpu().numpy())
+        return fetching(features["sentence_embedding"][:, : self._dimensions])
 
     def _image_features(self, batch: Sequence[Tokenized]) -> dict[str, Any]:
         pixels = np.stack([image.features["pixel_values"] for image in batch])
-        return {"pixel_values": torch.from_numpy(pixels).to(self._device), "modality": "image"}
+        assert self._images is not None
+        dtype = next(self._images.parameters()).dtype
+        return {"pixel_values": sent(pixels, self.device).to(dtype), "modality": "image"}
 
     def _patches(self, pixels: np.ndarray[Any, Any]) -> int:
         assert self._images is not None

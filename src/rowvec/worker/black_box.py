@@ -14,10 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-# Texts tokenised on the engine's loop, texts in the tokenising thread, texts of the batch.
-Place = Literal["inline", "thread", "batch"]
+# Texts tokenised on the engine's loop, texts in the tokenising thread, texts of the batch, and of
+# the one behind it on a device.
+Place = Literal["inline", "thread", "batch", "next batch"]
 
-_PLACES: tuple[Place, ...] = ("inline", "thread", "batch")
+_PLACES: tuple[Place, ...] = ("inline", "thread", "batch", "next batch")
 
 FINGERPRINT_BYTES = 16
 

@@ -13,10 +13,10 @@ from rowvec.batching import Batch
 from rowvec.errors import NonFiniteEmbedding
 from rowvec.models.backends.backend import Chosen
 from rowvec.models.backends.variant import AUTOMATIC, Variant
-from rowvec.models.embedder import Tokenized
-from rowvec.worker.black_box import BlackBox, fingerprint
+from rowvec.models.embedder import Launches, Tokenized
+from rowvec.worker.black_box import BlackBox, Place, fingerprint
 from rowvec.worker.frames import Header
-from rowvec.worker.memory import give_memory_back, is_out_of_memory
+from rowvec.worker.memory import give_memory_back, is_device_lost, is_out_of_memory
 from rowvec.worker.model_report import BRIEF_SECONDS, FEW_TOKENS
 from rowvec.worker.pace import Pace
 from rowvec.worker.reading import Model
@@ -53,7 +53,9 @@ class Computing:
 
     `model` gives the loaded model of a key, `tell` takes the frame that reports a batch. Without a
     box the models compute elsewhere, and nothing that they are given can end this process.
-    `batch_seconds` bounds a batch.
+    `batch_seconds` bounds a batch. With a `fetcher` it may be called for the next batch while one
+    is computed: `thread` launches batches, the fetcher waits for what became of them. `on_lost` is
+    called when the device fails for good, while what it worked on is still noted in the box.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class Computing:
         salt: bytes,
         box: BlackBox | None,
         batch_seconds: float,
+        on_lost: Callable[[], None],
+        fetcher: ThreadPoolExecutor | None = None,
     ) -> None:
         self._pace = Pace(batch_seconds)
         self._thread = thread
@@ -72,6 +76,10 @@ class Computing:
         self._tell = tell
         self._salt = salt
         self._box = box
+        self._on_lost = on_lost
+        self._fetcher = fetcher
+        self._fetched = -math.inf
+        self._free_places: list[Place] = ["next batch", "batch"]
         # The least that one short text took, of models that any thread may compute.
         self._briefest: dict[Key, float] = {}
 
@@ -86,8 +94,12 @@ class Computing:
             else:
                 texts = map(str, batch.identities)
                 named = (self._salt, group.key.model, group.prompt)
-                with self._box.noted("batch", [fingerprint(*named, text) for text in texts]):
-                    rows, seconds = await self._run(group.key, model, batch.work)
+                place = self._free_places.pop()
+                try:
+                    with self._box.noted(place, [fingerprint(*named, text) for text in texts]):
+                        rows, seconds = await self._run(group.key, model, batch.work)
+                finally:
+                    self._free_places.append(place)
         except Exception as exc:
             if is_out_of_memory(exc):
                 give_memory_back()
@@ -110,6 +122,18 @@ class Computing:
     async def _run(
         self, key: Key, model: Model, work: Sequence[Tokenized]
     ) -> tuple[list[Row], float]:
+        try:
+            return await self._computed(key, model, work)
+        except Exception as exc:
+            if is_device_lost(exc):
+                self._on_lost()
+            raise
+
+    async def _computed(
+        self, key: Key, model: Model, work: Sequence[Tokenized]
+    ) -> tuple[list[Row], float]:
+        if self._fetcher is not None and isinstance(model, Launches):
+            return await self._launched(self._fetcher, model, work)
         short = len(work) == 1 and work[0].length <= FEW_TOKENS and _any_thread(model)
         if short and self._briefest.get(key, math.inf) <= BRIEF_SECONDS:
             # On the event loop: two hand-offs between threads would cost it more than the moment
@@ -120,6 +144,17 @@ class Computing:
         if short:
             self._briefest[key] = min(seconds, self._briefest.get(key, math.inf))
         return rows, seconds
+
+    async def _launched(
+        self, fetcher: ThreadPoolExecutor, model: Launches, work: Sequence[Tokenized]
+    ) -> tuple[list[Row], float]:
+        """The rows of a batch, and the seconds in which the device had no other to compute."""
+        loop = asyncio.get_running_loop()
+        started = time.perf_counter()
+        fetch = await loop.run_in_executor(self._thread, model.launch, work)
+        rows = list(await loop.run_in_executor(fetcher, fetch))
+        started, self._fetched = max(started, self._fetched), time.perf_counter()
+        return rows, self._fetched - started
 
     def _report(
         self,

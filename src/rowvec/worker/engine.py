@@ -41,6 +41,9 @@ logger = logging.getLogger(__name__)
 # What admission lets through is bounded by bytes; this bounds the sorted list of the batcher.
 _MAX_WAITING = 1_000_000
 
+# Batches on CUDA: one is computed while the next one waits there, so that it never idles.
+_IN_FLIGHT = 2
+
 # A model that computes elsewhere pads nothing here, and wants few and large requests.
 _ELSEWHERE_BATCH_TOKENS = 100_000
 
@@ -67,6 +70,7 @@ class Engine:
                 measured=configuration["measured"].get(name),
                 graphs=Path(configuration["graphs"]),
                 threads=configuration["threads"],
+                device=configuration["device"],
             )
             for name in self._specs
         }
@@ -89,7 +93,14 @@ class Engine:
             box=box,
             salt=self._salt,
         )
-        self._here = self._place(self._compute_thread, configuration["max_batch_tokens"], box)
+        # A second batch is launched on CUDA while the first is computed there.
+        on_cuda = configuration["device"].startswith("cuda")
+        self._here = self._place(
+            self._compute_thread,
+            configuration["max_batch_tokens"],
+            box,
+            fetcher=ThreadPoolExecutor(1, "fetch") if on_cuda else None,
+        )
         self._elsewhere = {
             name: self._place(ThreadPoolExecutor(1, name), _ELSEWHERE_BATCH_TOKENS, None)
             for name, spec in self._specs.items()
@@ -197,7 +208,7 @@ class Engine:
 
     def _key(self, name: str, variant: Variant) -> Key:
         """Who asks for the backend that is the model's own choice shares it with all others."""
-        same = variant.dtype is None and variant.backend == self._chosen.get(name)
+        same = variant == Variant(self._chosen.get(name))
         return Key(name, AUTOMATIC if same else variant)
 
     async def _warm(self, name: str) -> None:
@@ -206,6 +217,7 @@ class Engine:
 
     async def _load(self, key: Key) -> Model:
         name = key.model
+        here = family(self._specs[name].kind).computes_here
         spec = replace(
             self._specs[name], runtime=replace(self._runtimes[name], variant=key.variant)
         )
@@ -218,6 +230,7 @@ class Engine:
                 "dimensions": model.dimensions,
                 "max_tokens": model.max_tokens,
                 "variant": key.variant,
+                "device": getattr(model, "device", "cpu" if here else None),
                 "memory": self._memory(key, model),
             }
             if isinstance(chosen := getattr(model, "chosen", None), Chosen):
@@ -241,7 +254,11 @@ class Engine:
         self._compute_thread.submit(gc.collect)
 
     def _place(
-        self, thread: ThreadPoolExecutor, max_batch_tokens: int, box: BlackBox | None
+        self,
+        thread: ThreadPoolExecutor,
+        max_batch_tokens: int,
+        box: BlackBox | None,
+        fetcher: ThreadPoolExecutor | None = None,
     ) -> _Place:
         computing = Computing(
             thread,
@@ -250,12 +267,15 @@ class Engine:
             salt=self._salt,
             box=box,
             batch_seconds=self._batch_seconds,
+            on_lost=_end_without_device,
+            fetcher=fetcher,
         )
         batcher = Batcher(
             computing,
             max_batch_tokens=max_batch_tokens,
             max_waiting=_MAX_WAITING,
             budget=computing.budget,
+            depth=1 if fetcher is None else _IN_FLIGHT,
         )
         return _Place(computing, batcher)
 
@@ -291,6 +311,12 @@ def _note_failure(task: asyncio.Task[None]) -> None:
 
 def _end_process(_task: asyncio.Task[None]) -> None:
     logger.critical("the batcher ended by itself, which is a bug")
+    os._exit(1)
+
+
+def _end_without_device() -> None:
+    """The next engine has a fresh one; what this one worked on is suspected, and computed alone."""
+    logger.critical("the device failed, and computes nothing more for this process")
     os._exit(1)
 
 

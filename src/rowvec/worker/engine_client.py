@@ -82,6 +82,7 @@ class EngineClient:
         max_image_bytes: int,
         max_image_pixels: int,
         threads: int,
+        device: str,
         memory_budget: int | None,
         graphs: Path,
         measured: Mapping[str, str],
@@ -105,11 +106,13 @@ class EngineClient:
             "max_image_bytes": max_image_bytes,
             "max_image_pixels": max_image_pixels,
             "threads": threads,
+            "device": device,
             "memory_budget": memory_budget,
             "graphs": graphs,
             "measured": measured,
         }
         self._threads = threads
+        self.device = device
         self._stall_seconds = stall_seconds
         self._log_format = log_format
         self._on_batch = on_batch
@@ -324,8 +327,9 @@ class EngineClient:
         variant = _variant(header)
         report.dimensions, report.max_tokens = header["dimensions"], header["max_tokens"]
         report.memory_of[variant] = header["memory"]
-        if variant == (None, None):
+        if not any(variant):
             report.backend, report.reason = header.get("backend"), header.get("reason")
+            report.device = header["device"]
         how = (
             f", computed by {header['backend']}: {header['reason']}" if "backend" in header else ""
         )
@@ -359,8 +363,8 @@ def _refusal() -> BackendFailed:
     )
 
 
-def _variant(header: Header) -> tuple[str | None, str | None]:
-    return header["variant"]["backend"], header["variant"]["dtype"]
+def _variant(header: Header) -> tuple[str | None, ...]:
+    return tuple(header["variant"].values())
 
 
 def _error(header: Header) -> RowvecError | InputFailed:

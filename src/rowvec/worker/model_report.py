@@ -29,6 +29,7 @@ class Report:
     memory_of: dict[Any, int] = field(default_factory=dict)
     backend: str | None = None
     reason: str | None = None
+    device: str | None = None
 
     @property
     def loaded(self) -> bool:

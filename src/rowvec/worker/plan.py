@@ -24,16 +24,19 @@ class Plan:
     top_k: int | None = None
 
 
-def plan(request: Request, listing: Listing) -> Plan:
-    """The plan of a request for a model; raises InvalidRequest, or one of its kind."""
+def plan(request: Request, listing: Listing, device: str = "cpu") -> Plan:
+    """The plan of a request to a worker that computes on the device.
+
+    Raises InvalidRequest, or one of its kind.
+    """
     spec = listing.find(request.model, request.roles)
     check_operation(request.op, spec.description)
     if request.op == "chunk":
         chunking, rest = resolve_chunking(request.kwargs, spec.description)
-        return Plan(spec, resolve(rest, spec.description), chunking=chunking)
+        return Plan(spec, resolve(rest, spec.description, device), chunking=chunking)
     if request.op == "rerank":
         top_k, rest = resolve_ranking(request.kwargs)
         # A cross-encoder reads the query where others have their prompt.
-        encoding = replace(resolve(rest, spec.description), prompt=request.query)
+        encoding = replace(resolve(rest, spec.description, device), prompt=request.query)
         return Plan(spec, encoding, top_k=top_k)
-    return Plan(spec, resolve(request.kwargs, spec.description))
+    return Plan(spec, resolve(request.kwargs, spec.description, device))

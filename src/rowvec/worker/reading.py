@@ -65,7 +65,7 @@ class Reading:
         if not alone and sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
             return self._noting("inline", name, model.tokenize, texts, prompt)
         tokenized: list[Tokenized] = []
-        for piece in _pieces(texts, set(alone)):
+        for piece in _pieces(texts, set(alone), len(prompt)):
             tokenized += await self._in_thread(
                 self._noting, "thread", name, model.tokenize, piece, prompt
             )
@@ -147,18 +147,20 @@ def _nothing() -> None:
     """What a probe runs."""
 
 
-def _pieces(texts: Sequence[str], alone: Collection[int]) -> Iterator[list[str]]:
-    """The texts in order, in pieces that are tokenised within a second or so."""
+def _pieces(texts: Sequence[str], alone: Collection[int], prompt: int) -> Iterator[list[str]]:
+    """The texts in order, in pieces that are tokenised within a second or so.
+
+    Before each of them the model reads a prompt of so many characters.
+    """
     piece: list[str] = []
     size = 0
     for position, text in enumerate(texts):
-        if piece and (
-            size + len(text) > _PIECE_CHARACTERS or position in alone or position - 1 in alone
-        ):
+        is_full = size + prompt + len(text) > _PIECE_CHARACTERS
+        if piece and (is_full or position in alone or position - 1 in alone):
             yield piece
             piece, size = [], 0
         piece.append(text)
-        size += len(text)
+        size += prompt + len(text)
     yield piece
 
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from rowvec.config import Settings
 from rowvec.errors import ConfigError, RowvecError, ShuttingDown
+from rowvec.models.device import resolve_device
 from rowvec.models.listing import Listing, read_listing
 from rowvec.models.measurements import measured_backends
 from rowvec.models.threads import granted_threads
@@ -64,10 +65,12 @@ def run(settings: Settings) -> None:
     )
     _warn_if_exposed(settings)
     keys = _api_keys(settings)
-    asyncio.run(_serve(settings, listing, rules, keys))
+    asyncio.run(_serve(settings, listing, rules, keys, resolve_device(settings.device)))
 
 
-async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKeys | None) -> None:
+async def _serve(
+    settings: Settings, listing: Listing, rules: Rules, keys: ApiKeys | None, device: str
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,6 +87,7 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
         max_image_bytes=settings.max_image_bytes,
         max_image_pixels=settings.max_image_pixels,
         threads=threads,
+        device=device,
         memory_budget=settings.memory_budget,
         graphs=settings.cache_dir / "graphs",
         measured=measured_backends(settings.cache_dir, listing.specs, threads),
@@ -94,7 +98,7 @@ async def _serve(settings: Settings, listing: Listing, rules: Rules, keys: ApiKe
     )
     datasets = Datasets(listing.datasets)
     service = Service(
-        listing, engine, admission, cache, datasets, max_reply_bytes=settings.max_queue_bytes
+        listing, engine, admission, cache, datasets, max_bytes=settings.max_queue_bytes
     )
     listener = Listener(rules, service.answer, observer, max_connections=settings.max_connections)
     ports: dict[str, _Port] = {"postgres": listener}

@@ -56,14 +56,14 @@ class Service:
         cache: VectorCache,
         datasets: Datasets,
         *,
-        max_reply_bytes: int,
+        max_bytes: int,
     ) -> None:
         self._listing = listing
         self._engine = engine
         self._admission = admission
         self._cache = cache
         self._datasets = datasets
-        self._max_reply_bytes = max_reply_bytes
+        self._max_bytes = max_bytes
 
     async def answer(
         self,
@@ -95,15 +95,17 @@ class Service:
     async def _work(
         self, request: Request, size: int, send: Send, announce: Announce | None, form: Form
     ) -> None:
-        planned = None if request.op == "split" else plan(request, self._listing)
-        result_bytes = _result_bytes(request, planned, size)
-        if result_bytes > self._max_reply_bytes:
+        planned = (
+            None if request.op == "split" else plan(request, self._listing, self._engine.device)
+        )
+        read, given = _read_bytes(request, planned, size), _result_bytes(request, planned, size)
+        if max(read, given) > self._max_bytes:
             raise RequestTooLarge(
-                f"{len(request.inputs)} inputs at once give {result_bytes} bytes of answers,"
-                f" the worker takes {self._max_reply_bytes}",
+                f"{len(request.inputs)} inputs at once are {read} bytes to read, prompts counted,"
+                f" and {given} bytes of answers: the worker takes {self._max_bytes} of each",
                 hint="ask for fewer at once",
             )
-        with self._admission.admitted(size + result_bytes):
+        with self._admission.admitted(read + given):
             async with self._deadline(request.deadline_ms):
                 if planned is None:
                     answer = reply.chunks(await self._split(request))
@@ -149,6 +151,7 @@ class Service:
             "last_use": None if report.last_use is None else _moment(report.last_use),
             "backend": report.backend,
             "backend_reason": report.reason,
+            "device": report.device,
             "roles": list(spec.roles) or None,
         }
 
@@ -287,6 +290,12 @@ def _late(deadline_ms: int) -> DeadlineExceeded:
         f"not done within the deadline of {deadline_ms} ms",
         hint="raise timeout_ms, or worker_deadline_ms in rowvec.setting",
     )
+
+
+def _read_bytes(request: Request, planned: Plan | None, size: int) -> int:
+    """What the model is given to read: its prompt, or the query, stands before every input."""
+    prompt = "" if planned is None else planned.encoding.prompt
+    return size + len(request.inputs) * len(prompt.encode(errors="surrogatepass"))
 
 
 def _result_bytes(request: Request, planned: Plan | None, size: int) -> int:

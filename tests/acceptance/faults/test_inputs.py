@@ -71,6 +71,15 @@ def test_fault_23_a_hundred_megabytes(conn: Any, refused: Any) -> None:
     assert (embedded(conn, "next") == derived_vector("next", 8)).all()
 
 
+def test_fault_23_a_prompt_before_every_text(conn: Any, refused: Any) -> None:
+    """It counts as often as a model would read it: 300 MB out of a few hundred kilobytes."""
+    many = "ARRAY(SELECT i::text FROM generate_series(1, 30000) AS i)"
+    kwargs = json.dumps({"prompt": "p" * 10_000})
+    with refused("54000", "bytes to read, prompts counted"):
+        conn.execute(f"SELECT rowvec.embed_batch('stand-in', {many}, %s)", (kwargs,))
+    assert (embedded(conn, "next") == derived_vector("next", 8)).all()
+
+
 def test_fault_24_longer_than_the_model(conn: Any, refused: Any) -> None:
     """Cut off as the library does, counted whole, and an error where that is asked for."""
     text = "word " * 300

@@ -75,7 +75,12 @@ def test_at_float32_every_backend_gives_the_librarys_vectors(
 
 @pytest.mark.parametrize(
     ("backend", "dtype", "least"),
-    [("onnx", "int8", 0.95), ("openvino", "bfloat16", 0.999), ("torch", "bfloat16", 0.999)],
+    [
+        ("onnx", "int8", 0.95),
+        ("openvino", "bfloat16", 0.999),
+        ("torch", "bfloat16", 0.999),
+        ("torch", "float16", 0.9999),
+    ],
 )
 def test_fewer_bits_change_the_vectors_a_little(
     *, load: Load, minilm: Path, texts: list[str], embed: Callable[..., Vectors],

@@ -80,10 +80,13 @@ class Candidates:
         return self._torch("; ".join(said) or "measured")
 
     def _order(self, said: list[str]) -> list[tuple[Backend, str]]:
+        if self._device != "cpu":
+            said.append(f"on {self._device} torch alone computes")
+            return []
         measured = self._runtime.measured
         if measured == "torch":
             return []
-        if self._runtime.graphs is None or self._device != "cpu":
+        if self._runtime.graphs is None:
             said.append("nothing else is set up to compute it")
             return []
         if (own := self._own_type()) != "float32":

@@ -20,6 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from rowvec.models.backends.backend import Features
+from rowvec.models.backends.transfer import sent
 from rowvec.models.embedder import Tokenized
 from rowvec.models.tokenizing import BatchTokenizer
 
@@ -86,22 +87,23 @@ class PackedTorch(PaddedTorch):
             return super().encode(batch)
         positions = [np.arange(length) + self._first_position for length in lengths]
         given = {
-            name: torch.from_numpy(
-                np.concatenate([np.asarray(text.features[name], np.int64) for text in batch])
-            )[None].to(self._device)
+            name: sent(
+                np.concatenate([np.asarray(text.features[name], np.int64) for text in batch]),
+                self._device,
+            )[None]
             for name in ("input_ids", "token_type_ids")
             if name in batch[0].features
         }
         found = self._transformer.model(
             **given,
-            position_ids=torch.from_numpy(np.concatenate(positions))[None].to(self._device),
+            position_ids=sent(np.concatenate(positions), self._device)[None],
             # Passed through as it is, and not looked at: without one the model would build it.
             attention_mask=torch.ones(1, 1, 1, 1, dtype=torch.bool, device=self._device),
             text_lengths=lengths,
         )
         return {
             "token_embeddings": found.last_hidden_state,
-            "cu_seq_lens_q": torch.from_numpy(np.cumsum([0, *lengths])).to(self._device),
+            "cu_seq_lens_q": sent(np.cumsum([0, *lengths]), self._device),
         }
 
 

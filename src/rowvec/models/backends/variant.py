@@ -10,7 +10,7 @@ from typing import Literal, TypeVar, get_args
 from rowvec.errors import InvalidRequest, NotSupported
 
 Backend = Literal["torch", "onnx", "openvino"]
-DType = Literal["float32", "bfloat16", "int8"]
+DType = Literal["float32", "float16", "bfloat16", "int8"]
 
 T = TypeVar("T")
 
@@ -25,7 +25,7 @@ _MODULES: dict[Backend, tuple[str, ...]] = {
 
 # Quantised graphs are onnxruntime's own, which alone computes them fast; it has no bfloat16 there.
 _DTYPES: dict[Backend, tuple[DType, ...]] = {
-    "torch": ("float32", "bfloat16"),
+    "torch": ("float32", "float16", "bfloat16"),
     "onnx": ("float32", "int8"),
     "openvino": ("float32", "bfloat16"),
 }
@@ -46,13 +46,15 @@ AUTOMATIC = Variant()
 class Runtime:
     """How a process wants a model computed: `variant` if asked for, else `measured`, else the best.
 
-    `graphs` is the folder that exported models are kept in; without it torch computes everything.
+    `graphs` is the folder that exported models are kept in; without it torch computes everything,
+    as it does on a `device` other than the CPU. `threads` are those of the CPU.
     """
 
     variant: Variant = AUTOMATIC
     measured: Backend | None = None
     graphs: Path | None = None
     threads: int = 1
+    device: str = "cpu"
 
 
 def installed() -> tuple[Backend, ...]:
@@ -63,7 +65,7 @@ def installed() -> tuple[Backend, ...]:
 def resolve_variant(
     backend: object, dtype: object, *, own: str, offered: tuple[Backend, ...], model: str
 ) -> Variant:
-    """What a request asks of a model whose weights are of type `own`; None counts as not given.
+    """What a request asks of a model that is else computed in `own`; None counts as not given.
 
     A type other than float32 names the backend too: it changes the vectors, and each computes it
     in its own way. Raises InvalidRequest, or NotSupported for what is not here.

@@ -35,8 +35,10 @@ class CrossEncoder(Family):
 
     @classmethod
     def load(cls, spec: ModelSpec) -> Embedder:
-        """The model on the CPU."""
+        """The model on the device of the runtime."""
         from rowvec.models.cross_encoder import CrossEncoderScorer  # noqa: PLC0415  # needs torch
 
         assert spec.folder is not None
-        return CrossEncoderScorer(spec.folder, sha256=spec.sha256)
+        return CrossEncoderScorer(
+            spec.folder, sha256=spec.sha256, device=spec.device, half=spec.half
+        )

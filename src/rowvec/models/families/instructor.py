@@ -26,8 +26,14 @@ class Instructor(Family):
 
     @classmethod
     def load(cls, spec: ModelSpec) -> Embedder:
-        """The model on the CPU."""
+        """The model on the device of the runtime."""
         from rowvec.models.dense import load_dense  # noqa: PLC0415  # seconds, and needs torch
 
         assert spec.folder is not None
-        return load_dense(spec.folder, sha256=spec.sha256, pools_prompt=False, runtime=spec.runtime)
+        return load_dense(
+            spec.folder,
+            sha256=spec.sha256,
+            pools_prompt=False,
+            runtime=spec.runtime,
+            half=spec.half,
+        )

@@ -36,11 +36,13 @@ class SparseEncoder(Family):
 
     @classmethod
     def load(cls, spec: ModelSpec) -> SparseEmbedder:
-        """The model on the CPU."""
+        """The model on the device of the runtime."""
         from rowvec.models.sparse import SparseEncoderEmbedder  # noqa: PLC0415  # needs torch
 
         assert spec.folder is not None
-        return SparseEncoderEmbedder(spec.folder, sha256=spec.sha256)
+        return SparseEncoderEmbedder(
+            spec.folder, sha256=spec.sha256, device=spec.device, half=spec.half
+        )
 
 
 def _dimensions(folder: Path) -> int:
