@@ -23,7 +23,10 @@ DECLARE
     v_fresh boolean;
     v_stage text;
     v_keep boolean;
+    v_seat CONSTANT bigint := hashtextextended('rowvec.spin', 0);
+    v_spins boolean := false;
     v_turns int := 0;
+    v_pause float8 := 0.001;
     v_reply text[];
     v_code text;
     v_message text;
@@ -57,8 +60,10 @@ BEGIN
             -- Waiting in dblink_get_result would know no deadline, and no cancel before 15.13 and
             -- 16.9. pg_sleep knows no less than 1 ms: while it still spins, which takes about one,
             -- come answers from the cache, and the "ready" set of short texts, which the worker
-            -- sends as soon as their vectors are milliseconds away.
+            -- sends as soon as their vectors are milliseconds away. One session at a time spins:
+            -- many would take the processor from the model. A pause is a fifth of the wait so far.
             v_stage := 'wait';
+            v_spins := pg_try_advisory_lock(v_seat);
             WHILE @extschema:dblink@.dblink_is_busy(v_line) = 1 LOOP
                 IF clock_timestamp() > v_stop THEN
                     v_stage := 'timeout';
@@ -66,10 +71,16 @@ BEGIN
                         format('the rowvec worker did not answer within %s ms', p_deadline_ms);
                 END IF;
                 v_turns := v_turns + 1;
-                IF v_turns > 800 THEN
-                    PERFORM pg_sleep(0.001);
+                CONTINUE WHEN v_spins AND v_turns < 800;
+                IF v_spins THEN
+                    v_spins := NOT pg_advisory_unlock(v_seat);
                 END IF;
+                PERFORM pg_sleep(v_pause);
+                v_pause := least(1.25 * v_pause, 0.025);
             END LOOP;
+            IF v_spins THEN
+                v_spins := NOT pg_advisory_unlock(v_seat);
+            END IF;
 
             -- The worker's empty "ready" set, its rows, the end. Polling for megabytes would be slow,
             -- and polling for a vector would take the processor from the model; after "ready" both
@@ -85,6 +96,10 @@ BEGIN
             GET STACKED DIAGNOSTICS v_code = RETURNED_SQLSTATE, v_message = MESSAGE_TEXT,
                 v_detail = PG_EXCEPTION_DETAIL, v_hint = PG_EXCEPTION_HINT;
         END;
+
+        IF v_spins THEN
+            v_spins := NOT pg_advisory_unlock(v_seat);
+        END IF;
 
         -- After an error that the worker sent, the line is good once its end is read. After anything
         -- else it is dropped, which also tells the worker that nobody waits any more.

@@ -137,3 +137,15 @@ def test_one_line_a_session(conn: psycopg.Connection) -> None:
         with conn.transaction(force_rollback=True):
             conn.execute(SHORT, (text,))
     assert one(conn, "SELECT cardinality(rowvec_dblink.dblink_get_connections())") == 1
+
+
+def test_who_waited_frees_the_seat_of_the_spinning(conn: psycopg.Connection, refused: Any) -> None:
+    one(conn, SHORT, "answered")
+    with refused("22023"):
+        conn.execute("""SELECT rowvec.embed('stand-in', 'x', '{"colour": 1}')""")
+    conn.execute("SET statement_timeout = 200")
+    with refused("57014"):
+        conn.execute(LONG, ("cancelled",))
+    conn.execute("RESET statement_timeout")
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    assert one(conn, held) == 0
