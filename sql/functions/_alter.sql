@@ -1,7 +1,7 @@
 -- Called by alter_embedding alone, with expressions that are canonical: checks the rest, and changes the definition.
 CREATE OR REPLACE FUNCTION rowvec._alter(
     p_old rowvec.embedding, p_model text, p_input text, p_modality text, p_filter text, p_kwargs jsonb,
-    p_on_truncate text
+    p_on_truncate text, p_chunk jsonb
 )
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -13,9 +13,11 @@ DECLARE
     v_filter CONSTANT text := nullif(p_filter, 'true');
     -- The revision is that of the old vectors, unless somebody names one again.
     v_kwargs jsonb := coalesce(p_kwargs, p_old.kwargs - 'revision');
+    v_chunk jsonb := p_old.chunk;
     v_dimensions int;
 BEGIN
-    PERFORM rowvec._check_options(p_old.destination, v_kwargs, v_on_truncate, p_old.chunk);
+    PERFORM rowvec._check_options(
+        p_old.destination, v_kwargs, v_on_truncate, coalesce(p_chunk, p_old.chunk));
     v_dimensions := rowvec._dimensions(v_model, p_modality,
         rowvec._document_kwargs(v_kwargs, v_on_truncate));
     IF v_dimensions <> p_old.dimensions THEN
@@ -25,8 +27,17 @@ BEGIN
             HINT = 'create another embedding beside it (name => ...), and drop this one when that is filled';
     END IF;
     v_kwargs := rowvec._pinned(v_model, v_kwargs);
-    IF (v_model, v_kwargs, p_input, p_modality, v_filter, v_on_truncate) IS NOT DISTINCT FROM
-        (p_old.model, p_old.kwargs, p_old.input, p_old.modality, p_old.filter, p_old.on_truncate)
+    IF p_old.destination = 'table' AND (p_chunk IS NOT NULL OR v_model <> p_old.model) THEN
+        IF jsonb_typeof(p_chunk) = 'object' THEN
+            v_chunk := p_old.chunk || p_chunk;
+        ELSE
+            v_chunk := coalesce(p_chunk, p_old.chunk);
+        END IF;
+        v_chunk := rowvec._chunk_options(v_model, p_modality, v_chunk, v_kwargs);
+    END IF;
+    IF (v_model, v_kwargs, p_input, p_modality, v_filter, v_on_truncate, v_chunk) IS NOT DISTINCT FROM
+        (p_old.model, p_old.kwargs, p_old.input, p_old.modality, p_old.filter, p_old.on_truncate,
+        p_old.chunk)
     THEN
         RETURN;
     END IF;
@@ -34,7 +45,7 @@ BEGIN
     -- First of all, as the jobs do: they hold it for each batch that they write.
     UPDATE rowvec.embedding AS e
     SET model = v_model, input = p_input, modality = p_modality, filter = v_filter,
-        kwargs = v_kwargs, on_truncate = v_on_truncate, version = p_old.version + 1,
+        kwargs = v_kwargs, on_truncate = v_on_truncate, chunk = v_chunk, version = p_old.version + 1,
         -- Adopted vectors are those of the old input.
         adopted_before = CASE WHEN p_input = p_old.input THEN e.adopted_before END,
         -- So is what hybrid search reads, unless it was declared by itself.
@@ -55,6 +66,8 @@ BEGIN
             MESSAGE = format('embedding "%s" of %s is empty now: its vectors were of another model',
                 p_old.name, p_old.source),
             HINT = format('fill it: rowvec backfill %s, then rowvec index %s', p_old.source, p_old.source);
+    ELSIF v_chunk IS DISTINCT FROM p_old.chunk THEN
+        PERFORM rowvec._cut_again(p_old);
     ELSIF v_on_truncate <> p_old.on_truncate THEN
         PERFORM rowvec._retry_long(p_old);
     END IF;

@@ -1,9 +1,10 @@
 -- Called by the owner of a table: changes an embedding; what is NULL stays as it is.
 --
--- filter => 'true' takes part for every row again; kwargs replaces all of them. Another input or filter
--- makes pending what it changes, and old vectors serve until the new ones are there. Another model, other
--- kwargs or another revision of the model begin with an empty column, because vectors of two models in
--- one column would be compared; for a change without a gap, create another embedding beside this one.
+-- filter => 'true' takes part for every row again; kwargs replaces all of them, chunk what it names.
+-- Another input or filter makes pending what it changes, another chunk all rows, and old vectors serve until
+-- the new ones are there. Another model, other kwargs or another revision of the model begin with an empty
+-- column, because vectors of two models in one column would be compared; for a change without a gap, create
+-- another embedding beside this one.
 CREATE OR REPLACE FUNCTION rowvec.alter_embedding(
     source regclass,
     embedding text DEFAULT NULL,
@@ -11,7 +12,8 @@ CREATE OR REPLACE FUNCTION rowvec.alter_embedding(
     input text DEFAULT NULL,
     filter text DEFAULT NULL,
     kwargs jsonb DEFAULT NULL,
-    on_truncate text DEFAULT NULL
+    on_truncate text DEFAULT NULL,
+    chunk jsonb DEFAULT NULL
 )
 RETURNS void
 -- No search_path of its own: input and filter are the caller's, and mean what they mean to the caller.
@@ -33,6 +35,6 @@ BEGIN
             v_modality := v_old.modality;
         END IF;
     END IF;
-    PERFORM rowvec._alter(v_old, model, v_input, v_modality, v_filter, kwargs, on_truncate);
+    PERFORM rowvec._alter(v_old, model, v_input, v_modality, v_filter, kwargs, on_truncate, chunk);
 END
 $function$;

@@ -209,3 +209,69 @@ def test_chunks_of_a_partitioned_table_follow_rows_from_partition_to_partition(
     assert one(connection, found) == 20
     connection.execute("ALTER TABLE documents DETACH PARTITION low")
     assert fill("documents").pending == 0
+
+
+def test_verify_finds_the_wrong_chunk(connection: psycopg.Connection, fill: Fill) -> None:
+    documents(connection, key='"odd ""name %" text')
+    connection.execute(
+        "INSERT INTO documents SELECT 'no ' || i,"
+        " CASE i WHEN 1 THEN ' ' ELSE repeat('word ', i) END FROM generate_series(1, 40) AS i"
+    )
+    fill("documents")
+    connection.execute("INSERT INTO documents VALUES ('pending', 'not embedded yet')")
+    found = "SELECT key, similarity FROM rowvec.verify('documents')"
+    rows = connection.execute(found).fetchall()
+    # The blank text has no chunks, the last row none yet.
+    assert len(rows) == 39
+    assert rows[0][1] == pytest.approx(1)
+    connection.execute(
+        "UPDATE documents_embedding SET embedding = rowvec.embed('stand-in-small', 'another')"
+        ' WHERE "odd ""name %" = \'no 40\' AND ordinality = 3'
+    )
+    connection.execute('DELETE FROM documents_embedding WHERE "odd ""name %" = \'no 39\'')
+    rows = connection.execute(found).fetchall()
+    assert rows[0] == ("no 39", 0)
+    assert (rows[1][0], rows[1][1] < 0.9, rows[2][1] > 0.999) == ("no 40", True, True)
+
+
+def test_another_way_to_cut(connection: psycopg.Connection, fill: Fill) -> None:
+    documents(connection)
+    connection.execute(
+        "INSERT INTO documents SELECT i, repeat('word ' || i || '. ', i)"
+        " FROM generate_series(1, 30) AS i"
+    )
+    fill("documents")
+    connection.execute("SELECT rowvec.create_embedding('documents', 'stand-in-small', 'body', 'e')")
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="one vector a row"):
+        connection.execute("SELECT rowvec.alter_embedding('documents', 'e', chunk => '{}')")
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match=r"tokens|too"):
+        connection.execute(
+            "SELECT rowvec.alter_embedding('documents', 'embedding', chunk => '{\"tokens\": 999}')"
+        )
+    connection.execute("SELECT rowvec.drop_embedding('documents', 'e')")
+    # What it names changes, all rows are due, and the old chunks serve on.
+    before = one(connection, "SELECT count(*) FROM documents_embedding")
+    alter = "SELECT rowvec.alter_embedding('documents', chunk => '{\"tokens\": 8, \"overlap\": 0}')"
+    connection.execute(alter)
+    assert one(connection, "SELECT chunk ->> 'split' FROM rowvec.embedding") == "paragraph"
+    assert one(connection, "SELECT pending FROM rowvec.status") == 30
+    assert one(connection, "SELECT count(*) FROM documents_embedding") == before
+    assert fill("documents").written == 30
+    assert one(connection, "SELECT max(tokens) FROM documents_embedding") <= 8
+    assert one(connection, "SELECT min(similarity) FROM rowvec.verify('documents')") > 0.999
+    connection.execute(alter)
+    assert one(connection, "SELECT pending FROM rowvec.status") == 0
+
+
+def test_verify_of_means(connection: psycopg.Connection, fill: Fill) -> None:
+    connection.execute("CREATE TABLE documents (id int PRIMARY KEY, body text)")
+    connection.execute(
+        "SELECT rowvec.create_embedding('documents', 'stand-in-small', 'body',"
+        " on_truncate => 'mean')"
+    )
+    connection.execute(
+        "INSERT INTO documents SELECT i, repeat('word ' || i || '. ', i)"
+        " FROM generate_series(1, 30) AS i"
+    )
+    fill("documents")
+    assert one(connection, "SELECT min(similarity) FROM rowvec.verify('documents')") > 0.999
