@@ -93,6 +93,7 @@ def test_a_key_depends_on_all_that_the_vector_depends_on_and_on_nothing_else() -
             ("embed", "m", None, replace(plain, normalize=True), "a"),
             ("embed", "m", None, replace(plain, variant=Variant("onnx")), "a"),
             ("embed", "m", None, replace(plain, variant=Variant("onnx", "int8")), "a"),
+            ("embed", "m", None, replace(plain, variant=Variant(route="query")), "a"),
             ("embed", "m", None, plain, "b"),
         ]
     ]

@@ -6,14 +6,15 @@ import logging
 from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Transformer
+from sentence_transformers.base.modules import Router, Transformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from transformers.utils.logging import disable_progress_bar
 
 from rowvec.errors import ModelError
 from rowvec.models.backends.variant import Runtime
 from rowvec.models.embedder import Embedder
-from rowvec.models.folder import load_checked
+from rowvec.models.folder import load_checked, modules
+from rowvec.models.router import router_of
 from rowvec.models.static_embedding import StaticEmbedder
 from rowvec.models.transformer import TransformerEmbedder
 
@@ -36,6 +37,7 @@ def load_dense(
     disable_progress_bar()
     runtime = runtime or Runtime()
     model = load_checked(SentenceTransformer, folder, sha256, runtime.device, half)
+    model = _one_way(model, folder, runtime)
     model.eval()
     if not pools_prompt:
         model.set_pooling_include_prompt(include_prompt=False)
@@ -49,3 +51,15 @@ def load_dense(
         logger.warning("%s overflows in %s: computed as it is stored", folder.name, half)
         return load_dense(folder, pools_prompt=pools_prompt, runtime=runtime)
     raise ModelError(f"the model in {folder} is neither a transformer nor a static embedding")
+
+
+def _one_way(model: SentenceTransformer, folder: Path, runtime: Runtime) -> SentenceTransformer:
+    """The model itself, or where it begins with a Router, what lies on the route asked for."""
+    if not isinstance(model[0], Router):
+        return model
+    router = router_of(modules(folder))
+    assert router is not None
+    route = model[0].sub_modules[runtime.variant.route or router.bare]
+    return SentenceTransformer(
+        modules=[*route, *list(model)[1:]], device=runtime.device, truncate_dim=model.truncate_dim
+    )

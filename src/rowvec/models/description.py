@@ -23,7 +23,8 @@ class Description:
     """What requests are checked against. `prompts` maps a name to a prefix.
 
     A `sparse vector` is `dimensions` long and nearly all zeros; a `score` is of a pair of texts.
-    `backends` can compute it, where there is a choice; `dtype` is the type of its weights.
+    `backends` can compute it, where there is a choice; `dtype` is the type of its weights. `routes`
+    maps an input_type to the route of the model's own that it takes, where it is not the usual one.
     """
 
     name: str
@@ -38,3 +39,4 @@ class Description:
     takes_instruction: bool = False
     backends: tuple[Backend, ...] = ()
     dtype: str = "float32"
+    routes: Mapping[str, str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from rowvec.errors import InvalidRequest, NotSupported, RequestTooLarge
@@ -68,18 +68,21 @@ def resolve(kwargs: Mapping[str, Any], model: Description, device: str = "cpu") 
             " model begins the column anew with this one",
         )
     truncate_dim, normalize = _shape(given, model)
+    variant = resolve_variant(
+        given.get("backend"),
+        given.get("dtype"),
+        own=computed_dtype(device, model.dtype),
+        offered=model.backends if device == "cpu" else model.backends[:1],
+        model=model.name,
+    )
+    if route := model.routes.get(str(given.get("input_type"))):
+        variant = replace(variant, route=route)
     return Encoding(
         prompt=_prompt(given, model),
         truncate_dim=truncate_dim,
         normalize=normalize,
         on_truncate=_on_truncate(given),
-        variant=resolve_variant(
-            given.get("backend"),
-            given.get("dtype"),
-            own=computed_dtype(device, model.dtype),
-            offered=model.backends if device == "cpu" else model.backends[:1],
-            model=model.name,
-        ),
+        variant=variant,
     )
 
 

@@ -7,9 +7,11 @@ import json
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from rowvec.errors import ModelError
+from rowvec.models.json_file import read_json
+from rowvec.models.router import Modules, is_router, read_router, router_of
 
 M = TypeVar("M")
 
@@ -27,6 +29,10 @@ def check_folder(folder: Path, sha256: str | None) -> None:
     for kind, _ in modules(folder):
         if not kind.startswith("sentence_transformers."):
             raise ModelError(f"{folder / 'modules.json'} names code of its own, which is never run")
+    for kind, path in every_module(folder):
+        if not kind.startswith("sentence_transformers."):
+            raise ModelError(f"a route of the Router in {path.parent} names code of its own, which"
+                             " is never run")  # fmt: skip
     if sha256 is not None:
         files = weights(folder)
         found = sha256_of(files)
@@ -73,18 +79,27 @@ def weights(folder: Path) -> list[Path]:
     """The files whose bytes, one after the other, the pinned sha256 is of; raises ModelError.
 
     These are model.safetensors, or the shards of one that was split, beside the model's config
-    or in the folder of its first module.
+    or in the folder of its first module; of a Router those of all its routes.
     """
     listed = modules(folder)
+    if router := router_of(listed):
+        routed = [file for _, path in router.every_module() for file in _weights_in(path)]
+        if routed:
+            return routed
     for place in (folder, *(path for _, path in listed[:1])):
-        if (place / "model.safetensors").exists():
-            return [place / "model.safetensors"]
-        if shards := sorted(place.glob("model-*-of-*.safetensors")):
-            return shards
+        if found := _weights_in(place):
+            return found
     raise ModelError(f"{folder} has no model.safetensors")
 
 
-def modules(folder: Path) -> list[tuple[str, Path]]:
+def every_module(folder: Path) -> Modules:
+    """As `modules`, and those of every route of a Router."""
+    found = modules(folder)
+    routed = [read_router(path).every_module() for kind, path in found if is_router(kind)]
+    return [*found, *(module for route in routed for module in route)]
+
+
+def modules(folder: Path) -> Modules:
     """The class and the folder of every module of modules.json; none where it is absent."""
     path = folder / "modules.json"
     if not path.exists():
@@ -106,21 +121,9 @@ def tensor_shapes(file: Path) -> dict[str, list[int]]:
     return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
 
 
-def read_json(path: Path, *, missing: Any = None) -> Any:
-    """The content of a JSON file, or `missing` where there is none; raises ModelError."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as exc:
-        if missing is not None:
-            return missing
-        raise ModelError(f"{path} is missing") from exc
-    except (OSError, ValueError) as exc:
-        raise ModelError(f"cannot read {path}: {exc}") from exc
-
-
 def _refuse_pickles(folder: Path) -> None:
     """Weights that a module would read from a pickle: they lie where no safetensors file does."""
-    places = {folder, *(path for _, path in modules(folder))}
+    places = {folder, *(path for _, path in every_module(folder))}
     for place in sorted(places):
         if any(place.glob("*.safetensors")):
             continue
@@ -133,6 +136,12 @@ def _refuse_pickles(folder: Path) -> None:
             )
     if not any(folder.rglob("*.safetensors")):
         raise ModelError(f"{folder} has no safetensors file")
+
+
+def _weights_in(place: Path) -> list[Path]:
+    if (place / "model.safetensors").exists():
+        return [place / "model.safetensors"]
+    return sorted(place.glob("model-*-of-*.safetensors"))
 
 
 def _pickled(place: Path) -> Iterator[Path]:

@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
 
 from rowvec.errors import ModelError
 from rowvec.models.embedder import Tokenized
-from rowvec.models.folder import load_checked
+from rowvec.models.folder import load_checked, modules
+from rowvec.models.router import router_of
 from rowvec.models.sparse_vector import SparseVector
 from rowvec.models.tokenizing import BatchTokenizer
 
@@ -35,15 +37,26 @@ class SparseEncoderEmbedder:
         sha256: str | None = None,
         device: str = "cpu",
         half: str | None = None,
+        route: str | None = None,
     ) -> None:
         self._model = load_checked(SparseEncoder, folder, sha256, device, half)
+        if (router := router_of(modules(folder))) is not None:
+            on_the_way = self._model[0].sub_modules[route or router.bare]
+            self._model = SparseEncoder(
+                modules=[*on_the_way, *list(self._model)[1:]], device=device
+            )
         self._model.eval()
         self.device = device
         first = self._model[0]
-        if not isinstance(first, Transformer):
+        if isinstance(first, SparseStaticEmbedding):
+            # A weight for every word of the vocabulary, which no special token has.
+            self._tokenizer = BatchTokenizer(first.tokenizer, folder, special_tokens=False)
+            self._width = int(first.num_dimensions)
+        elif isinstance(first, Transformer):
+            self._tokenizer = BatchTokenizer(first.tokenizer, folder)
+            self._width = int(first.config.vocab_size)
+        else:
             raise ModelError(f"the model in {folder} is not a transformer that reads text")
-        self._tokenizer = BatchTokenizer(first.tokenizer, folder)
-        self._width = int(self._model[0].config.vocab_size)
         self._dimensions = self.forward(self.tokenize(["x"], ""))[0].dimensions
 
     @property
@@ -66,7 +79,7 @@ class SparseEncoderEmbedder:
 
     def forward(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
         """The vectors of one batch, a few texts at a time, padded to their longest."""
-        longest = max(text.length for text in batch)
+        longest = max(1, *(text.length for text in batch))
         at_once = max(1, _MAX_LOGITS // (self._width * longest))
         return [
             vector

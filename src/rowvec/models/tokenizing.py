@@ -24,14 +24,18 @@ _REMEMBERED_PROMPTS = 1000
 
 
 class BatchTokenizer:
-    """A fast tokenizer of transformers; raises ModelError for one of another kind."""
+    """A fast tokenizer of transformers; raises ModelError for one of another kind.
 
-    def __init__(self, tokenizer: Any, source: object) -> None:
+    `special_tokens` false leaves out those that begin and end a text.
+    """
+
+    def __init__(self, tokenizer: Any, source: object, *, special_tokens: bool = True) -> None:
         if tokenizer is None or not getattr(tokenizer, "is_fast", False):
             raise ModelError(f"the tokenizer in {source} is of a kind that is not supported")
         if not set(tokenizer("x", return_attention_mask=True)) <= _KNOWN_FEATURES:
             raise ModelError(f"the tokenizer in {source} gives features that are not supported")
         self._tokenizer = tokenizer
+        self._special_tokens = special_tokens
         self._prompt_lengths: dict[str, int] = {}
 
     @property
@@ -96,6 +100,7 @@ class BatchTokenizer:
         return self._tokenizer(
             firsts,
             seconds,
+            add_special_tokens=self._special_tokens,
             truncation=False,
             padding=False,
             return_attention_mask=True,

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.base.modules import Dense, Normalize, Transformer
+from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
 from transformers import AutoTokenizer
 
@@ -48,6 +48,11 @@ kind = "sentence-transformers"
 path = "bert"
 
 [[model]]
+name = "router"
+kind = "sentence-transformers"
+path = "router"
+
+[[model]]
 name = "glove"
 kind = "word-vectors"
 path = "words"
@@ -78,9 +83,8 @@ sha256 = "{zeros}"
 """
 
 
-def save(folder: Path, *modules: torch.nn.Module) -> str:
+def save(folder: Path, *modules: torch.nn.Module) -> None:
     SentenceTransformer(modules=list(modules), device="cpu").save(str(folder))
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +100,9 @@ def home(folder: Path, t5_folder: Path, bert_folder: Callable[..., Path]) -> Pat
     bert = bert_folder()
     save(home / "bert", Transformer(str(bert)), Pooling(32, "mean"), Normalize())
     save(home / "static", StaticEmbedding(AutoTokenizer.from_pretrained(bert), embedding_dim=16))
+    queries = StaticEmbedding(AutoTokenizer.from_pretrained(bert), embedding_dim=32)
+    documents = [Transformer(str(bert)), Pooling(32, "mean")]
+    save(home / "router", Router.for_query_document([queries], documents))
     (home / "words").mkdir()
     (home / "words" / "glove.2d.txt").write_text("food 1 0\nplant 0 1\n")
     (home / "key").write_text("a key\n")
@@ -141,7 +148,7 @@ def test_models_are_described_before_any_is_loaded(connection: psycopg.Connectio
     assert {name: row["dimensions"] for name, row in rows.items()} == {
         "sentence-transformers/gtr-t5-tiny": 24, "hkunlp/instructor-tiny": 24, "static": 16,
         "intfloat/e5-small": 32, "glove": 2, "splade": 200, "reranker": 1, "remote": 8,
-        "changed": 32,
+        "changed": 32, "router": 32,
     }  # fmt: skip
     assert rows["intfloat/e5-small"]["query_prompt"] == "query: "
     assert rows["intfloat/e5-small"]["document_prompt"] == "passage: "
@@ -169,6 +176,21 @@ def test_an_input_type_adds_the_prefix_of_the_family(connection: psycopg.Connect
         by_hand = embed(connection, "e5-small", prefix + TEXT)
         np.testing.assert_allclose(by_type, by_hand, atol=1e-6)
         assert not np.allclose(by_type, embed(connection, "e5-small", TEXT), atol=1e-3)
+
+
+def test_an_input_type_chooses_the_route(connection: psycopg.Connection, home: Path) -> None:
+    library = SentenceTransformer(str(home / "router"), device="cpu")
+    ways: list[tuple[dict[str, Any], str]] = [
+        ({"input_type": "query"}, "encode_query"),
+        ({}, "encode"),
+        ({"input_type": "document"}, "encode_document"),
+        ({"input_type": "query"}, "encode_query"),
+    ]
+    for kwargs, method in ways:
+        expected = getattr(library, method)([TEXT])[0]
+        np.testing.assert_allclose(embed(connection, "router", TEXT, **kwargs), expected, atol=1e-5)
+    with pytest.raises(psycopg.Error, match="router is of a kind that has no choice of backend"):
+        embed(connection, "router", TEXT, backend="onnx")
 
 
 def test_an_instruction_is_left_out_of_the_pooling(

@@ -33,10 +33,14 @@ _DTYPES: dict[Backend, tuple[DType, ...]] = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to compute a model. None leaves the choice to the worker, at the model's own type."""
+    """A way to compute a model. None leaves the choice to the worker, at the model's own type.
+
+    `route` is one that only queries or documents take, of a model that has such.
+    """
 
     backend: Backend | None = None
     dtype: DType | None = None
+    route: str | None = None
 
 
 AUTOMATIC = Variant()

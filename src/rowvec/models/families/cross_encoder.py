@@ -7,7 +7,7 @@ from rowvec.models.description import Description
 from rowvec.models.embedder import Embedder
 from rowvec.models.families.sentence_transformers import max_tokens_of
 from rowvec.models.family import Entry, Family
-from rowvec.models.folder import read_json
+from rowvec.models.json_file import read_json
 from rowvec.models.spec import ModelSpec
 
 

@@ -11,8 +11,10 @@ from rowvec.models.backends.variant import BACKENDS, Backend
 from rowvec.models.description import NO_LIMIT, Description, Reads
 from rowvec.models.embedder import Embedder
 from rowvec.models.family import Entry, Family
-from rowvec.models.folder import modules, read_json, tensor_shapes, weights
+from rowvec.models.folder import modules, tensor_shapes, weights
+from rowvec.models.json_file import read_json
 from rowvec.models.known_prompts import known_prompts
+from rowvec.models.router import router_of, ways
 from rowvec.models.spec import ModelSpec
 
 # The name of this file followed the model in early releases of the library.
@@ -51,17 +53,23 @@ class SentenceTransformers(Family):
 
 def describe_folder(entry: Entry, folder: Path) -> Description:
     """The description of a sentence-transformers folder; raises ModelError naming the file."""
-    found = [(kind.rpartition(".")[2], path) for kind, path in modules(folder)]
-    if not found:
+    listed = modules(folder)
+    router = router_of(listed)
+    every = [[(kind.rpartition(".")[2], path) for kind, path in way] for way in ways(listed)]
+    if not listed:
         if not _reads_both_without_modules(folder):
             raise ModelError(
                 f"{folder / 'modules.json'} is missing, so nothing says how tokens become a vector"
             )
-        found = [("Transformer", folder)]
+        every = [[("Transformer", folder)]]
+    found = every[0]
     config = read_json(folder / "config_sentence_transformers.json", missing={})
     prompts = own_prompts(config, entry.names)
     default = config.get("default_prompt_name")
     dimensions = _dimensions(folder, found)
+    for way in every:
+        if _dimensions(folder, way) != dimensions:
+            raise ModelError(f"the routes in {folder} give vectors of different lengths")
     return Description(
         name=entry.name,
         dimensions=min(dimensions, config.get("truncate_dim") or dimensions),
@@ -69,11 +77,13 @@ def describe_folder(entry: Entry, folder: Path) -> Description:
         prompts=prompts,
         default_prompt=prompts.get(default, "") if default is not None else "",
         # A folder that shortens its vectors does so after the last module, as `encode` does.
-        normalizes=found[-1][0] == "Normalize" and not config.get("truncate_dim"),
+        normalizes=all(way[-1][0] == "Normalize" for way in every)
+        and not config.get("truncate_dim"),
         revision=entry.revision,
-        reads=_reads(found[0]),
-        backends=_backends(found[0]),
+        reads=_reads(found[0]) if router is None else ("text",),
+        backends=_backends(found[0]) if all(_backends(way[0]) for way in every) else (),
         dtype=_dtype(found[0]),
+        routes={} if router is None else router.others,
     )
 
 
@@ -103,7 +113,8 @@ def _dimensions(folder: Path, found: list[tuple[str, Path]]) -> int:
         if kind == "Pooling":
             return _pooled_width(read_json(path / "config.json"))
         if kind == "StaticEmbedding":
-            shapes = tensor_shapes(weights(folder)[0])
+            own = path / "model.safetensors"
+            shapes = tensor_shapes(own if own.exists() else weights(folder)[0])
             return int(shapes.get("embedding.weight", shapes.get("embeddings", [0, 0]))[1])
     path = found[0][1] / "config.json"
     config = read_json(path)
