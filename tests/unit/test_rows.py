@@ -98,6 +98,35 @@ def test_json_as_an_array_and_one_after_the_other(
     assert rows_and_bad(read_json, values) == (OBJECTS * 20, [])
 
 
+# Lines that together are an array of as many objects as they are lines.
+SHARED = [
+    b'{"a": [{}\n{}]}\n{"b": 1}, {"c": 2}\n',
+    b'{"a": {"b": 1}\n, "c": 2}\n{"d": 3}, {"e": 4}\n',
+    b'{"a": "x\ny"}\n{"b": 1}\n',
+]
+
+
+@pytest.mark.parametrize("text", SHARED)
+def test_lines_that_are_parsed_together_are_objects_each(text: bytes) -> None:
+    rows, bad = rows_and_bad(read_ndjson, b'{"first": 0}\n' + text + b'{"last": 9}')
+    alone = [rows_and_bad(read_ndjson, line) for line in text.split(b"\n") if line]
+    assert rows == [{"first": 0}, *(row for found, _ in alone for row in found), {"last": 9}]
+    assert len(bad) == sum(len(each) for _, each in alone) >= 2
+
+
+@given(st.lists(st.sampled_from([b'{"a": 1}', b"{}", b"", b"1", b"[", b'{"b": "\\r"}\r', b"x"])))
+def test_numbers_of_lines_do_not_depend_on_the_buffer(texts: list[bytes]) -> None:
+    text = b"\n".join(texts)
+
+    def found(size: int) -> tuple[list[Any], list[str]]:
+        place, bad = Place("x"), []
+        stream = io.BufferedReader(io.BytesIO(text), size)  # type: ignore[arg-type]
+        rows = read_ndjson(stream, place, on_bad=lambda each: bad.append(str(each)))
+        return [(place.number, row) for row in rows], bad
+
+    assert found(1) == found(1 << 16)
+
+
 def test_broken_lines_of_json() -> None:
     text = '{"a": 1}\n\n{"a": \n[1]\n{"a": 2}\n"x"\n{"a": NaN}'
     rows, bad = rows_and_bad(read_ndjson, text)

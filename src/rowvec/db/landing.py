@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.abc import Buffer
+from psycopg.copy import LibpqWriter
 
 from rowvec.db.connection import database_errors, translate
 from rowvec.db.queries import query
@@ -46,6 +48,18 @@ def existing(connection: psycopg.Connection, table: str) -> Existing | None:
         return None
     key = sorted((place, name) for name, _, place in rows if place is not None)
     return Existing({name: type_ for name, type_, _ in rows}, tuple(name for _, name in key))
+
+
+class _Prompt(LibpqWriter):
+    """Sends what the socket takes at once, so that Postgres works while the next rows are made.
+
+    psycopg gathers a megabyte, and then waits until all of it is sent: each side would stand still
+    while the other works.
+    """
+
+    def write(self, data: Buffer) -> None:
+        super().write(data)
+        self._pgconn.flush()  # without waiting for the rest
 
 
 class Landing:
@@ -141,7 +155,8 @@ class Landing:
         statement = sql.SQL("COPY {} ({}) FROM STDIN {}").format(
             self.name, _names(self.columns), self._options
         )
-        return self._copies.enter_context(self._cursor.copy(statement))
+        writer = _Prompt(self._cursor)
+        return self._copies.enter_context(self._cursor.copy(statement, writer=writer))
 
     def _explained(self, exc: psycopg.Error) -> DatabaseError | BadRow:
         found = _COPY_LINE.match(exc.diag.context or "")

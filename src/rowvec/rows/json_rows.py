@@ -5,13 +5,24 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import secrets
 from collections.abc import Iterator
 from typing import IO, Any, NoReturn
 
 import orjson
 
 from rowvec.errors import BadRow
-from rowvec.rows.reading import MAX_ROW_BYTES, OnBad, Place, Row, Rows, lines, refuse, too_long
+from rowvec.rows.reading import (
+    MAX_ROW_BYTES,
+    Batch,
+    OnBad,
+    Place,
+    Row,
+    Rows,
+    line_blocks,
+    refuse,
+    too_long,
+)  # fmt: skip
 
 _CHUNK_BYTES = 1 << 18
 _SPACE = " \t\r\n"
@@ -27,12 +38,20 @@ def read_json(stream: io.BufferedReader, place: Place, *, on_bad: OnBad = refuse
     An array, and objects that are spread over lines, are read piece by piece too; but behind a
     broken value in them nothing can be told apart, so that one is an error whatever `on_bad` does.
     """
+    return _each(json_batches(stream, place, on_bad=on_bad), place)
+
+
+def json_batches(
+    stream: io.BufferedReader, place: Place, *, on_bad: OnBad = refuse
+) -> Iterator[Batch]:
+    """The same, many at once where they are lines."""
     line = _to_first_value(stream)
     # Looked at, not read: an array may be one line of any length.
     start = stream.peek(1)
     if start[:1] == b"[" or start.partition(b"\n")[0].strip() == b"{":
-        return _objects(_values(_chunks(stream), place, line), place, on_bad)
-    return _lines_of_json(lines(stream, place, on_bad, first=line), place, on_bad)
+        objects = _objects(_values(_chunks(stream), place, line), place, on_bad)
+        return (((place.number,), [row], place.size) for row in objects)
+    return _batches(line_blocks(stream, place, on_bad, first=line), place, on_bad)
 
 
 def _to_first_value(stream: io.BufferedReader) -> int:
@@ -45,27 +64,74 @@ def _to_first_value(stream: io.BufferedReader) -> int:
     return line
 
 
-def read_ndjson(stream: IO[bytes], place: Place, *, on_bad: OnBad = refuse) -> Rows:
+def read_ndjson(stream: io.BufferedReader, place: Place, *, on_bad: OnBad = refuse) -> Rows:
     """The objects of newline-delimited JSON, empty lines left out."""
-    return _lines_of_json(lines(stream, place, on_bad), place, on_bad)
+    return _each(ndjson_batches(stream, place, on_bad=on_bad), place)
 
 
-def _lines_of_json(numbered: Iterator[tuple[int, bytes]], place: Place, on_bad: OnBad) -> Rows:
-    loads = orjson.loads
-    for number, line in numbered:
-        place.number = number
-        try:
-            value = loads(line if number > 1 else line.removeprefix(codecs.BOM_UTF8))
-        except orjson.JSONDecodeError as exc:
-            if not line.isspace():
-                # The parser's own words may quote the line, its place may not.
-                on_bad(BadRow(f"{place} is not valid JSON (column {exc.colno})"))
+def ndjson_batches(
+    stream: io.BufferedReader, place: Place, *, on_bad: OnBad = refuse
+) -> Iterator[Batch]:
+    """The same, many at once."""
+    return _batches(line_blocks(stream, place, on_bad), place, on_bad)
+
+
+def _each(batches: Iterator[Batch], place: Place) -> Rows:
+    for numbers, rows, size in batches:
+        place.size = size // len(rows)
+        for place.number, row in zip(numbers, rows, strict=True):  # who reports a row reads it
+            yield row
+
+
+def _batches(blocks: Iterator[tuple[int, bytes]], place: Place, on_bad: OnBad) -> Iterator[Batch]:
+    """Each block parsed in one call, or line by line where a line is anything but one object."""
+    for first, block in blocks:
+        rows = _rows_of(block)
+        if rows is not None:
+            yield range(first, first + len(rows)), rows, len(block)
             continue
-        if type(value) is dict:
-            place.size = len(line)
-            yield value
-        else:
-            on_bad(BadRow(f"{place} is no JSON object"))
+        for place.number, line in enumerate(io.BytesIO(block), start=first):
+            row = _row_of(line, place, on_bad)
+            if row is not None:
+                yield (place.number,), [row], len(line)
+
+
+_TOGETHER_BYTES = 1 << 20
+
+# Stands between the lines of a block while it is parsed, so that values which begin on one line and
+# end on another, or share one, cannot pass for one value a line: no file knows it.
+_BETWEEN = secrets.randbits(63)
+_SEPARATOR = b",%d," % _BETWEEN
+
+
+def _rows_of(block: bytes) -> list[Row] | None:
+    """The lines' objects; None where a line is not exactly one."""
+    if len(block) > _TOGETHER_BYTES:  # parsed as it stands, without copies of it
+        return None
+    lines = block.removesuffix(b"\n")
+    try:
+        values = orjson.loads(b"[" + lines.replace(b"\n", _SEPARATOR) + b"]")
+    except orjson.JSONDecodeError:
+        return None
+    rows = values[::2]
+    between = lines.count(b"\n")
+    if len(values) != 2 * between + 1 or values.count(_BETWEEN) != between:
+        return None
+    return rows if set(map(type, rows)) == {dict} else None
+
+
+def _row_of(line: bytes, place: Place, on_bad: OnBad) -> Row | None:
+    try:
+        value = orjson.loads(line if place.number > 1 else line.removeprefix(codecs.BOM_UTF8))
+    except orjson.JSONDecodeError as exc:
+        if not line.isspace():
+            # The parser's own words may quote the line, its place may not.
+            on_bad(BadRow(f"{place} is not valid JSON (column {exc.colno})"))
+        return None
+    if type(value) is dict:
+        return value
+    on_bad(BadRow(f"{place} is no JSON object"))
+    return None
 
 
 def _objects(values: Iterator[Any], place: Place, on_bad: OnBad) -> Iterator[Row]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -17,6 +17,9 @@ MAX_ROW_BYTES = 64 << 20
 
 Row = dict[str, Any]
 Rows = Iterator[Row]
+
+# Rows that were read together: their numbers, themselves, and how many bytes they were.
+Batch = tuple[Sequence[int], list[Row], int]
 
 # What is done about a row that cannot be read.
 OnBad = Callable[[BadRow], None]
@@ -64,11 +67,32 @@ def lines(
     while line := read(MAX_ROW_BYTES + 1):
         number += 1
         if len(line) > MAX_ROW_BYTES:
-            while line and not line.endswith(b"\n"):
-                line = read(MAX_ROW_BYTES)
+            _pass_over(stream, line)
             on_bad(too_long(f"line {number} of {place.name}"))
             continue
         yield number, line
+
+
+def line_blocks(
+    stream: io.BufferedReader, place: Place, on_bad: OnBad = refuse, *, first: int = 1
+) -> Iterator[tuple[int, bytes]]:
+    """The same, but as many lines together as the stream's buffer holds; the first's number."""
+    number = first
+    while line := stream.readline(MAX_ROW_BYTES + 1):
+        if len(line) > MAX_ROW_BYTES:
+            _pass_over(stream, line)
+            on_bad(too_long(f"line {number} of {place.name}"))
+            number += 1
+            continue
+        more = stream.read(stream.peek(1).rfind(b"\n") + 1)
+        yield number, line + more if more else line
+        number += 1 + more.count(b"\n")
+
+
+def _pass_over(stream: IO[bytes], line: bytes) -> None:
+    """Reads to the end of the line that began so."""
+    while line and not line.endswith(b"\n"):
+        line = stream.readline(MAX_ROW_BYTES)
 
 
 def too_long(what: str) -> BadRow:

@@ -7,8 +7,10 @@ anything but what its column was found to take, all rows go the slow way, which 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -56,8 +58,7 @@ def block(
     if not keys <= fields.keys():
         return None
     made: dict[str, Sequence[str]] = {}
-    for key in keys:
-        values = [row.get(key) for row in rows]
+    for key, values in _columns(rows, sorted(keys)):
         field = fields[key]
         if field is None:
             if any(value is not None for value in values):
@@ -72,7 +73,16 @@ def block(
     return "\n".join(map("\t".join, lines)) + "\n"
 
 
-def _written(field: Field, values: list[Any]) -> list[str] | None:
+def _columns(rows: Sequence[Row], keys: Sequence[str]) -> Iterable[tuple[str, Sequence[Any]]]:
+    """Each key's values, None where a row has it not."""
+    if len(keys) > 1:
+        # One call a row rather than one a value, where all rows have all keys.
+        with suppress(KeyError):
+            return list(zip(keys, zip(*map(itemgetter(*keys), rows), strict=True), strict=True))
+    return [(key, [row.get(key) for row in rows]) for key in keys]
+
+
+def _written(field: Field, values: Sequence[Any]) -> list[str] | None:
     """A column's values as COPY reads them."""
     types = set(map(type, values))
     kind = field.kind
@@ -92,14 +102,14 @@ def _written(field: Field, values: list[Any]) -> list[str] | None:
     return _strings(texts, has_null=True) if set(map(type, texts)) <= _STRINGS else None
 
 
-def _are_arrays(kind: str, values: list[Any]) -> bool:
+def _are_arrays(kind: str, values: Sequence[Any]) -> bool:
     """Whether all are arrays whose elements need no other type."""
     return kind.endswith("[]") and all(
         value is None or united(kind, of_value(value)) == kind for value in values
     )
 
 
-def _strings(values: list[Any], *, has_null: bool) -> list[str] | None:
+def _strings(values: Sequence[Any], *, has_null: bool) -> list[str] | None:
     """Escaped; None where there is what Postgres cannot store."""
     joined = "\0".join(value or "" for value in values) if has_null else "\0".join(values)
     if joined.count("\0") != len(values) - 1:
@@ -118,7 +128,7 @@ def _strings(values: list[Any], *, has_null: bool) -> list[str] | None:
     return [_NULL if value is None else text for value, text in zip(values, texts, strict=True)]
 
 
-def _scalars(kind: str | None, types: set[type], values: list[Any]) -> list[str] | None:
+def _scalars(kind: str | None, types: set[type], values: Sequence[Any]) -> list[str] | None:
     if not types <= _TAKEN.get(kind, frozenset()):
         return None
     try:

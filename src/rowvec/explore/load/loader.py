@@ -17,7 +17,7 @@ from rowvec.explore.load.report import Loaded, Options
 from rowvec.explore.load.shape import CellShape, DeclaredShape, JsonShape, Shape
 from rowvec.explore.load.source import Source
 from rowvec.rows.columns import Names, plain_name
-from rowvec.rows.reading import OnBad, Row, refuse
+from rowvec.rows.reading import Batch, OnBad, Row, refuse
 
 # Rows that are looked at before the table is made, so that its columns stand in the data's order;
 # and so many bytes of them.
@@ -26,7 +26,7 @@ _PEEK_BYTES = 4 << 20
 
 # Rows that are copied together, and so many bytes of them: few enough for a processor's caches.
 _BLOCK_ROWS = 200
-_BLOCK_BYTES = 1 << 18
+_BLOCK_BYTES = 1 << 16
 
 _REPORT_ROWS = 1000
 
@@ -34,9 +34,6 @@ _REPORT_ROWS = 1000
 _IDENTITY = ("id", "row_id", "rowvec_id")
 
 _SINCE_ON_ERROR = 170000
-
-# A row, and the place's number for it.
-_Numbered = tuple[int, Row]
 
 
 def load(
@@ -106,11 +103,11 @@ class _Load:
 
     def run(self) -> None:
         """Everything up to the commit."""
-        rows = self._numbered()
-        peeked = [] if self._is_made or self._source.columns is not None else self._peek(rows)
+        batches = self._batches()
+        peeked = [] if self._is_made or self._source.columns is not None else self._peek(batches)
         if not self._is_made:
-            self._make(peeked)
-        self._copy(itertools.chain(peeked, rows))
+            self._make([row for _, rows, _ in peeked for row in rows])
+        self._copy(itertools.chain(peeked, batches))
         self._landing.flush()
         final = self._shape.final()
         self._landing.change(final.added, final.widened)
@@ -148,37 +145,54 @@ class _Load:
     def _is_wanted(self, key: str) -> bool:
         return not self._only or plain_name(key) in self._only
 
-    def _rows(self) -> Iterator[Row]:
+    def _batches(self) -> Iterator[Batch]:
         """The rows that are wanted; where the source is interrupted, those up to there."""
-        rows = self._source.rows(self._skip)
-        if self._options.only and self._source.columns is None:
-            rows = ({k: v for k, v in row.items() if self._is_wanted(k)} for row in rows)
+        limit = self._options.limit
+        if limit == 0:
+            return
+        is_cut = bool(self._options.only) and self._source.columns is None
+        taken = 0
         try:
-            yield from itertools.islice(rows, self._options.limit)
+            for numbers, rows, size in self._read():
+                wanted = rows if limit is None else rows[: limit - taken]
+                taken += len(wanted)
+                if is_cut:
+                    wanted = [
+                        {key: value for key, value in row.items() if self._is_wanted(key)}
+                        for row in wanted
+                    ]
+                yield numbers[: len(wanted)], wanted, size
+                if taken == limit:
+                    return
         except SourceInterrupted as exc:
             self.interrupted = exc
 
-    def _numbered(self) -> Iterator[_Numbered]:
+    def _read(self) -> Iterator[Batch]:
+        if self._source.batches is not None:
+            yield from self._source.batches(self._skip)
+            return
         place = self._source.place
-        for row in self._rows():
-            yield place.number, row
+        for row in self._source.rows(self._skip):
+            yield (place.number,), [row], place.size or _BLOCK_BYTES  # of unknown size: by itself
 
-    def _peek(self, rows: Iterator[_Numbered]) -> list[_Numbered]:
+    def _peek(self, batches: Iterator[Batch]) -> list[Batch]:
         peeked = []
+        rows = 0
         start = self._source.position()
-        for row in itertools.islice(rows, _PEEK_ROWS):
-            peeked.append(row)
-            if self._source.position() - start > _PEEK_BYTES:
+        for batch in batches:
+            peeked.append(batch)
+            rows += len(batch[1])
+            if rows >= _PEEK_ROWS or self._source.position() - start > _PEEK_BYTES:
                 break
         return peeked
 
-    def _make(self, peeked: Sequence[_Numbered]) -> None:
+    def _make(self, peeked: Sequence[Row]) -> None:
         """The table (or the stage) with the columns that the source or its first rows have."""
         if not self._key:
-            given = {plain_name(key) for _, row in peeked for key in row} | set(self._shape.columns)
+            given = {plain_name(key) for row in peeked for key in row} | set(self._shape.columns)
             identity = next(name for name in _IDENTITY if name not in given)
             self._names.name(identity)
-        for _, row in peeked:
+        for row in peeked:
             with suppress(BadRow):  # said when it is copied
                 self._shape.values(row)
         columns = self._shape.changes.take()
@@ -191,17 +205,16 @@ class _Load:
         else:
             self._landing.create(columns.added, number=identity, key=(identity,))
 
-    def _copy(self, rows: Iterator[_Numbered]) -> None:
+    def _copy(self, batches: Iterator[Batch]) -> None:
         self._landing.columns = self._shape.columns
-        place = self._source.place
         numbers: list[int] = []
         block: list[Row] = []
         size = 0
-        for number, row in rows:
-            numbers.append(number)
-            block.append(row)
-            size += place.size or _BLOCK_BYTES  # of unknown size: by itself
-            if size >= _BLOCK_BYTES or len(block) == _BLOCK_ROWS:
+        for its_numbers, rows, its_size in batches:
+            numbers += its_numbers
+            block += rows
+            size += its_size
+            if size >= _BLOCK_BYTES or len(block) >= _BLOCK_ROWS:
                 self._copy_block(numbers, block)
                 numbers, block, size = [], [], 0
         if block:

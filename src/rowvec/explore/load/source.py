@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from rowvec.rows.columns import Column
-from rowvec.rows.reading import OnBad, Place, Rows
+from rowvec.rows.reading import Batch, OnBad, Place, Rows
 
 
 def _nowhere() -> int:
@@ -20,6 +20,7 @@ class Source:
     `columns` are there where the source declares types; `cells` says that all values are texts
     whose types show when all were seen. `key` are the columns that tell its rows apart by nature,
     `input` the expression over them that is worth embedding.
+    `batches` are the same rows where the source reads many at once.
     Where a source was interrupted before, `begin_at` makes it go on with the rest.
     `size` and `position` are in bytes, for a progress bar.
     """
@@ -27,6 +28,7 @@ class Source:
     name: str
     rows: Callable[[OnBad], Rows]
     place: Place
+    batches: Callable[[OnBad], Iterator[Batch]] | None = None
     columns: list[Column] | None = None
     cells: bool = False
     key: tuple[str, ...] = ()

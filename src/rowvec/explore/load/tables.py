@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
@@ -13,9 +13,9 @@ from typing_extensions import override
 from rowvec.errors import BadRow, ConfigError
 from rowvec.explore.load.source import Source
 from rowvec.rows.csv_rows import read_csv
-from rowvec.rows.json_rows import read_json, read_ndjson
+from rowvec.rows.json_rows import json_batches, ndjson_batches, read_json, read_ndjson
 from rowvec.rows.parquet_rows import parquet_columns, read_parquet
-from rowvec.rows.reading import OnBad, Place, Rows, decompressed
+from rowvec.rows.reading import Batch, OnBad, Place, Rows, decompressed
 
 Format = Literal["csv", "tsv", "json", "ndjson", "parquet"]
 
@@ -23,6 +23,9 @@ _FORMATS: dict[str, Format] = {
     ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".jsonl": "ndjson",
     ".ndjson": "ndjson", ".parquet": "parquet", ".pq": "parquet",
 }  # fmt: skip
+
+
+_JSON = ("json", "ndjson")
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class TableFiles:
             name=", ".join(str(file) for file in self._files),
             rows=self._rows,
             place=self._place,
+            batches=self._batches if self._format in _JSON else None,
             columns=parquet_columns(self._files) if is_parquet else None,
             cells=self._format in ("csv", "tsv"),
             size=sum(file.stat().st_size for file in self._files),
@@ -91,8 +95,27 @@ class TableFiles:
                 self._raw = None
             self._done += file.stat().st_size
 
+    def _batches(self, on_bad: OnBad) -> Iterator[Batch]:
+        for file in self._files:
+            self._place.name = str(file)
+            with file.open("rb", buffering=_BUFFER_BYTES) as self._raw:
+                yield from json_of(decompressed(self._raw, file), self._place, self._format, on_bad)
+            self._raw = None
+            self._done += file.stat().st_size
+
     def _position(self) -> int:
         return self._done + (0 if self._raw is None else self._raw.tell())
+
+
+def json_of(
+    stream: io.BufferedReader, place: Place, format_: Format | None, on_bad: OnBad
+) -> Iterator[Batch]:
+    """The rows of one stream of JSON, many at once; raises BadRow where it cannot be read."""
+    batches = ndjson_batches if format_ == "ndjson" else json_batches
+    try:
+        yield from batches(stream, place, on_bad=on_bad)
+    except (EOFError, OSError) as exc:
+        raise BadRow(f"cannot read {place.name}: {exc}") from exc
 
 
 def read(
@@ -127,6 +150,9 @@ def standard_input(stream: IO[bytes], reading: Reading) -> Source:
         name=place.name,
         rows=lambda on_bad: read(counted.buffered, place, format_, reading, on_bad),
         place=place,
+        batches=None
+        if format_ not in _JSON
+        else (lambda on_bad: json_of(counted.buffered, place, format_, on_bad)),
         cells=format_ in ("csv", "tsv"),
         position=lambda: counted.taken,
     )
