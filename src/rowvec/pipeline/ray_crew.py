@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import socket
 import sys
 import uuid
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
@@ -79,6 +81,7 @@ async def run_on_ray(
     with redirect_stdout(sys.stderr):
         ray = _connected(crew)
         try:
+            check_gpus(ray.cluster_resources().get("GPU", 0), crew, reporter.say)
             total = await _Watch(ray, settings, request, crew, reporter).until_done(stop)
         finally:
             ray.shutdown()
@@ -94,8 +97,12 @@ def _connected(crew: Crew) -> Any:
             "--engine ray needs the package ray", hint="pip install 'rowvec[ray]'"
         ) from exc
     _check(crew.address)
+    # A cluster for this run has room for its actors, whatever the machine has: they mostly wait.
+    room = {} if crew.address else {"num_cpus": max(crew.workers, os.cpu_count() or 1)}
     try:
-        ray.init(address=crew.address or "local", log_to_driver=False, logging_level="error")
+        ray.init(
+            address=crew.address or "local", log_to_driver=False, logging_level="error", **room
+        )
     except (OSError, RuntimeError, ValueError) as exc:
         if crew.address is None:
             reason = " ".join(str(exc).split())
@@ -117,6 +124,31 @@ def _check(address: str | None) -> None:
         socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
     except OSError as exc:
         raise _no_cluster(address) from exc
+
+
+def check_gpus(there: float, crew: Crew, say: Callable[[str], None]) -> None:
+    """Says that actors will wait for GPUs, where Ray would wait without a word.
+
+    Raises ConfigError where the cluster is begun for this run, since it will not grow.
+    """
+    if there >= crew.gpus_per_worker:
+        return
+    said = f"a worker is to have {crew.gpus_per_worker:g} GPUs, and the cluster has {there:g}"
+    if crew.address is None:
+        raise ConfigError(said, hint="leave --gpus-per-worker out, or give the --address of one")
+    say(f"{said}: waiting for more")
+
+
+def actor_settings(settings: Settings, crew: Crew) -> dict[str, Any]:
+    """What an actor is told of the settings; the rest is its node's.
+
+    One that has a GPU of Ray's computes on that, and says so where torch does not see it.
+    """
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    given["dsn"] = resolve_dsn(settings)
+    if crew.gpus_per_worker and settings.device == "auto":
+        given["device"] = "cuda"
+    return given
 
 
 def _no_cluster(address: str | None) -> ConfigError:
@@ -142,8 +174,7 @@ class _Watch:
             num_cpus=1, num_gpus=crew.gpus_per_worker, max_restarts=-1, max_task_retries=-1
         )(Hand)
         each, request = share(settings, request, crew.workers)
-        given = {name: getattr(each, name) for name in each.model_fields_set}
-        given["dsn"] = resolve_dsn(settings)
+        given = actor_settings(each, crew)
         self._hands = [actor.remote() for _ in range(crew.workers)]
         self._runs = [hand.fill.remote(given, asdict(request)) for hand in self._hands]
 
