@@ -51,6 +51,7 @@ def test_ping_says_whether_a_worker_is_there(worker: Any, rowvec: Any, tmp_path:
         (("--models", "/nonexistent.toml"), 2, "/nonexistent.toml"),
         (("--password-file", "/nonexistent"), 2, "/nonexistent"),
         (("--tls-required",), 2, "tls_cert_file"),
+        (("--device", "cuda:7"), 2, "torch sees no device cuda:7 here"),
     ],
 )
 def test_a_worker_that_cannot_start_says_why(

@@ -28,6 +28,8 @@ from rowvec.embedded import binaries
 from rowvec.embedded.postgres import Cluster
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+SHARE_15 = Path("/usr/share/postgresql/15")
+PGVECTOR_15 = SHARE_15 / "extension/vector.control"
 EXTENSION_OF_15 = Path(__file__).parent / "postgres15"
 
 MODELS = """
@@ -65,7 +67,10 @@ hang = "hang the engine"
 
 
 class Postgres15(Cluster):
-    """Debian's Postgres 15, whose libpq knows TLS, with pgvector's names and not its library."""
+    """Debian's Postgres 15, whose libpq knows TLS.
+
+    Without a package of pgvector for it, it has the names of pgvector and not the library.
+    """
 
     def binary(self, name: str) -> Path:
         return self._copy / "lib/postgresql/15/bin" / name
@@ -87,16 +92,15 @@ class Postgres15(Cluster):
         for program in ("initdb", "pg_ctl", "postgres"):
             shutil.copy(DEBIAN_15 / program, programs)
         (programs.parent / "lib").symlink_to(DEBIAN_15.parent / "lib")
-        shared, theirs = self._copy / "share/postgresql/15", Path("/usr/share/postgresql/15")
+        shared = self._copy / "share/postgresql/15"
         (shared / "extension").mkdir(parents=True)
-        for path in theirs.iterdir():
+        for path in SHARE_15.iterdir():
             if path.name != "extension":
                 (shared / path.name).symlink_to(path)
-        for path in (*(theirs / "extension").iterdir(), *EXTENSION_OF_15.iterdir()):
+        for path in (SHARE_15 / "extension").iterdir():
             (shared / "extension" / path.name).symlink_to(path)
-            if path.is_relative_to(EXTENSION_OF_15):
-                (shared / "extension" / path.name).unlink()
-                shutil.copy(path, shared / "extension")
+        if not PGVECTOR_15.exists():
+            shutil.copytree(EXTENSION_OF_15, shared / "extension", dirs_exist_ok=True)
         self.data.mkdir(mode=0o700)
         if os.geteuid() == 0:
             user = binaries.system_user()
@@ -128,7 +132,7 @@ def _migrated(postgres: Cluster) -> str:
     name = "faults_template"
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    if isinstance(postgres, Postgres15):
+    if isinstance(postgres, Postgres15) and not PGVECTOR_15.exists():
         _install_without_pgvector(postgres.dsn(name))
     else:
         migrate(postgres.dsn(name), search_path=False)
