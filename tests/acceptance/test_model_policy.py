@@ -135,6 +135,13 @@ def test_other_kwargs_never_get_the_cached_vector(worker: Any, kwargs: dict[str,
     assert not np.allclose(other, plain[: len(other)], atol=1e-3)
 
 
+def test_another_revision_never_gets_the_cached_vector(worker: Any) -> None:
+    text = "in the cache, of the one revision that is there"
+    asyncio.run(one(worker, MINILM, text))
+    with pytest.raises(NotSupported, match=r"pins revision \(none\) of"):
+        asyncio.run(one(worker, MINILM, text, revision="0123456789abcdef"))
+
+
 @pytest.mark.parametrize(
     ("kwargs", "error", "message"),
     [
