@@ -25,17 +25,24 @@ from rowvec.models.threads import granted_threads
 @setting("models")
 @setting("threads")
 @setting("cache_dir")
+@click.option(
+    "--dtypes",
+    is_flag=True,
+    help="Measure also the types of fewer bits (int8, bfloat16, ...) that a call may ask for.",
+)
 @json_flag
-def test(*, name: str, as_json: bool, **given: Any) -> None:
+def test(*, name: str, dtypes: bool, as_json: bool, **given: Any) -> None:
     r"""Embed sample texts with the listed model NAME, and choose the backend that is fastest.
 
     Prints dimensions, nearest neighbours of the samples, and for each installed backend: the time
-    of a short text, texts per second in bulk, memory of the weights, cosine to torch. The choice is
-    stored in --cache-dir, where a worker finds it when it starts.
+    of a short text, texts per second in bulk, memory of the weights, cosine to torch: of the worst
+    sample, and the mean over the bulk. The choice is stored in --cache-dir, where a worker finds it
+    when it starts. Types of fewer bits are never chosen: a call asks for them by dtype.
 
     \b
     Example:
       rowvec models test sentence-transformers/all-MiniLM-L6-v2
+      rowvec models test my-model --dtypes
       rowvec models test my-model --models models.toml --json
     """
     settings = Settings.build(**given)
@@ -46,9 +53,10 @@ def test(*, name: str, as_json: bool, **given: Any) -> None:
     spec = read_listing(path).find(name)
     if not as_json:
         stderr().print(f"measuring {spec.name}: three rounds with each backend")
-    measured = _measure(path, spec.name, settings.cache_dir / "graphs", threads)
-    if spec.description.backends:
-        backend, reason = best(measured["figures"])
+    measured = _measure(path, spec.name, settings.cache_dir / "graphs", threads, dtypes=dtypes)
+    own = {name: f for name, f in measured["figures"].items() if name in spec.description.backends}
+    if own:
+        backend, reason = best(own)
         measured |= {"backend": backend, "reason": reason, "threads": threads}
         remember(settings.cache_dir, spec, threads, measured)
     if as_json:
@@ -75,8 +83,11 @@ def best(figures: dict[str, dict[str, Any]]) -> tuple[str, str]:
     return chosen, "the fastest of " + ", ".join(sorted(figures)) + " over short and bulk together"
 
 
-def _measure(path: Path | None, name: str, graphs: Path, threads: int) -> dict[str, Any]:
+def _measure(
+    path: Path | None, name: str, graphs: Path, threads: int, *, dtypes: bool
+) -> dict[str, Any]:
     asked = {
+        "dtypes": dtypes,
         "models": None if path is None else str(path.resolve()),
         "name": name,
         "graphs": str(graphs),
@@ -102,10 +113,10 @@ def _show(measured: dict[str, Any]) -> None:
     for text, nearest, cosine in measured["neighbours"]:
         console.print(f"  {cosine:6.3f}  {text} → {nearest}")
     print_table(
-        ["backend", "short text, ms", "bulk, texts/s", "memory, MB", "cosine to torch"],
+        ["backend", "short, ms", "bulk, texts/s", "MB", "cosine: worst", "mean"],
         [
             [name, f["short_ms"], f["texts_per_second"], round(f["memory_bytes"] / 1e6),
-             "" if f["cosine"] is None else f"{f['cosine']:.6f}"]
+             _six(f["cosine"]), _six(f["bulk_cosine"])]
             for name, f in measured["figures"].items()
         ],
     )  # fmt: skip
@@ -113,3 +124,7 @@ def _show(measured: dict[str, Any]) -> None:
         console.print(f"not {name}: {why}")
     if "backend" in measured:
         console.print(f"chosen: {measured['backend']}, {measured['reason']}")
+
+
+def _six(cosine: float | None) -> str:
+    return "" if cosine is None else f"{cosine:.6f}"

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from rowvec.errors import RowvecError
-from rowvec.models.backends.variant import Runtime, Variant, installed
+from rowvec.errors import NotSupported, RowvecError
+from rowvec.models.backends.choice import cosines
+from rowvec.models.backends.variant import Runtime, Variant, installed, resolve_variant
 from rowvec.models.embedder import Matrix, Tokenized
 from rowvec.models.listing import read_listing
 from rowvec.models.loading import load
@@ -30,6 +31,9 @@ _ROUNDS = 3
 _BULK_TEXTS = 200
 _BATCH_TOKENS = 2048
 
+# A processor has no float16 of its own that a model would gain by.
+_FEWER_BITS = ("bfloat16", "int8")
+
 SAMPLES = (
     "The cat sleeps on the warm window sill.",
     "A kitten naps in the sunlight.",
@@ -40,33 +44,38 @@ SAMPLES = (
 )
 
 
-def measure(spec: ModelSpec, graphs: Path, threads: int) -> dict[str, Any]:
-    """Dimensions, neighbours, and of each backend that can compute it: speed, memory, cosine."""
-    offered = [b for b in spec.description.backends if b in installed()]
+def measure(spec: ModelSpec, graphs: Path, threads: int, *, dtypes: bool = False) -> dict[str, Any]:
+    """Dimensions, neighbours, and of each backend that can compute it: speed, memory, cosine.
+
+    With `dtypes` also of each backend in every type that requests may ask of it.
+    """
+    ways = ways_to_compute(spec, dtypes=dtypes)
     models: dict[str, Any] = {}
     failed: dict[str, str] = {}
-    for backend in offered:
-        runtime = Runtime(Variant(backend), graphs=graphs, threads=threads)
+    for name, variant in ways.items():
+        runtime = Runtime(variant, graphs=graphs, threads=threads)
         try:
-            models[backend] = load(_with(spec, runtime))
+            models[name] = load(_with(spec, runtime))
         except RowvecError as exc:
-            failed[backend] = str(exc)
-    if not offered:
+            failed[name] = str(exc)
+    if not ways:
         models["model"] = load(spec)
     texts = documents(_BULK_TEXTS)
     short: dict[str, list[float]] = {name: [] for name in models}
     bulk: dict[str, list[float]] = {name: [] for name in models}
+    vectors: dict[str, list[Any]] = {}
     for _ in range(_ROUNDS):
         for name, model in models.items():
             _timed(model, _SHORT[:1])
-            short[name] += [_timed(model, [text]) for text in _SHORT]
-            bulk[name].append(_timed(model, texts))
-    first = next(iter(models.values()))
+            short[name] += [_timed(model, [text])[0] for text in _SHORT]
+            seconds, vectors[name] = _timed(model, texts)
+            bulk[name].append(seconds)
+    first = next(iter(models))
     return {
-        "dimensions": first.dimensions,
-        "max_tokens": first.max_tokens,
+        "dimensions": models[first].dimensions,
+        "max_tokens": models[first].max_tokens,
         "texts": len(texts),
-        "neighbours": neighbours(_embed(first, SAMPLES)),
+        "neighbours": neighbours(_embed(models[first], SAMPLES)),
         "failed": failed,
         "figures": {
             name: {
@@ -74,10 +83,27 @@ def measure(spec: ModelSpec, graphs: Path, threads: int) -> dict[str, Any]:
                 "texts_per_second": round(len(texts) / statistics.median(bulk[name]), 1),
                 "memory_bytes": getattr(model, "memory_bytes", spec.memory_bytes()),
                 "cosine": getattr(getattr(model, "chosen", None), "cosine", None),
+                "bulk_cosine": _mean_cosine(vectors[name], vectors[first]) if ways else None,
             }
             for name, model in models.items()
         },
     }
+
+
+def ways_to_compute(spec: ModelSpec, *, dtypes: bool) -> dict[str, Variant]:
+    """Each installed backend by its name, then with `dtypes` each in the types of fewer bits."""
+    model = spec.description
+    offered = tuple(b for b in model.backends if b in installed())
+    ways: dict[str, Variant] = {backend: Variant(backend) for backend in offered}
+    asked = [(b, t) for b in offered for t in _FEWER_BITS if t != model.dtype]
+    for backend, dtype in asked if dtypes else ():
+        try:
+            ways[f"{backend} {dtype}"] = resolve_variant(
+                backend, dtype, own=model.dtype, offered=offered, model=model.name
+            )
+        except NotSupported:
+            continue  # not every backend computes in every type
+    return ways
 
 
 def neighbours(vectors: Sequence[Any]) -> list[tuple[str, str, float]]:
@@ -113,10 +139,14 @@ def _with(spec: ModelSpec, runtime: Runtime) -> ModelSpec:
     return ModelSpec(**{**vars(spec), "runtime": runtime})
 
 
-def _timed(model: Any, texts: Sequence[str]) -> float:
+def _mean_cosine(ours: Sequence[Matrix], theirs: Sequence[Matrix]) -> float:
+    return round(float(cosines(np.stack(ours), np.stack(theirs)).mean()), 6)
+
+
+def _timed(model: Any, texts: Sequence[str]) -> tuple[float, list[Any]]:
     started = time.perf_counter()
-    _embed(model, texts)
-    return time.perf_counter() - started
+    vectors = _embed(model, texts)
+    return time.perf_counter() - started, vectors
 
 
 def _embed(model: Any, texts: Sequence[str]) -> list[Any]:
@@ -143,7 +173,8 @@ def main() -> None:
     answer: dict[str, Any]
     try:
         spec = read_listing(None if path is None else Path(path)).find(asked["name"])
-        answer = {"measured": measure(spec, Path(asked["graphs"]), asked["threads"])}
+        measured = measure(spec, Path(asked["graphs"]), asked["threads"], dtypes=asked["dtypes"])
+        answer = {"measured": measured}
     except RowvecError as exc:
         answer = {"sqlstate": exc.sqlstate, "message": str(exc), "hint": exc.hint}
     sys.stdout.write(json.dumps(answer))
