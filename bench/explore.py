@@ -1,12 +1,13 @@
 """Clusters and maps: time and memory over many rows, and quality beside scikit-learn's own KMeans.
 
-    .venv/bin/python bench/explore.py [--rows 100000] [--wiki]
+    .venv/bin/python bench/explore.py [--rows 100000] [--wiki] [--vectors wiki.npy]
 
 Time and memory are of the jobs' own processes, over made-up vectors in 200 groups; `baseline_mb` is
 a process that has only imported what the job imports. --wiki adds the quality (some minutes):
 purity and adjusted Rand index of 11 clusters against the 11 topics of the labelled extracts
 (ROWVEC_TEST_MODELS has wiki/en.jsonl), medians of several seeds, beside KMeans directly on the same
-vectors.
+vectors. --vectors keeps the extracts' vectors in a file, or takes them from it; with --embed-only
+nothing else is done.
 """
 
 from __future__ import annotations
@@ -55,11 +56,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--wiki", action="store_true")
+    parser.add_argument("--vectors", type=Path)
+    parser.add_argument("--embed-only", action="store_true")
     arguments = parser.parse_args()
+    extracts = labelled(arguments.vectors) if arguments.wiki else None
+    if arguments.embed_only:
+        return
     with instance() as dsn:
         speed(dsn, arguments.rows)
-        if arguments.wiki:
-            quality(dsn)
+        if extracts is not None:
+            quality(dsn, *extracts)
 
 
 def speed(dsn: str, rows: int) -> None:
@@ -93,16 +99,27 @@ def speed(dsn: str, rows: int) -> None:
             )  # fmt: skip
 
 
-def quality(dsn: str) -> None:
+def labelled(file: Path | None) -> tuple[list[dict[str, str]], Vectors]:
+    """The extracts that have a topic, and their vectors."""
+    path = Path(os.environ["ROWVEC_TEST_MODELS"]) / "wiki" / "en.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if row["topic"] != "Uncategorized"]
+    if file is not None and file.exists():
+        vectors = np.load(file)
+    else:
+        vectors = load_model().encode([row["extract"] for row in rows], normalize_embeddings=True)
+        if file is not None:
+            np.save(file, vectors)
+    assert len(vectors) == len(rows), "--vectors is of other extracts"
+    return rows, vectors
+
+
+def quality(dsn: str, rows: list[dict[str, str]], vectors: Vectors) -> None:
     """The labelled extracts: ours through the database, theirs on the array."""
     from sklearn.cluster import KMeans  # noqa: PLC0415
     from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415
 
-    path = Path(os.environ["ROWVEC_TEST_MODELS"]) / "wiki" / "en.jsonl"
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    rows = [row for row in rows if row["topic"] != "Uncategorized"]
     names, topics = np.unique([row["topic"] for row in rows], return_inverse=True)
-    vectors = load_model().encode([row["extract"] for row in rows], normalize_embeddings=True)
     with connected(dsn) as connection:
         create(connection, "wiki")
         for start in range(0, len(rows), TEXTS):

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 # Reached by a failure only.
 expect.set_options(timeout=30_000)
+
+
+@pytest.fixture(scope="session")
+def artifacts(pytestconfig: pytest.Config) -> Path:
+    """Where screenshots are kept: test-artifacts/, or what ROWVEC_TEST_ARTIFACTS names."""
+    named = os.environ.get("ROWVEC_TEST_ARTIFACTS")
+    folder = Path(named) if named else pytestconfig.rootpath / "test-artifacts"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 # One a module: while it runs, playwright holds the thread's event loop.

@@ -39,7 +39,9 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def open_page(browser: Browser, file: Path, tmp_path: Path) -> Iterator[Open]:
+def open_page(
+    browser: Browser, file: Path, artifacts: Path, request: pytest.FixtureRequest
+) -> Iterator[Open]:
     """Opens the file; at the end nothing was asked of anybody, nothing was complained of."""
     complaints: list[str] = []
     requests: list[str] = []
@@ -59,8 +61,9 @@ def open_page(browser: Browser, file: Path, tmp_path: Path) -> Iterator[Open]:
         return page
 
     yield start
+    name = request.node.name.removeprefix("test_").replace("[", "-").replace("]", "")
     for number, page in enumerate(pages):
-        page.screenshot(path=tmp_path / f"map-{number}.png")
+        page.screenshot(path=artifacts / f"map-{name}-{number}.png")
         page.context.close()
     assert complaints == []
     assert set(requests) <= {file.as_uri()} | {url for url in requests if url.startswith("data:")}
@@ -147,7 +150,7 @@ def test_zoom_keeps_what_is_under_the_pointer(open_page: Open) -> None:
     expect(page.locator("#tip")).to_contain_text("row 33 of the circle")
 
 
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_a_small_screen(open_page: Open, *, dark: bool) -> None:
     page = open_page(360, 740, dark=dark)
     assert page.evaluate("document.documentElement.scrollWidth") == 360

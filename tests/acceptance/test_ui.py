@@ -145,16 +145,41 @@ def test_what_was_typed_wrong_stays_beside_the_sentence(
     page.close()
 
 
+PAGES = {
+    "embeddings": "",
+    "search": "embedding/1?q=note",
+    "nothing-found": "embedding/1?q=note&filter=false",
+    "failures": "embedding/1/failures",
+    "recall": "embedding/1/recall",
+    "map": "embedding/1/map",
+    "no-map": "embedding/2/map",
+    "score": "score",
+}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_and_are_readable(
-    source: Any, serve: Callable[..., str], page: Page, scheme: Literal["light", "dark"]
-) -> None:
+    source: Any, *, serve: Callable[..., str], page: Page,
+    artifacts: Path, scheme: Literal["light", "dark"],
+) -> None:  # fmt: skip
+    with source.connect() as connection:
+        connection.execute("CREATE TABLE empty (id int PRIMARY KEY, body text)")
+        connection.execute("SELECT rowvec.create_embedding('empty', 'stand-in-small', 'body')")
+        # As `rowvec map` leaves it.
+        connection.execute(
+            "SELECT rowvec._create_derived(1, 'map', 'x real NOT NULL, y real NOT NULL')"
+        )
+        connection.execute("INSERT INTO notes_map SELECT id, cos(id), sin(id) FROM notes")
     url = serve(source.dsn)
     page.emulate_media(color_scheme=scheme)
     for width in (360, 1440):
         page.set_viewport_size({"width": width, "height": 800})
-        for path in ("", "embedding/1?q=note", "embedding/1/recall", "embedding/1/map"):
+        for name, path in PAGES.items():
             page.goto(url + path)
+            page.wait_for_load_state("networkidle")
+            if name == "score":
+                colour(page, "A row. Another thing. What nobody knows.")
+            page.screenshot(path=artifacts / f"{name}-{width}-{scheme}.png", full_page=True)
             assert page.evaluate("document.documentElement.scrollWidth") <= width, path
             paper, ink = page.evaluate(
                 "(({backgroundColor, color}) => [backgroundColor, color])"
@@ -220,15 +245,20 @@ def test_beyond_this_machine_it_does_not_start_without_a_password(
     assert "reaches beyond this machine" in done.stderr
 
 
+def colour(page: Page, text: str) -> None:
+    page.get_by_label("one pole").fill("A row.")
+    page.get_by_label("the other").fill("Another thing.")
+    page.get_by_label("text").fill(text)
+    page.get_by_label("model").select_option("stand-in-small")
+    page.get_by_role("button", name="Colour").click()
+    expect(page.locator(".scored")).to_be_visible()
+
+
 def test_a_text_is_coloured_between_two_poles(
     source: Any, serve: Callable[..., str], page: Page
 ) -> None:
     page.goto(serve(source.dsn) + "score")
-    page.get_by_label("one pole").fill("A row.")
-    page.get_by_label("the other").fill("Another thing.")
-    page.get_by_label("text").fill("A row. Another thing.")
-    page.get_by_label("model").select_option("stand-in-small")
-    page.get_by_role("button", name="Colour").click()
+    colour(page, "A row. Another thing.")
     # The stand-in knows whole texts only: a pole of one line with several words is several texts.
     expect(page.locator(".scored span")).to_have_count(2)
     assert page.locator(".scored").inner_text() == "A row. Another thing."

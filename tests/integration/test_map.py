@@ -166,6 +166,7 @@ def test_a_picture(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
 def test_umap_parts_the_groups(database: Any, connection: psycopg.Connection) -> None:
     """In this process and slow: it compiles itself for a minute before it begins."""
     texts(connection, 200)

@@ -16,7 +16,7 @@ from rowvec.db.session import open_session
 from rowvec.db.vectors import Vectors
 from rowvec.errors import InvalidRequest
 from rowvec.explore.map.coloring import coloring
-from rowvec.explore.map.html import map_data
+from rowvec.explore.map.html import body, map_data
 from rowvec.explore.map.points import MAX_POINTS, Points, characters_for
 from rowvec.search.ask import Similar
 from rowvec.ui.database import APPLICATION, Database
@@ -34,6 +34,7 @@ def show(request: Request) -> Response:
         request,
         "map.html" if database.has_derived(definition["id"], "map") else "no_map.html",
         definition=definition,
+        body=body,
     )
 
 

@@ -24,9 +24,11 @@ def page(points: Points, title: str, facts: str) -> str:
     # Within <script> only these could end the element or begin a comment.
     data = data.replace("<", "\\u003c")
     scripts = "\n".join([*(page_file(name) for name in _SCRIPTS), _BEGIN])
+    escaped = html.escape(title)
+    heading = f'<h1>{escaped}</h1>\n  <span class="facts">{html.escape(facts)}</span>'
     filled = {
-        "{title}": html.escape(title),
-        "{facts}": html.escape(facts),
+        "{title}": escaped,
+        "{body}": body(heading),
         "{css}": page_file("map.css"),
         "{scripts}": scripts,
         "{data}": data,
@@ -37,6 +39,11 @@ def page(points: Points, title: str, facts: str) -> str:
         before, found, after = text.rpartition(place) if place == "{data}" else ("", "", "")
         text = before + content + after if found else text.replace(place, content)
     return text
+
+
+def body(heading: str) -> str:
+    """What is inside <body> in every page with a map; `heading` is markup, above its tools."""
+    return page_file("body.html").replace("{heading}", heading)
 
 
 def map_data(points: Points) -> dict[str, Any]:

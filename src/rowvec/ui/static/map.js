@@ -2,7 +2,7 @@
 "use strict";
 
 (async () => {
-  const { points, similar } = document.getElementById("points").dataset;
+  const { points, similar } = document.body.dataset;
   const answer = await fetch(points);
   const text = await answer.text();
   if (!answer.ok) {
