@@ -1,8 +1,9 @@
 """An interactive session while a backfill runs: p95 of a call beside its idle value.
 
 Docstrings of Python's standard library are filled in by `rowvec backfill`, the cache is off, and a
-session embeds a short text every 50 ms. Prints p95 idle and busy, the longest and the mean batch
-of the backfill, and how many batches a call waits for. Medians of three rounds.
+session embeds a short text every 50 ms. Prints p95 idle and busy, the mean batch of the backfill
+and the bound that none exceeded, and how many mean batches a call waits for. Medians of three
+rounds.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import dataclass
 from functools import partial
 
 import psycopg
@@ -42,7 +44,7 @@ def main() -> None:
     texts = [entry.doc for entry in python_api(standard_library())]
     idle: list[float] = []
     busy: list[float] = []
-    batches: list[tuple[float, float]] = []
+    batches: list[tuple[float, float]] = []  # mean and bound of each round
     with (
         instance(ROWVEC_CACHE_BYTES="0", ROWVEC_HTTP_LISTEN=HTTP) as dsn,
         psycopg.connect(dsn, autocommit=True) as connection,
@@ -60,20 +62,21 @@ def main() -> None:
             backfill = subprocess.Popen(
                 [ROWVEC, "backfill", "docs", "--dsn", dsn, "--json"], stdout=subprocess.DEVNULL
             )
-            while batch_seconds(dsn)[1] < before[1] + 5:
+            while batch_seconds(dsn).count < before.count + 5:
                 time.sleep(0.05)
+            before = batch_seconds(dsn)
             busy.append(percentile(calls(connection, f"busy {number} "), 95))
             after = batch_seconds(dsn)
             assert backfill.poll() is None, "the backfill was done too soon: give more rows"
             backfill.terminate()
             backfill.wait()
-            batches.append(((after[0] - before[0]) / (after[1] - before[1]), after[2]))
-    mean, longest = rounded([b[0] for b in batches], 4), max(b[1] for b in batches)
+            batches.append(after.since(before))
+    mean, longest = rounded([b[0] for b in batches], 4), rounded([b[1] for b in batches], 4)
     more = rounded([b - i for b, i in zip(busy, idle, strict=True)], 4)
     report(
         "mixed", idle_p95_ms=round(1000 * rounded(idle, 6), 1),
         busy_p95_ms=round(1000 * rounded(busy, 6), 1), batch_mean_ms=round(1000 * mean, 1),
-        batch_at_most_ms=round(1000 * longest, 1), waits_for_batches=round(more / longest, 2),
+        batch_at_most_ms=round(1000 * longest, 1), waits_for_batches=round(more / mean, 2),
         goal_batches=2, goal_batch_ms=400,
     )  # fmt: skip
 
@@ -90,8 +93,23 @@ def calls(connection: psycopg.Connection, tag: str) -> list[float]:
     return times
 
 
-def batch_seconds(dsn: str) -> tuple[float, int, float]:
-    """Seconds of all batches so far, how many they were, and the bound that none exceeded."""
+@dataclass(frozen=True)
+class BatchSeconds:
+    """Seconds of all batches so far, how many they were, and how many took up to each bound."""
+
+    total: float
+    count: int
+    below: dict[float, float]
+
+    def since(self, before: BatchSeconds) -> tuple[float, float]:
+        """The mean of those in between, and the bound that none of them exceeded."""
+        count = self.count - before.count
+        within = (b for b in self.below if self.below[b] - before.below[b] >= count)
+        return (self.total - before.total) / count, min(within)
+
+
+def batch_seconds(dsn: str) -> BatchSeconds:
+    """What the worker counts."""
     log = (root_of(dsn) / "log" / "worker.log").read_text()
     found = re.search(r"answering HTTP on (\S+)", log)
     assert found is not None, log
@@ -99,9 +117,8 @@ def batch_seconds(dsn: str) -> tuple[float, int, float]:
         text = page.read().decode()
     total = sum(map(float, re.findall(r"rowvec_batch_seconds_sum\{.*\} (\S+)", text)))
     count = int(sum(map(float, re.findall(r"rowvec_batch_seconds_count\{.*\} (\S+)", text))))
-    buckets = re.findall(r'rowvec_batch_seconds_bucket\{le="([^"]+)".*\} (\S+)', text)
-    bounds = [float(bound) for bound, below in buckets if float(below) >= count]
-    return total, count, min(bounds, default=0.0)
+    buckets = re.findall(r'rowvec_batch_seconds_bucket\{.*le="([^"]+)".*\} (\S+)', text)
+    return BatchSeconds(total, count, {float(bound): float(below) for bound, below in buckets})
 
 
 if __name__ == "__main__":
