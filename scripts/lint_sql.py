@@ -22,7 +22,13 @@ IGNORED = ("PS002", "PS015")
 SCHEMAS = {"vector": "public", "dblink": "rowvec_dblink"}
 KEEP_THE_CALLERS_PATH = {
     "functions/_canonical_expressions.sql",
+    "functions/_candidates.sql",  # as cosine_similarity
     "functions/_check_expression.sql",
+    "functions/_distance.sql",  # inlined into functions that pin theirs
+    "functions/_exchange_settings.sql",
+    "functions/_nearest.sql",  # as _distance
+    "functions/_nearest_enough.sql",  # as _distance
+    "functions/_operator.sql",  # as cosine_similarity
     "functions/_run_search.sql",
     "functions/_search.sql",
     "functions/_similar.sql",

@@ -12,30 +12,30 @@ CREATE OR REPLACE FUNCTION rowvec._nearest(
     p_exact boolean
 )
 RETURNS text
-LANGUAGE plpgsql STABLE
--- With this path a regclass is written with its schema, so the statement means one table anywhere.
-SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE
+-- No setting: it is inlined into functions that have one, and under whose path a regclass is written
+-- with its schema, so that the statement means one table anywhere.
 AS $function$
-DECLARE
-    c_column CONSTANT text := CASE p_definition.destination
-        WHEN 'table' THEN 'embedding' ELSE quote_ident(p_definition.name) END;
-    c_distance CONSTANT text := rowvec._distance(p_definition, p_vector);
-    v_order text := c_distance;
-BEGIN
-    IF p_exact THEN
-        v_order := format('(%s) OPERATOR(pg_catalog.+) 0::float8', c_distance);
-    ELSIF p_definition.index_storage = 'halfvec' THEN
-        v_order := format('(%1$s::@extschema:vector@.halfvec(%2$s)) %3$s '
-            '(%4$s::@extschema:vector@.halfvec(%2$s))',
-            c_column, p_definition.dimensions, rowvec._operator(p_definition.metric), p_vector);
-    ELSIF p_definition.index_storage = 'bit' THEN
-        v_order := format('(@extschema:vector@.binary_quantize(%s)::bit(%s)) '
-            'OPERATOR(@extschema:vector@.<~>) @extschema:vector@.binary_quantize(%s)',
-            c_column, p_definition.dimensions, p_vector);
-    END IF;
-    RETURN format(
-        'SELECT %s AS distance, %s FROM %s WHERE %s IS NOT NULL%s ORDER BY %s LIMIT %s',
-        c_distance, p_columns, p_relation, c_column, ' AND ' || p_condition, v_order,
-        coalesce(p_limit::text, 'ALL'));
-END
+    SELECT pg_catalog.format(
+        'SELECT %1$s AS distance, %2$s FROM %3$s WHERE %4$s IS NOT NULL%5$s ORDER BY '
+        || CASE
+            WHEN p_exact THEN '(%1$s) OPERATOR(pg_catalog.+) 0::float8'
+            WHEN p_definition.index_storage = 'halfvec' THEN
+                '(%4$s::@extschema:vector@.halfvec(%7$s)) %8$s '
+                '(%9$s::@extschema:vector@.halfvec(%7$s))'
+            WHEN p_definition.index_storage = 'bit' THEN
+                '(@extschema:vector@.binary_quantize(%4$s)::bit(%7$s)) '
+                'OPERATOR(@extschema:vector@.<~>) @extschema:vector@.binary_quantize(%9$s)'
+            ELSE '%1$s'
+        END || ' LIMIT %6$s',
+        rowvec._distance(p_definition, p_vector),
+        p_columns,
+        p_relation,
+        CASE p_definition.destination WHEN 'table' THEN 'embedding'
+            ELSE pg_catalog.quote_ident(p_definition.name) END,
+        ' AND ' || p_condition,
+        coalesce(p_limit::text, 'ALL'),
+        p_definition.dimensions,
+        rowvec._operator(p_definition.metric),
+        p_vector)
 $function$;

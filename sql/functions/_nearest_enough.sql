@@ -10,27 +10,26 @@ CREATE OR REPLACE FUNCTION rowvec._nearest_enough(
     p_is_exact boolean
 )
 RETURNS text
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
+LANGUAGE sql STABLE
+-- No setting: it is inlined into functions that have one.
 AS $function$
-DECLARE
-    v_nearest CONSTANT text := rowvec._nearest(p_definition, p_definition.source, p_columns,
-        p_vector, p_condition, p_candidates, p_is_exact);
-BEGIN
-    IF p_is_exact OR NOT p_is_filtered OR p_definition.index_kind IS DISTINCT FROM 'hnsw' THEN
-        RETURN v_nearest;
-    END IF;
-    -- An hnsw scan ends after hnsw.max_scan_tuples, and knows no row behind a broken link: where it
-    -- found too few that pass the filter, all that pass it are compared. An ivfflat scan goes on to
-    -- its last list.
-    RETURN format(
-        'WITH a AS MATERIALIZED (%1$s) '
-        'SELECT * FROM a WHERE %3$s OPERATOR(pg_catalog.>=) %4$s '
-        'UNION ALL SELECT * FROM (%2$s) AS e WHERE %3$s OPERATOR(pg_catalog.<) %4$s',
-        v_nearest,
-        rowvec._nearest(
-            p_definition, p_definition.source, p_columns, p_vector, p_condition, p_k, true),
-        '(SELECT pg_catalog.count(*) FROM a)',
-        p_k);
-END
+    SELECT CASE
+        WHEN p_is_exact OR NOT p_is_filtered OR p_definition.index_kind IS DISTINCT FROM 'hnsw' THEN
+            rowvec._nearest(p_definition, p_definition.source, p_columns, p_vector, p_condition,
+                p_candidates, p_is_exact)
+        ELSE
+            -- An hnsw scan ends after hnsw.max_scan_tuples, and knows no row behind a broken link:
+            -- where it found too few that pass the filter, all that pass it are compared. An ivfflat
+            -- scan goes on to its last list.
+            pg_catalog.format(
+                'WITH a AS MATERIALIZED (%1$s) '
+                'SELECT * FROM a WHERE %3$s OPERATOR(pg_catalog.>=) %4$s '
+                'UNION ALL SELECT * FROM (%2$s) AS e WHERE %3$s OPERATOR(pg_catalog.<) %4$s',
+                rowvec._nearest(p_definition, p_definition.source, p_columns, p_vector,
+                    p_condition, p_candidates, false),
+                rowvec._nearest(p_definition, p_definition.source, p_columns, p_vector,
+                    p_condition, p_k, true),
+                '(SELECT pg_catalog.count(*) FROM a)',
+                p_k)
+    END
 $function$;

@@ -21,20 +21,14 @@ DECLARE
     c_explain CONSTANT text := CASE pg_catalog.current_setting('rowvec.explain', true)
         WHEN 'on' THEN 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' END;
     v_plan json;
-    v_before text[];
-    v_ignored text;
+    v_before CONSTANT text[] := rowvec._exchange_settings(p_settings);
+    v_ignored text[];
     v_prepared text;
     v_code text;
     v_message text;
     v_detail text;
     v_hint text;
 BEGIN
-    -- An error puts these back by itself: it ends the (sub)transaction that they are local to.
-    FOR i IN 1..pg_catalog.cardinality(p_settings) BY 2 LOOP
-        v_before[i] := pg_catalog.current_setting(p_settings[i]);
-        v_ignored := pg_catalog.set_config(p_settings[i], p_settings[i + 1], true);
-    END LOOP;
-
     IF c_explain IS NOT NULL AND NOT p_has_filter THEN
         EXECUTE c_explain || p_statement INTO STRICT v_plan USING p_vector, p_tsquery, p_query;
     ELSIF NOT p_has_filter THEN
@@ -70,11 +64,9 @@ BEGIN
     END IF;
 
     IF c_explain IS NOT NULL THEN
-        v_ignored := pg_catalog.set_config('rowvec.plan', pg_catalog.json_build_object(
+        PERFORM pg_catalog.set_config('rowvec.plan', pg_catalog.json_build_object(
             'plan', v_plan, 'settings', p_settings)::text, true);
     END IF;
-    FOR i IN 1..pg_catalog.cardinality(p_settings) BY 2 LOOP
-        v_ignored := pg_catalog.set_config(p_settings[i], v_before[i], true);
-    END LOOP;
+    v_ignored := rowvec._exchange_settings(v_before);
 END
 $function$;

@@ -1,7 +1,11 @@
--- Called by search, search_rows and similar: checks what was asked, makes the statement, runs it.
+-- Called by search, search_rows, nearest and similar: checks what was asked, makes the statement, runs it.
 --
 -- p_row gives the type of the column row: jsonb, or the row type of the source. p_except is a
 -- condition of ours over the source. p_vector is NULL where p_query is to be embedded.
+--
+-- What most searches need stands here, and a function is called only where there is work for it: a
+-- session sets up each function and expression anew for each transaction, which would take as long
+-- as an hnsw index.
 CREATE OR REPLACE FUNCTION rowvec._search(
     p_definition rowvec.embedding,
     p_vector @extschema:vector@.vector,
@@ -15,19 +19,21 @@ CREATE OR REPLACE FUNCTION rowvec._search(
 )
 RETURNS TABLE (key jsonb, distance float8, rank int, "row" anyelement)
 -- No search_path of its own: the filter is the caller's, and means what it means to the caller.
-LANGUAGE plpgsql VOLATILE ROWS 10
+LANGUAGE plpgsql VOLATILE COST 100000 ROWS 10
 AS $function$
 DECLARE
-    v_options jsonb := rowvec._search_options(p_k, p_options);
-    c_row CONSTANT regtype := nullif(pg_catalog.pg_typeof(p_row), 'jsonb'::pg_catalog.regtype);
-    c_is_filtered CONSTANT boolean := p_filter IS NOT NULL OR v_options @> '{"current": true}'
-        OR pg_catalog.row_security_active(p_definition.source);
+    v_options jsonb := p_options;
     v_vector @extschema:vector@.vector := p_vector;
-    v_condition text;
-    v_candidates int;
+    v_condition text := p_definition.filter;
+    v_candidates int := p_k;
     v_config regconfig;
     v_tsquery tsquery;
+    v_statement text;
+    v_settings text[];
 BEGIN
+    IF (p_k BETWEEN 1 AND 10000 AND p_options = '{}') IS NOT TRUE THEN
+        v_options := rowvec._search_options(p_k, p_options);
+    END IF;
     IF p_filter IS NOT NULL THEN
         PERFORM rowvec._check_expression(p_definition.source, p_filter);
     ELSIF p_filter_args IS NOT NULL THEN
@@ -40,32 +46,50 @@ BEGIN
         END IF;
         v_vector := rowvec._embed_query(p_definition, p_query);
     END IF;
-    PERFORM rowvec._warn_unfilled(p_definition);
+    -- _warn_unfilled remembers what it found filled, and in which second.
+    IF pg_catalog.current_setting('rowvec.filled', true) IS DISTINCT FROM pg_catalog.concat_ws(
+        ' ', p_definition.id, pg_catalog.date_trunc('second', pg_catalog.clock_timestamp()))
+    THEN
+        PERFORM rowvec._warn_unfilled(p_definition);
+    END IF;
 
-    -- NULL where every row will do: concat_ws leaves NULLs out.
-    v_condition := nullif(pg_catalog.concat_ws(' AND ',
-        '(' || p_definition.filter || ')',
-        '(' || p_except || ')',
-        CASE WHEN v_options @> '{"current": true}' THEN
-            'NOT (' || rowvec._pending(p_definition.id) || ')' END,
-        '(' || p_filter || E'\n)'), '');
-    IF v_options ->> 'method' IN ('text', 'hybrid') THEN
-        v_config := rowvec._text_config(p_definition, v_options);
-        v_tsquery := rowvec._text_query(v_config, p_query);
-        v_options := v_options || pg_catalog.jsonb_build_object('text_config', v_config::oid);
+    IF v_options <> '{}' OR p_filter IS NOT NULL OR p_except IS NOT NULL THEN
+        -- NULL where every row will do: concat_ws leaves NULLs out.
+        v_condition := nullif(pg_catalog.concat_ws(' AND ',
+            '(' || p_definition.filter || ')',
+            '(' || p_except || ')',
+            CASE WHEN v_options @> '{"current": true}' THEN
+                'NOT (' || rowvec._pending(p_definition.id) || ')' END,
+            '(' || p_filter || E'\n)'), '');
+        IF v_options ->> 'method' IN ('text', 'hybrid') THEN
+            v_config := rowvec._text_config(p_definition, v_options);
+            v_tsquery := rowvec._text_query(v_config, p_query);
+            v_options := v_options || pg_catalog.jsonb_build_object('text_config', v_config::oid);
+        END IF;
     END IF;
     v_candidates := rowvec._candidates(p_definition, p_k, v_options);
     -- Within a filter $1, $2, ... are the filter's own: then what is ours stands as literals.
-    RETURN QUERY SELECT * FROM rowvec._run_search(
-        rowvec._search_statement(
-            p_definition, p_k, v_candidates, v_options,
-            CASE WHEN p_filter IS NULL THEN '$1'
-                ELSE pg_catalog.format('%L::@extschema:vector@.vector', v_vector) END,
-            CASE WHEN p_filter IS NULL THEN '$2'
-                ELSE pg_catalog.format('%L::pg_catalog.tsquery', v_tsquery) END,
-            CASE WHEN p_filter IS NULL THEN '$3' ELSE pg_catalog.quote_nullable(p_query) END,
-            v_condition, c_is_filtered, c_row),
-        rowvec._search_settings(p_definition, v_candidates, v_options),
-        p_filter IS NOT NULL, p_filter_args, v_vector, v_tsquery, p_query, p_row);
+    v_statement := rowvec._search_statement(
+        p_definition, p_k, v_candidates, v_options,
+        CASE WHEN p_filter IS NULL THEN '$1'
+            ELSE pg_catalog.format('%L::@extschema:vector@.vector', v_vector) END,
+        CASE WHEN p_filter IS NULL THEN '$2'
+            ELSE pg_catalog.format('%L::pg_catalog.tsquery', v_tsquery) END,
+        CASE WHEN p_filter IS NULL THEN '$3' ELSE pg_catalog.quote_nullable(p_query) END,
+        v_condition,
+        p_filter IS NOT NULL OR v_options @> '{"current": true}'
+            OR pg_catalog.row_security_active(p_definition.source),
+        nullif(pg_catalog.pg_typeof(p_row), 'jsonb'::pg_catalog.regtype));
+    v_settings := rowvec._search_settings(p_definition, v_candidates, v_options);
+    IF p_filter IS NULL
+        AND pg_catalog.current_setting('rowvec.explain', true) IS DISTINCT FROM 'on'
+    THEN
+        v_settings := rowvec._exchange_settings(v_settings);
+        RETURN QUERY EXECUTE v_statement USING v_vector, v_tsquery, p_query;
+        v_settings := rowvec._exchange_settings(v_settings);
+    ELSE
+        RETURN QUERY SELECT * FROM rowvec._run_search(v_statement, v_settings,
+            p_filter IS NOT NULL, p_filter_args, v_vector, v_tsquery, p_query, p_row);
+    END IF;
 END
 $function$;

@@ -2,7 +2,9 @@
 --
 -- p_vector, p_tsquery and p_query are SQL: parameters or literals; p_condition is over the source,
 -- and NULL where every row will do. p_row is the type of the column row, NULL for jsonb.
--- The nearest rows are read from the source alone: unqualified columns of filters mean those.
+--
+-- Column number n travels as cn, so that no name of the user's meets one of ours. The nearest rows
+-- are read from the source alone: unqualified columns of filters mean those.
 CREATE OR REPLACE FUNCTION rowvec._search_statement(
     p_definition rowvec.embedding,
     p_k int,
@@ -20,35 +22,47 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    v_columns record;
+    v_keys int2[];
+    v_hidden text[];
     v_selected text;
-    v_key text;
     v_row text;
+    v_key text;
 BEGIN
-    SELECT * INTO STRICT v_columns
-    FROM rowvec._search_columns(p_definition.source, p_row IS NOT NULL);
-    SELECT string_agg(format('%I AS c%s', n, i), ', '),
-        CASE WHEN p_row IS NULL THEN
-            format('(SELECT pg_catalog.to_jsonb(r.*) FROM (SELECT %s) AS r)',
-                string_agg(format('q.c%s AS %I', i, n), ', '))
-        ELSE
-            format('ROW(%s)::%s', string_agg('q.c' || i, ', '), p_row)
-        END,
-        CASE WHEN cardinality(v_columns.keys) = 1 THEN
-            format('pg_catalog.to_jsonb(q.c%s)', v_columns.keys[1])
-        ELSE
-            format('pg_catalog.jsonb_build_object(%s)',
-                string_agg(format('%L, q.c%s', n, i), ', ') FILTER (WHERE i = ANY (v_columns.keys)))
-        END
+    -- Plain lookups: every search makes them, and a join of catalogs would cost as much as it does.
+    SELECT (indkey::int2[])[0:indnkeyatts - 1] INTO v_keys
+    FROM pg_index
+    WHERE indrelid = p_definition.source AND indisprimary;
+    IF v_keys IS NULL THEN
+        PERFORM rowvec._key_columns(p_definition.source);  -- says that there is no primary key
+    END IF;
+    IF p_row IS NULL THEN
+        SELECT array_agg(name) || array_agg(name || '_of') INTO v_hidden
+        FROM rowvec.embedding
+        WHERE source = p_definition.source;
+    END IF;
+    SELECT string_agg(format('%I AS c%s', attname, attnum), ', ' ORDER BY attnum),
+        string_agg(CASE WHEN p_row IS NULL THEN format('q.c%s AS %I', attnum, attname)
+            ELSE 'q.c' || attnum END, ', ' ORDER BY attnum),
+        string_agg(format('%L, q.c%s', attname, attnum), ', ' ORDER BY attnum)
+            FILTER (WHERE attnum = ANY (v_keys))
     INTO STRICT v_selected, v_row, v_key
-    FROM unnest(v_columns.names) WITH ORDINALITY AS u(n, i);
+    FROM pg_attribute
+    WHERE attrelid = p_definition.source AND attnum > 0 AND NOT attisdropped
+        AND attname <> ALL (coalesce(v_hidden, '{}'));
+    v_row := CASE WHEN p_row IS NULL
+        THEN '(SELECT pg_catalog.to_jsonb(r.*) FROM (SELECT ' || v_row || ') AS r)'
+        ELSE format('ROW(%s)::%s', v_row, p_row) END;
+    v_key := CASE cardinality(v_keys) WHEN 1 THEN 'pg_catalog.to_jsonb(q.c' || v_keys[1] || ')'
+        ELSE 'pg_catalog.jsonb_build_object(' || v_key || ')' END;
 
     IF p_definition.destination = 'table' OR p_options ? 'rerank'
         OR p_options ->> 'method' IN ('text', 'hybrid')
     THEN
         RETURN rowvec._fused_statement(
             p_definition, p_k, p_candidates, p_options, p_vector, p_tsquery, p_query, p_condition,
-            v_columns.names, v_columns.keys, v_selected, v_key, v_row);
+            ARRAY(SELECT attname::text FROM pg_attribute
+                WHERE attrelid = p_definition.source AND attnum > 0 ORDER BY attnum),
+            v_keys::int[], v_selected, v_key, v_row);
     END IF;
 
     -- The outer ORDER BY is for scans that are only nearly in order, and for what is ranked again.

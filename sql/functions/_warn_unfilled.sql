@@ -1,8 +1,8 @@
--- Called by _search alone: warns where more than a hundredth of the rows are pending.
+-- Called by _search and _similar_pairs: warns where more than a hundredth of the rows are pending.
 --
 -- It must cost next to nothing. It counts in the index on pending rows, or in a small table; else
 -- it takes ANALYZE's word for the share of rows without a vector. What was found filled is believed
--- for a second, which a setting of the session remembers.
+-- until the second ends: a setting of the session remembers it, and _search does not call again.
 CREATE OR REPLACE FUNCTION rowvec._warn_unfilled(p_definition rowvec.embedding)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -17,16 +17,8 @@ DECLARE
     v_pending float8;
     v_has_index boolean;
     v_share float8;
-    -- NULL and '' where nothing was remembered yet.
-    v_filled CONSTANT text := nullif(current_setting('rowvec.filled', true), '');
     v_ignored text;
 BEGIN
-    IF split_part(v_filled, ' ', 1) = p_definition.id::text
-        AND extract(epoch FROM clock_timestamp()) - split_part(v_filled, ' ', 2)::float8
-            BETWEEN 0 AND 1
-    THEN
-        RETURN;
-    END IF;
     SELECT nullif(c.reltuples, -1),
         EXISTS (
             SELECT FROM pg_index AS i
@@ -66,7 +58,7 @@ BEGIN
             HINT = format('rowvec backfill %s fills them', p_definition.source);
     ELSE
         v_ignored := set_config('rowvec.filled',
-            concat_ws(' ', p_definition.id, extract(epoch FROM clock_timestamp())), false);
+            concat_ws(' ', p_definition.id, date_trunc('second', clock_timestamp())), false);
     END IF;
 END
 $function$;

@@ -14,8 +14,6 @@ RETURNS TABLE (key jsonb, distance float8, rank int, "row" jsonb)
 -- As the caller, whose rights and row-level security hold.
 LANGUAGE plpgsql VOLATILE ROWS 10
 AS $function$
-DECLARE
-    v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
 BEGIN
     IF vector IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = 'vector must not be NULL',
@@ -23,7 +21,7 @@ BEGIN
     END IF;
     PERFORM rowvec._refuse_text_options(options);
     RETURN QUERY SELECT * FROM rowvec._search(
-        v_definition, vector, NULL, k, filter, filter_args, coalesce(options, '{}'), NULL,
-        NULL::jsonb);
+        rowvec._definition(source, embedding), vector, NULL, k, filter, filter_args,
+        coalesce(options, '{}'), NULL, NULL::jsonb);
 END
 $function$;

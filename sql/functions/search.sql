@@ -12,17 +12,14 @@ CREATE OR REPLACE FUNCTION rowvec.search(
     rerank text DEFAULT NULL
 )
 RETURNS TABLE (key jsonb, distance float8, rank int, "row" jsonb)
--- VOLATILE because it sets the index's probes for its own statement. As the caller, whose rights
--- and row-level security hold.
-LANGUAGE plpgsql VOLATILE COST 100000 ROWS 10
+-- STABLE, without a setting and in SQL, it is inlined: what calls it calls _search, which is VOLATILE.
+-- As the caller, whose rights and row-level security hold.
+LANGUAGE sql STABLE COST 100000 ROWS 10
 AS $function$
-DECLARE
-    v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
-BEGIN
-    RETURN QUERY SELECT * FROM rowvec._search(
-        v_definition, NULL, query, k, filter, filter_args,
-        coalesce(options, '{}') || pg_catalog.jsonb_strip_nulls(
-            pg_catalog.jsonb_build_object('method', method, 'rerank', rerank)),
-        NULL, NULL::jsonb);
-END
+    SELECT * FROM rowvec._search(
+        rowvec._definition($1, $6), NULL, $2, $3, $4, $5,
+        CASE WHEN $8 IS NULL AND $9 IS NULL THEN coalesce($7, '{}')
+            ELSE coalesce($7, '{}') OPERATOR(pg_catalog.||) pg_catalog.jsonb_strip_nulls(
+                pg_catalog.jsonb_build_object('method', $8, 'rerank', $9)) END,
+        NULL, NULL::jsonb)
 $function$;

@@ -124,7 +124,6 @@ CALLS = {
     "nearest": "SELECT * FROM rowvec.nearest('items', (SELECT embedding FROM items WHERE id = 9))",
     "similar": "SELECT * FROM rowvec.similar('items', '9')",
     "similar with a filter": "SELECT * FROM rowvec.similar('items', '9', filter => 'id % 10 <> 3')",
-    "similar_pairs": "SELECT * FROM rowvec.similar_pairs('items', 5) LIMIT 3",
 }
 
 

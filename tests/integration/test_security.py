@@ -169,8 +169,11 @@ def test_every_function_says_who_calls_it(database: Any) -> None:
         "embed_rows", "nearest", "search", "search_rows", "similar", "similar_pairs",
         # The caller's configuration of text search.
         "_text_config",
-        # Inlined, and bound when they are created.
+        # Inlined: bound when they are created, or into functions with a path of their own.
+        "_candidates", "_distance", "_nearest", "_nearest_enough", "_operator",
         "cosine_similarity", "polarity", "scale",
+        # Sets what every search sets, twice a search.
+        "_exchange_settings",
         # Commits.
         "backfill",
     }  # fmt: skip

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from rowvec.db.index_form import IndexForm, Kind, Setting, Storage
+from rowvec.db.neighbours import beside
 from rowvec.search.choice import lists_for
-from rowvec.search.recall import between, queries_for, recall_of, settings_to_try
+from rowvec.search.recall import between, cautious, queries_for, recall_of, settings_to_try
 
 
 @pytest.mark.parametrize(
@@ -71,3 +72,31 @@ def test_recall_goes_by_distance(found: list[float], recall: float) -> None:
 
 def test_recall_without_neighbours_is_full() -> None:
     assert recall_of(np.array([]), np.array([])) == 1.0
+
+
+@pytest.mark.parametrize("by_angle", [True, False])
+def test_a_query_beside_a_row_is_as_far_from_it_as_its_nearest(by_angle: bool) -> None:  # noqa: FBT001
+    random = np.random.default_rng(1)
+    row, nearest = random.standard_normal((2, 50)).astype(np.float32) + 1
+    made = beside(row, nearest, random, by_angle=by_angle)
+
+    def apart(a: np.ndarray, b: np.ndarray) -> float:
+        if by_angle:
+            return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+        return float(np.linalg.norm(a - b))
+
+    assert apart(row, made) == pytest.approx(apart(row, nearest), rel=1e-4)
+    assert apart(nearest, made) != pytest.approx(apart(nearest, nearest), abs=0.01)
+
+
+def test_beside_a_row_whose_nearest_is_its_equal_is_the_row() -> None:
+    row = np.ones(8, np.float32)
+    made = beside(row, row, np.random.default_rng(0), by_angle=True)
+    assert made == pytest.approx(row, abs=2e-3)
+
+
+def test_a_recall_of_few_queries_counts_for_less() -> None:
+    some = [1.0, 0.9, 0.8]
+    assert cautious([1.0] * 5) == 1.0
+    assert cautious([0.5]) == 0.5
+    assert cautious(some) < cautious(some * 100) < 0.9

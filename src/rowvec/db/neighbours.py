@@ -14,8 +14,8 @@ from rowvec.db.vector_table import VectorTable
 
 # Sampled whole pages are enough beyond this; below it every row is a candidate.
 _ROWS_OF_FULL_SAMPLE = 100_000
-# Measured on sentence vectors, against rows that were left out of the index.
-_SHARE = 0.3
+# Of so many candidates the nearest is a row's nearest other, or as good as that.
+_CANDIDATES = 40
 
 
 @dataclass(frozen=True)
@@ -41,19 +41,33 @@ class Neighbours:
 
         For ivfflat the rows themselves: each is in a list like any other. A graph is another
         matter: a row was linked to its neighbours when it was added, and finds them where a new
-        text does not. For hnsw a query is therefore a row with a share of another, so much of it
-        that it was as hard to find neighbours for as texts that the index had not seen
-        (docs/architecture.md).
+        text does not. For hnsw a query is therefore a vector beside a row, as far from it as the
+        nearest other row is (docs/architecture.md has what that is worth).
         """
+        rows = await self._rows(queries, of)
         if self._form.kind == "ivfflat":
-            return await self._rows(queries, of)
-        rows = await self._rows(2 * queries, of)
-        half = (len(rows) + 1) // 2
-        # Of a single row both halves are that row.
-        return [
-            Query((one.vector + _SHARE * (other.vector - one.vector)).astype(np.float32))
-            for one, other in zip(rows[:half], rows[half:] or rows, strict=False)
-        ]
+            return rows
+        bits = self._form.storage == "bit"
+        await self.use_index(Setting(ef_search=_CANDIDATES, rescore=_CANDIDATES if bits else None))
+        directions = np.random.default_rng(0)
+        return [Query(self._beside(row, await self._nearest(row), directions)) for row in rows]
+
+    def _beside(
+        self, row: Query, nearest: NDArray[np.float32], directions: np.random.Generator
+    ) -> NDArray[np.float32]:
+        return beside(row.vector, nearest, directions, by_angle=self._form.metric != "l2")
+
+    async def _nearest(self, row: Query) -> NDArray[np.float32]:
+        """The vector of the nearest other row; the row's own where there is no other."""
+        statement = self._sql(
+            "SELECT v FROM (SELECT {column} AS v, {exact} AS distance FROM {table} WHERE {apart}"
+            " ORDER BY {nearness} LIMIT %(candidates)s) AS c ORDER BY distance LIMIT 1",
+            apart=_apart(row),
+        )
+        parameters = {"vector": row.vector, "candidates": _CANDIDATES}
+        found = await self._session.all(statement, parameters)
+        vector: NDArray[np.float32] = found[0][0].to_numpy() if found else row.vector
+        return vector
 
     async def _rows(self, rows: int, of: int) -> list[Query]:
         # Four times what is needed: pages hold rows without vectors too.
@@ -125,6 +139,30 @@ class Neighbours:
             nearness=self._form.nearness(vector),
             **more,
         )
+
+
+def beside(
+    row: NDArray[np.float32],
+    nearest: NDArray[np.float32],
+    directions: np.random.Generator,
+    *,
+    by_angle: bool,
+) -> NDArray[np.float32]:
+    """A vector as far from `row` as `nearest` is, in a direction at random.
+
+    With `by_angle` at the same angle and of the row's length, else at the same Euclidean distance.
+    """
+    direction = directions.standard_normal(len(row))
+    length = np.linalg.norm(row)
+    if not by_angle or not length or not np.linalg.norm(nearest):
+        step = direction * np.linalg.norm(nearest - row) / np.linalg.norm(direction)
+        return np.asarray(row + step, np.float32)
+    along = row / length
+    across = direction - (direction @ along) * along
+    across /= np.linalg.norm(across) or 1.0
+    cosine = min(1.0, float(along @ nearest / np.linalg.norm(nearest)))
+    turned = cosine * along + np.sqrt(1 - cosine**2) * across
+    return np.asarray(length * turned, np.float32)
 
 
 def settings_of(setting: Setting) -> dict[str, str]:

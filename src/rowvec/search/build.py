@@ -209,7 +209,7 @@ class _Job:
     async def _measurement(self, form: IndexForm, rows: int) -> Measurement:
         neighbours = Neighbours(self._session, self._table, form)
         queries = await neighbours.sample(queries_for(rows), rows)
-        return Measurement(neighbours, queries, NEIGHBOURS)
+        return Measurement(neighbours, queries, NEIGHBOURS, are_made_up=form.kind == "hnsw")
 
     async def _measure(
         self, form: IndexForm, lists: int | None, chosen: IndexResult

@@ -92,7 +92,9 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter
             else await neighbours.sample(queries_for(rows), rows)
         )
         target = request.target_recall or table.target_recall
-        curve = _Curve(Measurement(neighbours, queries, request.k), reporter)
+        are_made_up = form.kind == "hnsw" and not request.queries
+        measurement = Measurement(neighbours, queries, request.k, are_made_up=are_made_up)
+        curve = _Curve(measurement, reporter)
         best = await curve.measure(form, state.lists or lists_for(rows), request.k, target)
         before = (
             None if table.recall is None else await curve.at(_as_used(table.setting, request.k))
