@@ -11,6 +11,9 @@ from rowvec.worker.suspects import Suspects
 
 A, B, C = (bytes([n]) * FINGERPRINT_BYTES for n in range(3))
 
+# Inline, in the thread, of the batch, of the next batch.
+NOTHING: list[list[bytes]] = [[], [], [], []]
+
 
 class Clock:
     """Stands until it is moved."""
@@ -77,12 +80,12 @@ def test_the_box_tells_what_is_noted_while_it_is(texts: list[bytes]) -> None:
     """Read by another process's mapping of the same memory."""
     with shared_memory() as descriptor:
         engine, listener = BlackBox(descriptor), BlackBox(descriptor)
-        assert listener.read() == [[], [], []]
+        assert listener.read() == NOTHING
         with engine.noted("batch", texts):
-            assert listener.read() == [[], [], texts]
+            assert listener.read() == [[], [], texts, []]
             with engine.noted("inline", [A]):
-                assert listener.read() == [[A], [], texts]
-        assert listener.read() == [[], [], []]
+                assert listener.read() == [[A], [], texts, []]
+        assert listener.read() == NOTHING
         engine.close()
         listener.close()
 
@@ -93,7 +96,7 @@ def test_an_error_leaves_nothing_noted() -> None:
         box = BlackBox(descriptor)
         with pytest.raises(ValueError, match="refused"), box.noted("thread", [A]):
             raise ValueError("refused")
-        assert box.read() == [[], [], []]
+        assert box.read() == NOTHING
         box.close()
 
 
