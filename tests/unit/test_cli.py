@@ -141,6 +141,16 @@ def test_a_bad_variable_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    ("flag", "value"), [("--commit-rows", "0"), ("--max-rows-per-second", "-3")]
+)
+def test_a_number_out_of_bounds_is_named_by_its_flag(flag: str, value: str) -> None:
+    result = CliRunner().invoke(main, ["backfill", "docs", flag, value])
+    assert result.exit_code == 2
+    assert f"'{flag}'" in result.stderr
+    assert "is not in the range" in result.stderr
+
+
 def test_status_of_a_database_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status", "--dsn", f"host={tmp_path} dbname=x"])
     assert result.exit_code == 1

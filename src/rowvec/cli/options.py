@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar, get_args
 
 import click
+from annotated_types import Ge, Gt, Le
+from pydantic.fields import FieldInfo
 
 from rowvec import logs
 from rowvec.config import PREFIX, Settings
@@ -39,12 +42,32 @@ def setting(name: str, *flags: str) -> Callable[[F], F]:
     if default is not None:
         text += f"  [default: {default}]"
     option_type = _TYPES.get(name)
-    if option_type is None and field.annotation in (int, float):
-        option_type = click.INT if field.annotation is int else click.FLOAT
+    if option_type is None:
+        option_type = _number(field)
     names = flags or (f"--{name.replace('_', '-')}",)
     if field.annotation is bool:
         return click.option(names[0], name, is_flag=True, default=None, help=text)
     return click.option(*names, name, type=option_type, default=None, help=text)
+
+
+def _number(field: FieldInfo) -> click.ParamType[Any] | None:
+    """A number within the bounds of the field, so that click says which flag is out of them.
+
+    None where the field is no plain number.
+    """
+    kinds = set(get_args(field.annotation) or (field.annotation,)) - {NoneType}
+    if kinds not in ({int}, {float}):
+        return None
+    bounds: dict[str, Any] = {}
+    for each in field.metadata:
+        match each:
+            case Ge(ge=least):
+                bounds["min"] = least
+            case Gt(gt=least):
+                bounds |= {"min": least, "min_open": True}
+            case Le(le=most):
+                bounds["max"] = most
+    return click.IntRange(**bounds) if kinds == {int} else click.FloatRange(**bounds)
 
 
 def database_dsn(settings: Settings, *, dsn: str | None, data: Path | None) -> str:
