@@ -18,6 +18,11 @@ BEGIN
         EXCEPTION
             WHEN undefined_parameter THEN
                 NULL;  -- $1 of a filter: the syntax was right, and PREPARE will know the parameter
+            WHEN syntax_error THEN
+                RAISE EXCEPTION USING ERRCODE = '42601',
+                    MESSAGE = pg_catalog.format('%s in the expression (%s)', SQLERRM, p_expression),
+                    HINT = pg_catalog.format('one SQL expression over a row of %s is expected, such as'
+                        ' title || '' '' || coalesce(body, '''')', p_source);
             WHEN invalid_cursor_definition THEN
                 RAISE EXCEPTION USING ERRCODE = '42601',
                     MESSAGE = 'one SQL expression is expected, and this is more than one statement';

@@ -83,9 +83,9 @@ def test_retry(connection: psycopg.Connection, run: Rowvec) -> None:
 
 
 MISTAKES = {
-    "rows a transaction": (("--commit-rows", "0"), 2, "COMMIT_ROWS"),
-    "rows a second": (("--max-rows-per-second", "0"), 2, "MAX_ROWS_PER_SECOND"),
-    "a lease of nothing": (("--lease-seconds", "0"), 2, "LEASE_SECONDS"),
+    "rows a transaction": (("--commit-rows", "0"), 2, "--commit-rows"),
+    "rows a second": (("--max-rows-per-second", "0"), 2, "--max-rows-per-second"),
+    "a lease of nothing": (("--lease-seconds", "0"), 2, "--lease-seconds"),
     "no workers": (("--workers", "0"), 2, "--workers"),
     "an address without Ray": (("--address", "localhost:1"), 2, "--engine ray"),
     "an unknown engine": (("--engine", "steam"), 2, "steam"),

@@ -108,7 +108,7 @@ def test_similar_with_a_composite_key(
         (("index", "nothing"), 'relation "nothing" does not exist', 1),
         (("search", "bare", "words"), "bare has no embedding", 1),
         (("backfill", "bare", "--limit", "0"), "Invalid value", 2),
-        (("backfill", "bare", "--commit-rows", "0"), "ROWVEC_COMMIT_ROWS", 2),
+        (("backfill", "bare", "--commit-rows", "0"), "--commit-rows", 2),
         (("similar", "bare"), "give one of --key, --text and --image", 2),
     ],
 )
