@@ -8,7 +8,14 @@ import pytest
 from rowvec.db.index_form import IndexForm, Kind, Setting, Storage
 from rowvec.db.neighbours import beside
 from rowvec.search.choice import lists_for
-from rowvec.search.recall import between, cautious, queries_for, recall_of, settings_to_try
+from rowvec.search.recall import (
+    between,
+    cautious,
+    least_probes,
+    queries_for,
+    recall_of,
+    settings_to_try,
+)
 
 
 @pytest.mark.parametrize(
@@ -100,3 +107,10 @@ def test_a_recall_of_few_queries_counts_for_less() -> None:
     assert cautious([1.0] * 5) == 1.0
     assert cautious([0.5]) == 0.5
     assert cautious(some) < cautious(some * 100) < 0.9
+
+
+def test_a_small_table_is_read_to_a_thousand_vectors() -> None:
+    assert least_probes(form("ivfflat"), 37, 1_400) == 27
+    assert least_probes(form("ivfflat"), 10, 100) == 10
+    assert least_probes(form("ivfflat"), 5, 100_000) == 1
+    assert least_probes(form("hnsw"), 37, 1_400) == 1

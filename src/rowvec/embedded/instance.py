@@ -22,8 +22,12 @@ from rowvec.errors import ConfigError
 
 Say = Callable[[str], None]
 
-# A failing statement would stand in the server's log, and with it the text that was to be embedded.
-_PARAMETERS = {"log_min_error_statement": "panic"}
+_PARAMETERS = {
+    # A failing statement would stand in the server's log, and with it the text to be embedded.
+    "log_min_error_statement": "panic",
+    # Many sessions on one model are what this is for; those that nobody opens cost next to nothing.
+    "max_connections": "200",
+}
 
 _LOCK = "rowvec.lock"
 _OURS = {_LOCK, "postgres", "postgres.partial", "run", "log", "models.toml", "worker.password",

@@ -25,6 +25,7 @@ from rowvec.search.recall import (
     NEIGHBOURS,
     Measured,
     Measurement,
+    least_probes,
     queries_for,
     settings_to_try,
 )
@@ -209,7 +210,7 @@ class _Job:
     async def _measurement(self, form: IndexForm, rows: int) -> Measurement:
         neighbours = Neighbours(self._session, self._table, form)
         queries = await neighbours.sample(queries_for(rows), rows)
-        return Measurement(neighbours, queries, NEIGHBOURS, are_made_up=form.kind == "hnsw")
+        return Measurement(neighbours, queries, NEIGHBOURS, are_sampled=True)
 
     async def _measure(
         self, form: IndexForm, lists: int | None, chosen: IndexResult
@@ -223,8 +224,11 @@ class _Job:
             tried.append(one)
             self._reporter.measured(one)
 
-        steps = settings_to_try(form, lists or lists_for(chosen.rows), NEIGHBOURS)
-        best = await measurement.smallest(steps, chosen.target_recall, report)
+        lists = lists or lists_for(chosen.rows)
+        steps = settings_to_try(form, lists, NEIGHBOURS)
+        best = await measurement.smallest(
+            steps, chosen.target_recall, report, least_probes(form, lists, chosen.rows)
+        )
         return best, (exact, *sorted(tried, key=lambda one: one.order))
 
     async def _store(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +24,11 @@ _MAX_QUERIES = 300
 _MIN_QUERIES = 50
 # Exact neighbours cost a scan each: about half a minute for so many distances in all.
 _MAX_DISTANCES = 50_000_000
-# Made-up queries may be easier than real ones: of their recalls counts the mean less so many
-# standard errors.
+# Queries that were sampled are few, and may be easier than real ones: of their recalls counts the
+# mean less so many standard errors.
 _STANDARD_ERRORS = 2
+# A scan of so many vectors takes about a millisecond: to compare fewer saves nobody any time.
+_FEWEST_COMPARED = 1_000
 # Distances are sums of float32: equal vectors may differ in the last digits.
 _TOLERANCE = 1e-6
 
@@ -72,6 +75,17 @@ def settings_to_try(form: IndexForm, lists: int, k: int) -> Iterator[Setting]:
             yield Setting(probes=step)
 
 
+def least_probes(form: IndexForm, lists: int, rows: int) -> int:
+    """Probes below which a search would lose neighbours and gain nothing; 1 for hnsw.
+
+    It is for small tables: the questions of users lie farther from the rows than rows from each
+    other, and find less than was measured.
+    """
+    if form.kind == "hnsw":
+        return 1
+    return min(lists, math.ceil(_FEWEST_COMPARED * lists / max(1, rows)))
+
+
 def between(low: Setting, high: Setting) -> Setting | None:
     """The setting half way; None where there is none between the two."""
     middle = {
@@ -101,15 +115,15 @@ def cautious(recalls: Sequence[float]) -> float:
 
 
 class Measurement:
-    """Measures one index with one set of queries; with `are_made_up`, cautiously."""
+    """Measures one index with one set of queries; with `are_sampled`, cautiously."""
 
     def __init__(
-        self, neighbours: Neighbours, queries: list[Query], k: int, *, are_made_up: bool = False
+        self, neighbours: Neighbours, queries: list[Query], k: int, *, are_sampled: bool = False
     ) -> None:
         self._neighbours = neighbours
         self._queries = queries
         self._k = k
-        self._are_made_up = are_made_up
+        self._are_sampled = are_sampled
         self._exact: list[NDArray[np.float64]] = []
 
     async def exact(self) -> Measured:
@@ -123,13 +137,38 @@ class Measurement:
         await self._neighbours.use_index(setting)
         found, times = await self._all(lambda q: self._neighbours.found(q, self._k, setting))
         recalls = [recall_of(f, e) for f, e in zip(found, self._exact, strict=True)]
-        recall = cautious(recalls) if self._are_made_up else float(np.mean(recalls))
+        recall = cautious(recalls) if self._are_sampled else float(np.mean(recalls))
         return Measured(setting, recall, *times)
 
     async def smallest(
+        self,
+        settings: Iterator[Setting],
+        target: float,
+        report: Callable[[Measured], None],
+        least: int = 1,
+    ) -> Measured:
+        """The smallest setting that reaches the target, or the best of all where none does.
+
+        With fewer than `least` probes it is set to these.
+        """
+        tried: dict[Setting | None, Measured] = {}
+
+        def note(one: Measured) -> None:
+            tried[one.setting] = one
+            report(one)
+
+        best = await self._smallest(settings, target, note)
+        assert best.setting is not None
+        if (best.setting.probes or least) >= least:
+            return best
+        raised = replace(best.setting, probes=least)
+        if raised not in tried:
+            note(await self.at(raised))
+        return tried[raised]
+
+    async def _smallest(
         self, settings: Iterator[Setting], target: float, report: Callable[[Measured], None]
     ) -> Measured:
-        """The smallest setting that reaches the target, or the best of all where none does."""
         below: Setting | None = None
         best: Measured | None = None
         for setting in settings:

@@ -21,7 +21,14 @@ from rowvec.db.vector_table import VectorTable
 from rowvec.errors import ConfigError, DefinitionChanged, InvalidRequest
 from rowvec.search.choice import lists_for
 from rowvec.search.measurements import keep
-from rowvec.search.recall import NEIGHBOURS, Measured, Measurement, queries_for, settings_to_try
+from rowvec.search.recall import (
+    NEIGHBOURS,
+    Measured,
+    Measurement,
+    least_probes,
+    queries_for,
+    settings_to_try,
+)
 from rowvec.search.request import IndexReporter
 
 _APPLICATION = "rowvec tune"
@@ -92,10 +99,12 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter
             else await neighbours.sample(queries_for(rows), rows)
         )
         target = request.target_recall or table.target_recall
-        are_made_up = form.kind == "hnsw" and not request.queries
-        measurement = Measurement(neighbours, queries, request.k, are_made_up=are_made_up)
+        are_sampled = not request.queries
+        measurement = Measurement(neighbours, queries, request.k, are_sampled=are_sampled)
         curve = _Curve(measurement, reporter)
-        best = await curve.measure(form, state.lists or lists_for(rows), request.k, target)
+        lists = state.lists or lists_for(rows)
+        least = least_probes(form, lists, rows) if are_sampled else 1
+        best = await curve.measure(form, lists, request.k, target, least)
         before = (
             None if table.recall is None else await curve.at(_as_used(table.setting, request.k))
         )
@@ -156,12 +165,14 @@ class _Curve:
             self._keep(await self._measurement.at(setting))
         return self._measured[setting]
 
-    async def measure(self, form: IndexForm, lists: int, k: int, target: float) -> Measured:
+    async def measure(
+        self, form: IndexForm, lists: int, k: int, target: float, least: int
+    ) -> Measured:
         """All there are, until nothing is gained, and the smallest that reaches the target."""
         self._exact = await self._measurement.exact()
         self._reporter.measured(self._exact)
         steps = settings_to_try(form, lists, k)
-        best = await self._measurement.smallest(steps, target, self._keep)
+        best = await self._measurement.smallest(steps, target, self._keep, least)
         if best.recall >= target:
             for setting in settings_to_try(form, lists, k):
                 measured = await self.at(setting)

@@ -63,6 +63,14 @@ class Work:
         )
         self.connection.execute("ANALYZE items")
 
+    def scatter(self) -> None:
+        """Makes the vectors of `items` random: many lists have to be read to find neighbours."""
+        self.connection.execute(
+            "UPDATE items SET embedding = (SELECT array_agg(random() - 0.5)"
+            " FROM generate_series(1, vector_dims(embedding)))::vector"
+        )
+        self.connection.execute("VACUUM ANALYZE items")
+
     def stored(self) -> dict[str, Any]:
         """What `search` reads."""
         with self.connection.cursor(row_factory=dict_row) as cursor:

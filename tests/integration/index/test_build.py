@@ -36,8 +36,9 @@ def test_builds_measures_and_stores(work: Any) -> None:
 
 def test_the_stored_setting_is_the_smallest(work: Any) -> None:
     """One probe less was tried, and was not enough."""
-    work.items(5000)
-    result = work.build("items", target_recall=0.99)
+    work.items(20_000)
+    work.scatter()
+    result = work.build("items", kind="ivfflat", target_recall=0.99)
     assert result.setting.probes is not None
     assert result.setting.probes > 1
     recalls = {one.setting.probes: one.recall for one in result.measured if one.setting}
@@ -233,7 +234,15 @@ def test_equal_vectors_are_equally_good_neighbours(work: Any) -> None:
     )
     work.connection.execute("DELETE FROM items WHERE id > 100")
     result = work.build("items")
-    assert (result.setting, result.recall) == (Setting(probes=1), 1.0)
+    assert {one.recall for one in result.measured} == {1.0}
+
+
+def test_a_small_table_is_read_to_a_thousand_vectors(work: Any) -> None:
+    """Users ask what no row is: a few probes more cost nothing there."""
+    work.items(500)
+    result = work.build("items", target_recall=0.5)
+    assert (result.setting.probes, result.recall) == (22, 1.0)
+    assert work.stored()["index_lists"] == 22
 
 
 def test_nothing_to_index(work: Any) -> None:

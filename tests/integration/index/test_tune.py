@@ -18,7 +18,8 @@ from rowvec.search.tune import read_queries
 
 def test_the_curve_and_the_smallest_setting_that_reaches_the_target(work: Any) -> None:
     """One probe less was measured, and was not enough; the last setting finds everything."""
-    work.items(4000)
+    work.items(20_000)
+    work.scatter()
     work.build("items", lists=100)
     result = work.tune("items", target_recall=0.99)
     exact, *curve = result.measured
@@ -32,7 +33,7 @@ def test_the_curve_and_the_smallest_setting_that_reaches_the_target(work: Any) -
     assert (kept["probes"], kept["recall"]) == (best, pytest.approx(recalls[best]))
     assert kept["target_recall"] == pytest.approx(0.99)
     # What the build knows of itself stays.
-    assert (kept["index_rows"], kept["index_lists"]) == (4000, 100)
+    assert (kept["index_rows"], kept["index_lists"]) == (20_000, 100)
 
 
 def test_what_was_used_until_now_is_measured_too(work: Any) -> None:
