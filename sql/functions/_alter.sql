@@ -61,13 +61,13 @@ BEGIN
     PERFORM rowvec._drop_pending_index(p_old);
     DELETE FROM rowvec.shard AS s WHERE s.embedding_id = p_old.id;
     IF (v_model, v_kwargs, p_modality) IS DISTINCT FROM (p_old.model, p_old.kwargs, p_old.modality) THEN
-        PERFORM rowvec._begin_anew(p_old);
+        PERFORM rowvec._begin_anew(p_old, false);
         RAISE NOTICE USING
             MESSAGE = format('embedding "%s" of %s is empty now: its vectors were of another model',
                 p_old.name, p_old.source),
             HINT = format('fill it: rowvec backfill %s, then rowvec index %s', p_old.source, p_old.source);
     ELSIF v_chunk IS DISTINCT FROM p_old.chunk THEN
-        PERFORM rowvec._cut_again(p_old);
+        PERFORM rowvec._begin_anew(p_old, true);
     ELSIF v_on_truncate <> p_old.on_truncate THEN
         PERFORM rowvec._retry_long(p_old);
     END IF;

@@ -1,5 +1,8 @@
--- Called by alter_embedding alone: empties what an embedding filled, at once whatever the size of the table.
-CREATE OR REPLACE FUNCTION rowvec._begin_anew(p_definition rowvec.embedding)
+-- Called by _alter alone: makes every row pending, at once whatever the size of the table.
+--
+-- Vectors go, with what was derived from them and what is known of their index; p_keeps_chunks lets old
+-- chunks serve until new ones are there.
+CREATE OR REPLACE FUNCTION rowvec._begin_anew(p_definition rowvec.embedding, p_keeps_chunks boolean)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -18,6 +21,11 @@ BEGIN
     ELSE
         EXECUTE format('ALTER TABLE %s ADD COLUMN %I bigint', p_definition.source, p_definition.name || '_of');
     END IF;
+    DELETE FROM rowvec.failure WHERE embedding_id = p_definition.id;
+    IF p_keeps_chunks THEN
+        RETURN;
+    END IF;
+
     FOR v_derived IN
         SELECT d.relation
         FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = d.relation
@@ -25,7 +33,6 @@ BEGIN
     LOOP
         EXECUTE format('TRUNCATE %s', v_derived);
     END LOOP;
-    DELETE FROM rowvec.failure WHERE embedding_id = p_definition.id;
     DELETE FROM rowvec.truncation WHERE embedding_id = p_definition.id;
     UPDATE rowvec.embedding
     SET index_name = NULL, index_kind = NULL, index_storage = NULL, index_lists = NULL,
@@ -40,7 +47,7 @@ EXCEPTION
             HINT = 'try again when it has ended';
     WHEN dependent_objects_still_exist THEN
         RAISE EXCEPTION USING ERRCODE = '2BP01',
-            MESSAGE = format('other objects need the column "%s" of %s: nothing was changed',
+            MESSAGE = format('other objects need the columns of embedding "%s" of %s: nothing was changed',
                 p_definition.name, p_definition.source),
             DETAIL = SQLERRM,
             HINT = 'create another embedding beside it (name => ...), or drop those first';

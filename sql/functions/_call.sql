@@ -61,7 +61,8 @@ BEGIN
             -- 16.9. pg_sleep knows no less than 1 ms: while it still spins, which takes about one,
             -- come answers from the cache, and the "ready" set of short texts, which the worker
             -- sends as soon as their vectors are milliseconds away. One session at a time spins:
-            -- many would take the processor from the model. A pause is a fifth of the wait so far.
+            -- many would take the processor from the model. A pause is a fifth of the wait
+            -- so far, at most 25 ms.
             v_stage := 'wait';
             v_spins := pg_try_advisory_lock(v_seat);
             WHILE @extschema:dblink@.dblink_is_busy(v_line) = 1 LOOP
