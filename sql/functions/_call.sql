@@ -60,9 +60,9 @@ BEGIN
             -- Waiting in dblink_get_result would know no deadline, and no cancel before 15.13 and
             -- 16.9. pg_sleep knows no less than 1 ms: while it still spins, which takes about one,
             -- come answers from the cache, and the "ready" set of short texts, which the worker
-            -- sends as soon as their vectors are milliseconds away. One session at a time spins:
-            -- many would take the processor from the model. A pause is a fifth of the wait
-            -- so far, at most 25 ms.
+            -- sends as soon as their vectors are milliseconds away. Who spins keeps the seat while it
+            -- waits: of many sessions in line a few spin, the others leave the processor to the
+            -- model. A pause is a third of the wait so far, at most 25 ms.
             v_stage := 'wait';
             v_spins := pg_try_advisory_lock(v_seat);
             WHILE @extschema:dblink@.dblink_is_busy(v_line) = 1 LOOP
@@ -73,11 +73,11 @@ BEGIN
                 END IF;
                 v_turns := v_turns + 1;
                 CONTINUE WHEN v_spins AND v_turns < 800;
-                IF v_spins THEN
+                PERFORM pg_sleep(v_pause);
+                v_pause := least(1.5 * v_pause, 0.025);
+                IF v_spins AND v_pause = 0.025 THEN
                     v_spins := NOT pg_advisory_unlock(v_seat);
                 END IF;
-                PERFORM pg_sleep(v_pause);
-                v_pause := least(1.25 * v_pause, 0.025);
             END LOOP;
             IF v_spins THEN
                 v_spins := NOT pg_advisory_unlock(v_seat);
