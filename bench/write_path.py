@@ -48,7 +48,7 @@ dimensions = {DIMENSIONS}
 delay_ms_per_text = 1
 refuse = "^refuse"
 """
-COMMIT_ROWS = 256
+TRANSACTION_ROWS = 256
 REFUSED = 20
 
 Connect = Callable[[str, Definition], JobEmbedder]
@@ -60,7 +60,7 @@ class Ready:
     max_tokens = 1 << 20
 
     def __init__(self) -> None:
-        rows = np.random.default_rng(1).standard_normal((2 * COMMIT_ROWS, DIMENSIONS))
+        rows = np.random.default_rng(1).standard_normal((2 * TRANSACTION_ROWS, DIMENSIONS))
         self._vectors = rows.astype(np.float32)
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
@@ -114,7 +114,7 @@ def serve(dsn: str, models: str) -> None:
 def fill(dsn: str, source: str, connect: Connect) -> tuple[Summary, Watch]:
     """One backfill in this process."""
     watch = Watch()
-    settings = Settings.build(dsn=dsn, commit_rows=COMMIT_ROWS)
+    settings = Settings.build(dsn=dsn, commit_rows=2 * TRANSACTION_ROWS)
     summary = asyncio.run(
         backfill(
             settings, Request(source), worker=worker_conninfo(settings), reporter=watch,
@@ -151,13 +151,13 @@ def make(
 
 
 def copy(connection: psycopg.Connection, rows: int) -> float:
-    """Rows/s of binary COPY in transactions of COMMIT_ROWS."""
+    """Rows/s of binary COPY in transactions of TRANSACTION_ROWS."""
     connection.execute(f"CREATE TABLE raw (id bigint PRIMARY KEY, embedding vector({DIMENSIONS}))")
     connection.execute("CHECKPOINT")
-    vectors = np.random.default_rng(1).standard_normal((COMMIT_ROWS, DIMENSIONS))
+    vectors = np.random.default_rng(1).standard_normal((TRANSACTION_ROWS, DIMENSIONS))
     batch = list(vectors.astype(np.float32))
     began = time.perf_counter()
-    for first in range(0, rows, COMMIT_ROWS):
+    for first in range(0, rows, TRANSACTION_ROWS):
         with connection.cursor().copy("COPY raw FROM STDIN (FORMAT BINARY)") as out:
             out.set_types(["int8", "vector"])
             for number, vector in enumerate(batch[: rows - first], start=first):

@@ -154,7 +154,13 @@ class Settings(BaseSettings):
     image_folder: Path | None = Field(
         None, description="folder that the paths of image files are relative to"
     )
-    commit_rows: int = Field(256, ge=1, le=100_000, description="rows a job writes a transaction")
+    commit_rows: int = Field(
+        512,
+        ge=1,
+        le=100_000,
+        description="rows computed and not yet committed, at most: half are written in a"
+        " transaction while the model computes the others",
+    )
     max_rows_per_second: float | None = Field(
         None, gt=0, description="rows a backfill embeds a second at most (default: no limit)"
     )

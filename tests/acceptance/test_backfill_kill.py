@@ -110,7 +110,7 @@ def test_interrupted_it_writes_the_batch_in_hand_and_says_so(
     assert "Interrupted" in errors
     assert "still pending" in errors
     assert "Traceback" not in errors
-    assert filled(connection) % 20 == 0
+    assert filled(connection) % 10 == 0
 
 
 def test_two_commands_share_the_work_and_survive_one_kill(

@@ -1,4 +1,4 @@
-"""docs/recipes/ray.md up to the cluster, which test_backfill_crew.py has with several nodes."""
+"""docs/recipes/ray.md on one machine; crew/test_ray.py has clusters of several nodes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,7 @@ import psutil
 import pytest
 
 RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "ray.md"
-BLOCKS = re.findall(
-    r"^```sh\n(.*?)^```$", RECIPE.read_text().split("## 3.")[0], re.MULTILINE | re.DOTALL
-)
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", RECIPE.read_text(), re.MULTILINE | re.DOTALL)
 MODELS = """
 [[model]]
 name = "stand-in-small"
@@ -30,30 +30,47 @@ max_tokens = 16
 """
 
 
-@pytest.fixture
-def shell(database: Any, tmp_path: Path) -> Iterator[Any]:
-    """Runs a line as somebody types it; what is installed is not installed again."""
-    short = tempfile.mkdtemp(prefix="ray-")
-    (tmp_path / "models.toml").write_text(MODELS)
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG", "RAY_"))}
-    environment = {
-        **clean,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}",
-        "ROWVEC_DSN": database.dsn,
-        "ROWVEC_MODELS": str(tmp_path / "models.toml"),
-        # A cluster that is no other test's; its sockets need a short path.
-        "RAY_TMPDIR": short,
-    }
+@dataclass
+class Shell:
+    """Runs lines as somebody types them, in a home and on a cluster that are no other test's."""
 
-    def run(line: str) -> subprocess.CompletedProcess[str]:
-        if line.startswith("pip install"):
+    environment: dict[str, str]
+    port: str
+
+    def __call__(self, line: str) -> subprocess.CompletedProcess[str]:
+        """What is installed is not installed again, and `ray stop` would end others' clusters."""
+        word, _, rest = line.partition(" ")
+        if word == "export":
+            name, _, value = rest.partition("=")
+            self.environment[name] = value
+        if word in ("export", "pip") or line == "ray stop":
             line = "true"
         return subprocess.run(
-            ["/bin/sh", "-c", line], env=environment, check=False,
+            ["/bin/sh", "-c", line.replace("6399", self.port)], env=self.environment, check=False,
             capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=250,
         )  # fmt: skip
 
-    yield run
+
+@pytest.fixture
+def shell(database: Any, tmp_path: Path) -> Iterator[Shell]:
+    # Ray's sockets need a short path.
+    short = tempfile.mkdtemp(prefix="ray-")
+    (tmp_path / "models.toml").write_text(MODELS)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG", "RAY_"))}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    yield Shell(
+        {
+            **clean,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}",
+            "HOME": short,
+            "ROWVEC_DSN": database.dsn,
+            "ROWVEC_MODELS": str(tmp_path / "models.toml"),
+            "RAY_TMPDIR": short,
+        },
+        port,
+    )
     end_processes_of(short)
     shutil.rmtree(short, ignore_errors=True)
 
@@ -70,18 +87,29 @@ def end_processes_of(folder: str) -> None:
 
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
-@pytest.mark.timeout(600)
-def test_every_command(database: Any, shell: Any) -> None:
+@pytest.mark.timeout(900)
+def test_every_command(database: Any, shell: Shell) -> None:
     with database.connect() as connection:
         connection.execute("CREATE TABLE reviews (id int PRIMARY KEY, body text)")
         connection.execute("INSERT INTO reviews SELECT i, 't ' || i FROM generate_series(1, 900) i")
         connection.execute("SELECT rowvec.create_embedding('reviews', 'stand-in-small', 'body')")
         filled = []
         for line in "".join(BLOCKS).splitlines():
+            if "--address" in line:
+                assert_refused_without_a_token(line, shell)
             done = shell(line)
             assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
             row = connection.execute("SELECT count(embedding) FROM reviews").fetchone()
             assert row is not None
             filled.append((line.split()[:2], row[0]))
         backfills = [count for words, count in filled if words == ["rowvec", "backfill"]]
-        assert backfills == [200, 400]
+        assert backfills == [200, 400, 900]
+
+
+def assert_refused_without_a_token(line: str, shell: Shell) -> None:
+    """Nor with another."""
+    for more in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "another"}):
+        done = Shell({**shell.environment, **more}, shell.port)(line)
+        assert done.returncode == 2
+        assert "no Ray cluster that lets us in" in done.stderr
+        assert "Traceback" not in done.stderr

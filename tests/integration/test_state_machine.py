@@ -7,6 +7,7 @@ a backfill, the sync that runs all the time, the worker, Postgres itself.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
@@ -83,7 +85,9 @@ class Stage:
     """A Postgres, a worker and a sync of its own, which may be killed and come back."""
 
     def __init__(self, folder: Path, start_worker: Callable[..., Any], point_at: Any) -> None:
-        self.cluster = Cluster(folder / "mortal", {"max_connections": "50"})
+        self.cluster = Cluster(
+            folder / "mortal", {"max_connections": "50", "deadlock_timeout": "10s"}
+        )
         self.cluster.create()
         self.cluster.start()
         self.dsn = self.cluster.dsn()
@@ -140,12 +144,30 @@ def stage(folder: Path, start_worker: Any, point_at: Any) -> Iterator[Stage]:
     stage.close()
 
 
+def step(**strategies: Any) -> Callable[[Callable[..., None]], Any]:
+    """A rule whose first failure is kept: Hypothesis runs it again, and then it may go well."""
+
+    def decorate(function: Callable[..., None]) -> Any:
+        @functools.wraps(function)
+        def run(self: Machine, *given: Any, **drawn: Any) -> None:
+            try:
+                function(self, *given, **drawn)
+            except Exception as exc:
+                self.failures.append(exc)
+                raise
+
+        return rule(**strategies)(run)
+
+    return decorate
+
+
 class Machine(RuleBasedStateMachine):
     """Rows of one table, and what befalls them."""
 
     stage: Stage
     destination: str
     disasters_allowed: int
+    failures: list[Exception]
 
     def __init__(self) -> None:
         super().__init__()
@@ -162,7 +184,7 @@ class Machine(RuleBasedStateMachine):
     def execute(self, statement: str, *parameters: Any) -> None:
         self.connection.execute(statement.encode(), parameters)
 
-    @rule(rows=st.dictionaries(KEYS, TEXTS, min_size=1, max_size=12))
+    @step(rows=st.dictionaries(KEYS, TEXTS, min_size=1, max_size=12))
     def insert(self, rows: dict[int, str | None]) -> None:
         with self.connection.cursor() as cursor:
             cursor.executemany(
@@ -171,33 +193,33 @@ class Machine(RuleBasedStateMachine):
                 list(rows.items()),
             )
 
-    @rule(first=st.integers(100, 10_000), texts=st.lists(TEXTS, min_size=1, max_size=20))
+    @step(first=st.integers(100, 10_000), texts=st.lists(TEXTS, min_size=1, max_size=20))
     def copy(self, first: int, texts: list[str | None]) -> None:
         self.execute("DELETE FROM notes WHERE id BETWEEN %s AND %s", first, first + len(texts))
         with self.connection.cursor().copy("COPY notes (id, body) FROM STDIN") as copy:
             for number, text in enumerate(texts):
                 copy.write_row((first + number, text))
 
-    @rule(every=st.integers(1, 4), text=TEXTS)
+    @step(every=st.integers(1, 4), text=TEXTS)
     def update(self, every: int, text: str | None) -> None:
         self.execute("UPDATE notes SET body = %s || ' ' || id WHERE id %% %s = 0", text, every)
 
-    @rule(every=st.integers(1, 5))
+    @step(every=st.integers(1, 5))
     def delete(self, every: int) -> None:
         self.execute("DELETE FROM notes WHERE id %% %s = 0", every)
 
-    @rule()
+    @step()
     def change_keys(self) -> None:
         self.moves += 1
         self.execute(
             "UPDATE notes SET id = id + %s WHERE id BETWEEN -20 AND 10_100", 20_000 * self.moves
         )
 
-    @rule()
+    @step()
     def truncate(self) -> None:
         self.execute("TRUNCATE notes CASCADE")
 
-    @rule(rows=st.dictionaries(KEYS, TEXTS, min_size=1, max_size=5), kept=st.booleans())
+    @step(rows=st.dictionaries(KEYS, TEXTS, min_size=1, max_size=5), kept=st.booleans())
     def savepoint(self, rows: dict[int, str | None], *, kept: bool) -> None:
         class _Undone(Exception):
             pass
@@ -210,7 +232,7 @@ class Machine(RuleBasedStateMachine):
                     raise _Undone
 
     @precondition(lambda self: self.disasters < self.disasters_allowed)
-    @rule(victim=st.sampled_from(["job", "job", "sync", "worker", "postgres"]))
+    @step(victim=st.sampled_from(["job", "job", "sync", "worker", "postgres"]))
     def kill(self, victim: str) -> None:
         self.disasters += 1
         if victim == "job":
@@ -237,7 +259,7 @@ class Machine(RuleBasedStateMachine):
         # Else the sync would wait for its silence to grow long.
         self.execute("UPDATE rowvec.job SET ended_at = now() WHERE kind = 'backfill'")
 
-    @rule()
+    @step()
     def settle(self) -> None:
         """Waits for the quiet, in which nothing may be wrong."""
         wrong = WRONG_TABLE if self.destination == "table" else WRONG_COLUMN
@@ -265,17 +287,18 @@ def run(stage: Stage, destination: str, examples: int, steps: int, disasters: in
         pass
 
     OnStage.stage, OnStage.destination = stage, destination
-    OnStage.disasters_allowed = disasters
-    run_machine(
-        OnStage,
-        settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, database=None,
-            # The same every time: what it might find anew is for the long run.
-            derandomize=examples < 10, print_blob=True, suppress_health_check=list(HealthCheck),
-            # What went wrong once may not do so again: the first failure is all there is to see.
-            phases=[Phase.generate], report_multiple_bugs=False,
-        ),
+    OnStage.disasters_allowed, OnStage.failures = disasters, []
+    how = settings(
+        max_examples=examples, stateful_step_count=steps, deadline=None, database=None,
+        # The same every time: what it might find anew is for the long run.
+        derandomize=examples < 10, print_blob=True, suppress_health_check=list(HealthCheck),
+        # What went wrong once may not do so again: the first failure is all there is to see.
+        phases=[Phase.generate], report_multiple_bugs=False,
     )  # fmt: skip
+    try:
+        run_machine(OnStage, settings=how)
+    except Flaky:
+        raise OnStage.failures[0] from None
 
 
 @pytest.mark.timeout(1200)

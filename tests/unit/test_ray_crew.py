@@ -7,7 +7,7 @@ import pytest
 from rowvec.config import Settings, child_environment
 from rowvec.errors import ConfigError
 from rowvec.pipeline.crew import Crew
-from rowvec.pipeline.ray_crew import actor_settings, check_gpus
+from rowvec.pipeline.ray_crew import actor_settings, check_room
 
 DSN = "host=db.example"
 
@@ -37,9 +37,21 @@ def test_the_worker_of_an_actor_sees_the_gpu_that_ray_gave_it(
 
 def test_gpus_that_are_not_there() -> None:
     said: list[str] = []
-    check_gpus(2, Crew("ray", 8, 0.5), said.append)
-    assert not said
-    check_gpus(0, Crew("ray", 2, 1, "10.0.0.1:6379"), said.append)
+    cluster = {"CPU": 8.0}
+    check_room(cluster, Crew("ray", 2, 1, "10.0.0.1:6379"), said.append)
     assert said == ["a worker is to have 1 GPUs, and the cluster has 0: waiting for more"]
     with pytest.raises(ConfigError, match="the cluster has 0"):
-        check_gpus(0, Crew("ray", 2, 1), said.append)
+        check_room(cluster, Crew("ray", 2, 1), said.append)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "gpus", "places"),
+    [({"CPU": 2.0}, 0, 2), ({"CPU": 8.0, "GPU": 3.0}, 1, 3), ({"CPU": 8.0, "GPU": 1.0}, 0.5, 2)],
+)
+def test_workers_that_find_no_room(cluster: dict[str, float], gpus: float, places: int) -> None:
+    said: list[str] = []
+    check_room(cluster, Crew("ray", places, gpus), said.append)
+    assert not said
+    check_room(cluster, Crew("ray", places + 1, gpus), said.append)
+    (sentence,) = said
+    assert f"room for {places} of {places + 1} workers" in sentence

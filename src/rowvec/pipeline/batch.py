@@ -39,6 +39,18 @@ class Result(NamedTuple):
     outcome: Outcome | RowvecError | Kept | None
 
 
+def transaction_rows(commit_rows: int) -> int:
+    """Rows to commit at once, so that the model has as many meanwhile."""
+    return max(commit_rows // 2, 1)
+
+
+def cut_by_length(rows: Sequence[Row], size: int) -> list[list[Row]]:
+    """Batches of `size` rows whose texts are about as long, each in the order of `rows`."""
+    by_length = sorted(range(len(rows)), key=lambda number: len(rows[number].input or ""))
+    starts = range(0, len(rows), size)
+    return [[rows[n] for n in sorted(by_length[at : at + size])] for at in starts]
+
+
 def texts_of(rows: Sequence[Row]) -> list[str]:
     """What is to be embedded of a batch."""
     return [row.input for row in rows if row.needs_model and row.input is not None]

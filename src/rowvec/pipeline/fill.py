@@ -12,7 +12,14 @@ from typing import Any
 from rowvec.db.session import Session
 from rowvec.db.source import Range, Row, Source
 from rowvec.errors import LeaseLost, RowvecError
-from rowvec.pipeline.batch import Writer, Written, results_of, texts_of
+from rowvec.pipeline.batch import (
+    Writer,
+    Written,
+    cut_by_length,
+    results_of,
+    texts_of,
+    transaction_rows,
+)
 from rowvec.pipeline.isolation import Isolation
 from rowvec.pipeline.outcome import Outcome
 from rowvec.pipeline.patience import sleep_unless
@@ -20,20 +27,25 @@ from rowvec.pipeline.report import Summary
 from rowvec.pipeline.shards import NoShard, Shard, Shards
 from rowvec.pipeline.throttle import Throttle
 
-# The worker sorts what it holds by length, and the more it holds the less it pads: real texts, a
-# thousand at a time, take a fifth less than one batch of 256 after the other. What is in flight is
-# computed again when the job is killed; each batch has a connection of its own to the worker.
-_ROWS_IN_FLIGHT = 1024
-_MIN_BATCHES_IN_FLIGHT, _MAX_BATCHES_IN_FLIGHT = 2, 8
+# What is computed and not committed is computed again when the job is killed: never more than
+# `commit_rows`. So one half of them is at the model while the other is written.
+_BATCHES_IN_FLIGHT = 2
 
-_SHARD_BATCHES = 16
+# Batches are cut from rows sorted by length, and the more there are the less the model pads: real
+# texts, a thousand at a time, take a fifth less than in order of their keys.
+_COMMITS_A_READ = 2
+_COMMITS_A_SHARD = 8
+
 _POLL_SECONDS = 0.5
 _LISTED_FAILURES = 100
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Sizes of a run: rows a transaction, rows in all and a second (None is no limit), a lease."""
+    """Sizes of a run: rows at once, rows in all and a second (None is no limit), a lease.
+
+    At most `commit_rows` rows are at the model, or back from it and not yet committed.
+    """
 
     commit_rows: int
     rows: int | None = None
@@ -77,13 +89,13 @@ class Filling:
         self._shards = Shards(
             session,
             source,
-            shard_rows=limits.commit_rows * _SHARD_BATCHES,
+            shard_rows=limits.commit_rows * _COMMITS_A_SHARD,
             lease_seconds=limits.lease_seconds,
         )
         self._throttle = Throttle(limits.rows_per_second, stop)
         self._lost: set[Shard] = set()
-        wanted = _ROWS_IN_FLIGHT // limits.commit_rows
-        self._width = min(max(wanted, _MIN_BATCHES_IN_FLIGHT), _MAX_BATCHES_IN_FLIGHT)
+        self._width = min(_BATCHES_IN_FLIGHT, limits.commit_rows)
+        self._batch_rows = transaction_rows(limits.commit_rows)
         self._in_flight: deque[_Batch | Shard] = deque()
 
     async def run_pass(self) -> bool:
@@ -116,32 +128,33 @@ class Filling:
                 else:
                     await sleep_unless(self._stop, _POLL_SECONDS)
                 continue
-            async with aclosing(self._rows_of(taken)) as batches:
-                async for rows in batches:
+            async with aclosing(self._rows_of(taken)) as reads:
+                async for rows in reads:
                     todo = [row for row in rows if not row.failed]
-                    if todo:
-                        yield self._embed(taken, todo)
+                    for batch in cut_by_length(todo, self._batch_rows):
+                        if self._stop.is_set() or taken in self._lost:
+                            break
+                        yield self._embed(taken, batch)
             if self._stop.is_set() or self._rows_left() == 0:
                 return
             if taken not in self._lost:
                 yield taken
 
     async def _rows_of(self, shard: Shard) -> AsyncGenerator[list[Row], None]:
-        """The pending rows of a shard; while a batch is written the next is read.
+        """The pending rows of a shard; while some are embedded and written the next are read.
 
-        Not so under a limit: what may be read then depends on what has become of the last batch.
+        Not so under a limit: what may be read then depends on what has become of the last.
         """
-        is_limited = self._limits.rows is not None or self._limits.rows_per_second is not None
         following = asyncio.create_task(self._read_rows(shard, shard.keys))
         try:
             while rows := await following:
                 keys = Range(rows[-1].key, shard.keys.upper)
-                if is_limited:
+                if self._is_limited:
                     yield rows
                 if self._stop.is_set() or shard in self._lost:
                     return
                 following = asyncio.create_task(self._read_rows(shard, keys))
-                if not is_limited:
+                if not self._is_limited:
                     yield rows
         finally:
             await _cancel([following])
@@ -149,13 +162,18 @@ class Filling:
     async def _read_rows(self, shard: Shard, keys: Range) -> list[Row]:
         await self._throttle.wait()
         left = self._rows_left()
-        size = min(self._limits.commit_rows, self._throttle.rows_at_once)
+        size = self._limits.commit_rows * (1 if self._is_limited else _COMMITS_A_READ)
+        size = min(size, self._throttle.rows_at_once)
         size = size if left is None else min(size, left)
         if not size or self._stop.is_set() or shard in self._lost:
             return []
         rows = await self._source.read(self._reader, keys, size)
         self._throttle.took(len(rows))
         return rows
+
+    @property
+    def _is_limited(self) -> bool:
+        return self._limits.rows is not None or self._limits.rows_per_second is not None
 
     def _rows_left(self) -> int | None:
         """Rows that the limit still lets us read."""

@@ -37,7 +37,7 @@ class Means:
     session: Session
     dsn: str
     application: str
-    commit_rows: int
+    transaction_rows: int
     find_worker: Callable[[], str]
     say: Callable[[str], None]
 
@@ -144,7 +144,7 @@ class Keeper:
         return 0
 
     async def _look(self) -> list[Row]:
-        limit = self._means.commit_rows
+        limit = self._means.transaction_rows
         async with self._session.turn:
             rows = await self._source.read(self._session, Range(self._cursor), limit)
         self._cursor = rows[-1].key if len(rows) == limit else None

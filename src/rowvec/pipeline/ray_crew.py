@@ -12,7 +12,7 @@ import os
 import socket
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any
@@ -28,6 +28,12 @@ from rowvec.pipeline.report import Reporter, Summary
 _LOOK_SECONDS = 0.5
 _CONNECT_SECONDS = 5
 
+# Addresses that name no host.
+_FOUND_BY_RAY = ("auto", "local")
+
+# The life of an actor, what it did in it, rows that were waiting, sentences.
+_State = tuple[str, Summary | None, int, list[str]]
+
 
 class Hand:
     """What an actor is: one backfill, which tells how far it is while it runs."""
@@ -40,16 +46,17 @@ class Hand:
         self._said: list[str] = []
         self._stop = asyncio.Event()
 
-    async def fill(self, settings: dict[str, Any], request: dict[str, Any]) -> None:
-        """Runs to the end."""
+    async def fill(self, settings: dict[str, Any], request: dict[str, Any]) -> _State:
+        """Runs to the end; gives the last `state`."""
         built = Settings.build(**settings)
         async with private_worker(built) as worker:
             self._summary = await backfill(
                 built, Request(**request), worker=worker, reporter=self, stop=self._stop
             )
+        return await self.state()
 
-    async def state(self) -> tuple[str, Summary | None, int, list[str]]:
-        """The life of the actor, what it did in it, rows that were waiting, sentences."""
+    async def state(self) -> _State:
+        """How far it is."""
         return self._life, self._summary, self._total, self._said
 
     async def stop(self) -> None:
@@ -81,7 +88,7 @@ async def run_on_ray(
     with redirect_stdout(sys.stderr):
         ray = _connected(crew)
         try:
-            check_gpus(ray.cluster_resources().get("GPU", 0), crew, reporter.say)
+            check_room(ray.cluster_resources(), crew, reporter.say)
             total = await _Watch(ray, settings, request, crew, reporter).until_done(stop)
         finally:
             ray.shutdown()
@@ -103,18 +110,25 @@ def _connected(crew: Crew) -> Any:
         ray.init(
             address=crew.address or "local", log_to_driver=False, logging_level="error", **room
         )
-    except (OSError, RuntimeError, ValueError) as exc:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as exc:
         if crew.address is None:
             reason = " ".join(str(exc).split())
             raise ConfigError(f"Ray does not start on this machine: {reason}") from exc
-        raise _no_cluster(crew.address) from exc
+        if crew.address in _FOUND_BY_RAY:
+            raise _no_cluster(crew.address) from exc
+        # Somebody listens there: a cluster that asks for a token does not say so to us.
+        raise ConfigError(
+            f"what listens at {crew.address} is no Ray cluster that lets us in",
+            hint="where it has a token: export RAY_AUTH_MODE=token, and have its ~/.ray/auth_token"
+            " here too",
+        ) from exc
     return ray
 
 
 def _check(address: str | None) -> None:
     """Ray itself would try for minutes."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
-    if address in (None, "auto", "local"):
+    if address is None or address in _FOUND_BY_RAY:
         return
     if not host or not port.isdigit():
         raise ConfigError(
@@ -126,17 +140,25 @@ def _check(address: str | None) -> None:
         raise _no_cluster(address) from exc
 
 
-def check_gpus(there: float, crew: Crew, say: Callable[[str], None]) -> None:
-    """Says that actors will wait for GPUs, where Ray would wait without a word.
+def check_room(there: Mapping[str, float], crew: Crew, say: Callable[[str], None]) -> None:
+    """Says how many actors will wait for processors or GPUs, where Ray would wait without a word.
 
     Raises ConfigError where the cluster is begun for this run, since it will not grow.
     """
-    if there >= crew.gpus_per_worker:
+    gpus = there.get("GPU", 0)
+    if gpus < crew.gpus_per_worker:
+        said = f"a worker is to have {crew.gpus_per_worker:g} GPUs, and the cluster has {gpus:g}"
+        if crew.address is None:
+            raise ConfigError(said, hint="leave --gpus-per-worker out, or give --address")
+        say(f"{said}: waiting for more")
         return
-    said = f"a worker is to have {crew.gpus_per_worker:g} GPUs, and the cluster has {there:g}"
-    if crew.address is None:
-        raise ConfigError(said, hint="leave --gpus-per-worker out, or give the --address of one")
-    say(f"{said}: waiting for more")
+    room = [there.get("CPU", 0)] + ([gpus / crew.gpus_per_worker] if crew.gpus_per_worker else [])
+    places = int(min(room))
+    if places < crew.workers:
+        say(
+            f"the cluster has room for {places} of {crew.workers} workers:"
+            " the others begin where there is more"
+        )
 
 
 def actor_settings(settings: Settings, crew: Crew) -> dict[str, Any]:
@@ -175,8 +197,8 @@ class _Watch:
         )(Hand)
         each, request = share(settings, request, crew.workers)
         given = actor_settings(each, crew)
-        self._hands = [actor.remote() for _ in range(crew.workers)]
-        self._runs = [hand.fill.remote(given, asdict(request)) for hand in self._hands]
+        hands = [actor.remote() for _ in range(crew.workers)]
+        self._runs = {hand.fill.remote(given, asdict(request)): hand for hand in hands}
 
     async def until_done(self, stop: asyncio.Event) -> Summary:
         """Looks at them now and then until all have ended."""
@@ -184,25 +206,29 @@ class _Watch:
         while self._runs:
             if stop.is_set() and not is_told:
                 is_told = True
-                for hand in self._hands:
+                for hand in self._runs.values():
                     hand.stop.remote()
-            done, self._runs = await asyncio.to_thread(
-                self._ray.wait, self._runs, num_returns=len(self._runs), timeout=_LOOK_SECONDS
+            runs = [*self._runs]
+            done, _ = await asyncio.to_thread(
+                self._ray.wait, runs, num_returns=len(runs), timeout=_LOOK_SECONDS
             )
             for run in done:
                 await self._end(run)
-            await self._look()
+            if self._runs:
+                await self._look()
         return together(self._parts.values())
 
     async def _end(self, run: Any) -> None:
         try:
-            await asyncio.to_thread(self._ray.get, run)
+            self._note(*await asyncio.to_thread(self._ray.get, run))
         except self._ray.exceptions.RayError as exc:
             cause = getattr(exc, "cause", None)
             raise BackendFailed(str(cause or exc).strip().split("\n")[-1]) from exc
+        # What it held is for those that found no room so far.
+        self._ray.kill(self._runs.pop(run))
 
     async def _look(self) -> None:
-        states = [hand.state.remote() for hand in self._hands]
+        states = [hand.state.remote() for hand in self._runs.values()]
         answered, _ = await asyncio.to_thread(
             self._ray.wait, states, num_returns=len(states), timeout=_LOOK_SECONDS
         )

@@ -21,6 +21,7 @@ from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
 from rowvec.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
 from rowvec.pipeline.arguments import document_kwargs
+from rowvec.pipeline.batch import transaction_rows
 from rowvec.pipeline.heartbeat import Heartbeat
 from rowvec.pipeline.image_files import reading
 from rowvec.pipeline.isolation import Isolation
@@ -196,7 +197,7 @@ class _Dealing:
             session=self._session,
             dsn=resolve_dsn(task.settings),
             application=APPLICATION,
-            commit_rows=task.settings.commit_rows,
+            transaction_rows=transaction_rows(task.settings.commit_rows),
             find_worker=task.find_worker,
             say=task.say,
         )

@@ -38,8 +38,8 @@ refuse = "refuse me"
 
 @pytest.fixture(scope="module")
 def worker(start_worker: Callable[..., Any]) -> Any:
-    """Models of the right speed for what is to happen meanwhile."""
-    return start_worker(MODELS)
+    """Models of the right speed for what is to happen meanwhile; no cache hides double work."""
+    return start_worker(MODELS, "--cache-bytes", "0")
 
 
 class Reviews:
