@@ -25,12 +25,13 @@ KEEP_THE_CALLERS_PATH = {
     "functions/_candidates.sql",  # as cosine_similarity
     "functions/_check_expression.sql",
     "functions/_distance.sql",  # inlined into functions that pin theirs
-    "functions/_exchange_settings.sql",
+    "functions/_exchange_settings.sql",  # as cosine_similarity
     "functions/_nearest.sql",  # as _distance
     "functions/_nearest_enough.sql",  # as _distance
     "functions/_operator.sql",  # as cosine_similarity
     "functions/_run_search.sql",
     "functions/_search.sql",
+    "functions/_search_settings.sql",  # as cosine_similarity
     "functions/_similar.sql",
     "functions/_similar_pairs.sql",
     "functions/_text_config.sql",

@@ -21,8 +21,9 @@ BEGIN
             WHEN syntax_error THEN
                 RAISE EXCEPTION USING ERRCODE = '42601',
                     MESSAGE = pg_catalog.format('%s in the expression (%s)', SQLERRM, p_expression),
-                    HINT = pg_catalog.format('one SQL expression over a row of %s is expected, such as'
-                        ' title || '' '' || coalesce(body, '''')', p_source);
+                    HINT = pg_catalog.format('one SQL expression over a row of %s is expected: of an input'
+                        ' such as title || '' '' || coalesce(body, ''''), of a filter such as stars >= 4',
+                        p_source);
             WHEN invalid_cursor_definition THEN
                 RAISE EXCEPTION USING ERRCODE = '42601',
                     MESSAGE = 'one SQL expression is expected, and this is more than one statement';

@@ -17,8 +17,8 @@ BEGIN
     WHERE name = p_prepared;
     IF cardinality(v_types) <> jsonb_array_length(p_arguments) THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format(
-            'the filter has %s parameters and filter_args %s values', cardinality(v_types),
-            jsonb_array_length(p_arguments));
+            'filter_args must have a value for each of $1, $2, ... of the filter: %s, not %s',
+            cardinality(v_types), jsonb_array_length(p_arguments));
     END IF;
     RETURN format('EXECUTE %I', p_prepared) || coalesce((
         SELECT '(' || string_agg(

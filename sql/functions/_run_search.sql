@@ -58,8 +58,20 @@ BEGIN
                 EXECUTE pg_catalog.format('DEALLOCATE %I', v_prepared);
             END IF;
             -- Raised anew: the context would show a statement of which only the filter is theirs.
-            RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message, DETAIL = v_detail,
-                HINT = v_hint;
+            IF v_code = '42P02' THEN
+                v_hint := 'filter_args gives the values of $1, $2, ...: ''[4, "new"]''';
+            END IF;
+            -- What is empty would be shown as an empty line.
+            IF v_detail <> '' AND v_hint <> '' THEN
+                RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message, DETAIL = v_detail,
+                    HINT = v_hint;
+            ELSIF v_detail <> '' THEN
+                RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message, DETAIL = v_detail;
+            ELSIF v_hint <> '' THEN
+                RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message, HINT = v_hint;
+            ELSE
+                RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message;
+            END IF;
         END;
     END IF;
 

@@ -23,32 +23,32 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v_keys int2[];
-    v_hidden text[];
     v_selected text;
     v_row text;
     v_key text;
 BEGIN
-    -- Plain lookups: every search makes them, and a join of catalogs would cost as much as it does.
-    SELECT (indkey::int2[])[0:indnkeyatts - 1] INTO v_keys
-    FROM pg_index
-    WHERE indrelid = p_definition.source AND indisprimary;
-    IF v_keys IS NULL THEN
-        PERFORM rowvec._key_columns(p_definition.source);  -- says that there is no primary key
-    END IF;
-    IF p_row IS NULL THEN
-        SELECT array_agg(name) || array_agg(name || '_of') INTO v_hidden
-        FROM rowvec.embedding
-        WHERE source = p_definition.source;
-    END IF;
-    SELECT string_agg(format('%I AS c%s', attname, attnum), ', ' ORDER BY attnum),
+    -- One query: every search makes it, and to begin a query costs more than to read these rows.
+    SELECT k.attnums,
+        string_agg(format('%I AS c%s', attname, attnum), ', ' ORDER BY attnum),
         string_agg(CASE WHEN p_row IS NULL THEN format('q.c%s AS %I', attnum, attname)
             ELSE 'q.c' || attnum END, ', ' ORDER BY attnum),
         string_agg(format('%L, q.c%s', attname, attnum), ', ' ORDER BY attnum)
-            FILTER (WHERE attnum = ANY (v_keys))
-    INTO STRICT v_selected, v_row, v_key
-    FROM pg_attribute
+            FILTER (WHERE attnum = ANY (k.attnums))
+    INTO v_keys, v_selected, v_row, v_key
+    FROM pg_attribute CROSS JOIN (
+        SELECT (indkey::int2[])[0:indnkeyatts - 1] AS attnums
+        FROM pg_index
+        WHERE indrelid = p_definition.source AND indisprimary
+    ) AS k
     WHERE attrelid = p_definition.source AND attnum > 0 AND NOT attisdropped
-        AND attname <> ALL (coalesce(v_hidden, '{}'));
+        AND (p_row IS NOT NULL OR attname <> ALL (ARRAY(
+            SELECT unnest(ARRAY[name, name || '_of'])
+            FROM rowvec.embedding
+            WHERE source = p_definition.source)))
+    GROUP BY k.attnums;
+    IF v_keys IS NULL THEN
+        PERFORM rowvec._key_columns(p_definition.source);  -- says that there is no primary key
+    END IF;
     v_row := CASE WHEN p_row IS NULL
         THEN '(SELECT pg_catalog.to_jsonb(r.*) FROM (SELECT ' || v_row || ') AS r)'
         ELSE format('ROW(%s)::%s', v_row, p_row) END;

@@ -19,12 +19,7 @@ DECLARE
     v_condition text;
 BEGIN
     PERFORM rowvec._refuse_text_options(v_options);
-    IF p_definition.destination = 'table' THEN
-        RAISE EXCEPTION USING ERRCODE = '0A000',
-            MESSAGE = pg_catalog.format('%s has a vector for each chunk, and none for a row',
-                p_definition.source),
-            HINT = 'rowvec similarities compares the means of the chunks';
-    ELSIF p_filter IS NOT NULL THEN
+    IF p_filter IS NOT NULL THEN
         PERFORM rowvec._check_expression(p_definition.source, p_filter);
     ELSIF p_filter_args IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22023',

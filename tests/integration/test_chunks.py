@@ -139,21 +139,29 @@ def test_old_chunks_are_served_until_the_new_ones_are_there(
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "message", "hint"),
     [
-        ({"chunk": "'{\"words\": 3}'"}, 'chunk has no option "words"'),
-        ({"chunk": "'{\"tokens\": 17}'"}, "tokens 17 is more than the 16"),
-        ({"chunk": '\'{"tokens": "a"}\''}, "tokens of chunk must be a whole number"),
-        ({"chunk": '\'{"tokens": 8, "overlap": 5}\''}, "overlap 5 is more than half of tokens 8"),
-        ({"chunk": '\'{"split": "page"}\''}, "split must be one of"),
-        ({"chunk": "'[]'"}, "chunk must be a JSON object"),
-        ({"on_truncate": "'mean'"}, "on_truncate must be chunk"),
+        (
+            {"chunk": "'{\"words\": 3}'"},
+            'chunk has no option "words"',
+            "it has: tokens, overlap, split",
+        ),
+        ({"chunk": "'{\"tokens\": 17}'"}, "tokens 17 is more than the 16", ""),
+        ({"chunk": '\'{"tokens": "a"}\''}, "tokens of chunk must be a whole number", ""),
+        (
+            {"chunk": '\'{"tokens": 8, "overlap": 5}\''},
+            "overlap 5 is more than half of tokens 8",
+            "",
+        ),
+        ({"chunk": '\'{"split": "page"}\''}, "split must be one of", ""),
+        ({"chunk": "'[]'"}, "chunk must be a JSON object", ""),
+        ({"on_truncate": "'mean'"}, "on_truncate must be chunk", ""),
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_made(
-    connection: psycopg.Connection, refused: Any, options: dict[str, str], message: str
+    connection: psycopg.Connection, refused: Any, options: dict[str, str], message: str, hint: str
 ) -> None:
-    with refused("22023", message):
+    with refused("22023", message, hint):
         documents(connection, **options)
     assert one(connection, "SELECT count(*) FROM rowvec.derived") == 0
 
@@ -275,3 +283,38 @@ def test_verify_of_means(connection: psycopg.Connection, fill: Fill) -> None:
     )
     fill("documents")
     assert one(connection, "SELECT min(similarity) FROM rowvec.verify('documents')") > 0.999
+
+
+def test_pairs_of_rows_of_chunks_are_those_of_similar(
+    connection: psycopg.Connection, fill: Fill
+) -> None:
+    """Each row asks with the mean of its chunks, and is found by its nearest."""
+    connection.execute(
+        "CREATE TABLE documents (shop int, id int, body text, PRIMARY KEY (shop, id))"
+    )
+    connection.execute(
+        "SELECT rowvec.create_embedding('documents', 'stand-in-small', 'body',"
+        " destination => 'table')"
+    )
+    for number in range(20):
+        connection.execute(
+            "INSERT INTO documents VALUES (1, %s, %s)", (number, words(number * 7, 5 + number * 3))
+        )
+    connection.execute("INSERT INTO documents VALUES (1, 99, NULL)")
+    fill("documents")
+    assert one(connection, "SELECT count(*) FROM documents_embedding") > 40
+    for arguments in ("", ", options => '{\"exact\": true}'", ", filter => 'id < 9'"):
+        pairs = connection.execute(
+            "SELECT key, rank, other_key, distance"
+            f" FROM rowvec.similar_pairs('documents', 4{arguments})"
+            " ORDER BY (key ->> 'id')::int, rank"
+        ).fetchall()
+        single = connection.execute(
+            "SELECT k, s.rank, s.key, s.distance"
+            " FROM (SELECT jsonb_build_object('shop', shop, 'id', id) AS k FROM documents"
+            f" WHERE id < {9 if 'filter' in arguments else 99}) AS d,"
+            f" rowvec.similar('documents', k, 4{arguments}) AS s"
+            " ORDER BY (k ->> 'id')::int, s.rank"
+        ).fetchall()
+        assert pairs == single
+        assert len(pairs) == (36 if "filter" in arguments else 80)

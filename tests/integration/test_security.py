@@ -170,10 +170,8 @@ def test_every_function_says_who_calls_it(database: Any) -> None:
         # The caller's configuration of text search.
         "_text_config",
         # Inlined: bound when they are created, or into functions with a path of their own.
-        "_candidates", "_distance", "_nearest", "_nearest_enough", "_operator",
-        "cosine_similarity", "polarity", "scale",
-        # Sets what every search sets, twice a search.
-        "_exchange_settings",
+        "_candidates", "_distance", "_exchange_settings", "_nearest", "_nearest_enough",
+        "_operator", "_search_settings", "cosine_similarity", "polarity", "scale",
         # Commits.
         "backfill",
     }  # fmt: skip

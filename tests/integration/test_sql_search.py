@@ -173,12 +173,13 @@ MISTAKES = {
     "values without filter": ("search('things', 'x', filter_args => '[1]')", "22023", "", ""),
     "too many values": (
         "search('things', 'x', filter => 'id = $1', filter_args => '[1, 2]')", "22023",
-        "1 parameters and filter_args 2", "",
+        "of the filter: 1, not 2", "",
     ),
     "values no array": (
         "search('things', 'x', filter => 'id = $1', filter_args => '{}')", "22023", "array", "",
     ),
-    "missing values": ("search('things', 'x', filter => 'id = $1')", "42P02", "$1", ""),
+    "missing values": ("search('things', 'x', filter => 'id = $1')", "42P02", "$1", "filter_args"),
+    "syntax": ("search('things', 'x', filter => 'id <')", "42601", "(id <)", "stars >= 4"),
     "wrong type": (
         """search('things', 'x', filter => 'id = $1', filter_args => '["x"]')""", "22P02", "", "",
     ),
@@ -209,6 +210,13 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(
     assert one(conn, "SELECT count(*) FROM pg_prepared_statements WHERE name ~ '^rowvec'") == 0
 
 
+def test_an_error_of_the_filter_has_no_empty_lines(conn: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.Error) as caught:
+        conn.execute("SELECT * FROM rowvec.search('things', 'x', filter => '1 / (id - id) = 1')")
+    assert caught.value.sqlstate == "22012"
+    assert (caught.value.diag.message_detail, caught.value.diag.message_hint) == (None, None)
+
+
 def test_pending_rows(conn: psycopg.Connection) -> None:
     """The old vector serves until the new one is there, unless only current rows are wanted."""
     conn.execute("UPDATE things SET name = 'moved on' WHERE id = 7")
@@ -229,6 +237,19 @@ def test_similar_is_never_the_row_itself(conn: psycopg.Connection) -> None:
     assert 7 not in [key for key, _ in found]
     filtered = "similar('things', '7', 2, filter => 'id < $1', filter_args => '[9]')"
     assert set(keys(conn, filtered)) <= {1, 2, 3, 4, 5, 6, 8}
+
+
+def test_names_of_the_users_meet_none_of_ours(conn: psycopg.Connection) -> None:
+    """A table and columns with the names that our statements give to theirs."""
+    conn.execute("CREATE TABLE s (c1 int PRIMARY KEY, v text, distance text, n int)")
+    conn.execute("INSERT INTO s SELECT i, 'thing ' || i, 'far', 7 FROM generate_series(1, 9) AS i")
+    conn.execute("SELECT rowvec.create_embedding('s', 'stand-in-small', 'v')")
+    conn.execute("CALL rowvec.backfill('s')")
+    (row,) = conn.execute("SELECT \"row\" FROM rowvec.search('s', 'thing 4', 1)").fetchall()
+    assert row == ({"c1": 4, "v": "thing 4", "distance": "far", "n": 7},)
+    pairs = conn.execute("SELECT key, other_key FROM rowvec.similar_pairs('s', 2)").fetchall()
+    assert len(pairs) == 18
+    assert all(key != other for key, other in pairs)
 
 
 def test_composite_key(conn: psycopg.Connection, refused: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -116,6 +117,7 @@ class _Job:
         state = await self._index.state()
         is_due = state is None or await self._is_due(chosen, request)
         lists = chosen.lists
+        began = time.perf_counter()
         if is_due:
             for reason in chosen.reasons:
                 self._reporter.say(reason)
@@ -125,6 +127,7 @@ class _Job:
         elif state is not None:
             lists = state.lists
             form = self._form("hnsw" if state.kind == "hnsw" else "ivfflat", state.storage)
+        build_seconds = round(time.perf_counter() - began, 1) if is_due else None
         best, measured = await self._measure(form, lists, chosen)
         await self._store(form, lists, chosen.rows if is_due else None, best, request.target_recall)
         await keep(self._session, self._definition, measured)
@@ -138,6 +141,7 @@ class _Job:
             recall=best.recall,
             measured=measured,
             reasons=chosen.reasons if is_due else (),
+            build_seconds=build_seconds,
         )
 
     def _form(self, kind: Kind, storage: Storage) -> IndexForm:

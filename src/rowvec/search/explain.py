@@ -90,7 +90,11 @@ async def explain_search(settings: Settings, request: ExplainRequest) -> Explain
             index_kind=table.index_kind,
             index_storage=table.index_storage,
             lists=table.index_lists,
-            settings=dict(zip(found["settings"][::2], found["settings"][1::2], strict=True)),
+            settings={
+                name: value
+                for name, value in zip(found["settings"][::2], found["settings"][1::2], strict=True)
+                if value is not None
+            },
             rescore=table.setting.rescore,
             recall=table.recall,
             target_recall=table.target_recall,

@@ -33,7 +33,8 @@ class IndexResult:
     """The index as it stands and what was measured, the exact search first.
 
     `reasons` are those of the rule, where it chose. Of a dry run, the index that would be built:
-    about so many seconds, so many bytes on disk, and the memory that it wants.
+    about so many seconds, so many bytes on disk, and the memory that it wants. `build_seconds` is
+    how long it took where one was built, without the measuring.
     """
 
     source: str
@@ -52,6 +53,7 @@ class IndexResult:
     estimated_seconds: float | None = None
     estimated_bytes: int | None = None
     memory_kb: int | None = None
+    build_seconds: float | None = None
 
 
 class IndexReporter(Protocol):
