@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rowvec.search.recall import Measured
 
@@ -14,6 +14,8 @@ CURVE, BEST, TARGET = "#2171b5", "#e6680a", "#2b8a3e"
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 40, 96, 70
 _LABEL_DISTANCE = 34
+# Of a letter, in sizes of the font: about as wide as the widest fonts have them.
+_LETTER = 0.58
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,16 @@ class Words:
     colour: str = MUTED
     anchor: str = "start"
 
+    def meets(self, other: Words) -> bool:
+        """Whether the two would be written over each other, or nearly."""
+        (left, top, right, bottom), (a, b, c, d) = self._box(), other._box()
+        return left < c and a < right and top < d and b < bottom
+
+    def _box(self) -> tuple[float, float, float, float]:
+        width = len(self.text) * self.size * _LETTER
+        left = self.x - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
+        return left, self.y - self.size, left + width, self.y + self.size / 4
+
 
 Element = Line | Dot | Words
 
@@ -77,16 +89,19 @@ def chart(curve: Curve) -> list[Element]:
         Line(((_LEFT, level), (right, level)), TARGET, 1.5, dashed=True),
         Words(_LEFT + 6, level - 6, f"target {curve.target:g}", 13, TARGET),
     ]
+    of_best = _words_of_best(curve.best, scale)
+    said_before = [of_best]
     if exact is not None:
         x, bottom = scale.x(exact.p50_ms), HEIGHT - _BOTTOM
         said = f"exact search, {exact.p50_ms:.1f} ms"
-        elements += [
-            Line(((x, _TOP), (x, bottom)), MUTED, 1.5, dashed=True),
-            Words(x - 6, bottom - 10, said, 13, MUTED, "end"),
-        ]
+        of_exact = _beside(Words(x, bottom - 10, said), 6, is_left=True)
+        if of_exact.meets(of_best):
+            of_exact = replace(of_exact, y=of_best.y - 2 * of_best.size)
+        said_before.append(of_exact)
+        elements.append(Line(((x, _TOP), (x, bottom)), MUTED, 1.5, dashed=True))
     elements.append(Line(tuple(scale.place(one) for one in points), CURVE, 2))
-    elements += _dots(points, curve.best, scale)
-    return elements
+    elements += _dots(points, curve.best, scale, said_before)
+    return elements + said_before
 
 
 class _Scale:
@@ -117,7 +132,7 @@ class _Scale:
 def _axes(scale: _Scale, k: int) -> Iterator[Element]:
     bottom = HEIGHT - _BOTTOM
     step = 0.01 if scale.floor >= 0.9 else 0.05 if scale.floor >= 0.5 else 0.1
-    for count in range(round(scale.floor / step), round(1 / step) + 1):
+    for count in range(math.ceil(scale.floor / step - 1e-9), round(1 / step) + 1):
         y = scale.y(count * step)
         yield Line(((_LEFT, y), (WIDTH - _RIGHT, y)), GRID)
         yield Words(_LEFT - 10, y + 4, f"{count * step:.2f}", anchor="end")
@@ -137,19 +152,38 @@ def _round_times(least: float, most: float) -> list[float]:
     return [time for time in times if least <= time <= most]
 
 
-def _dots(points: Sequence[Measured], best: Measured, scale: _Scale) -> Iterator[Element]:
+def _dots(
+    points: Sequence[Measured], best: Measured, scale: _Scale, said_before: Sequence[Words]
+) -> Iterator[Element]:
     """A dot each, and the setting beside those that leave room for it."""
-    x, y = scale.place(best)
-    taken = [(x, y)]
+    taken = [scale.place(best)]
     for one in points:
         place = scale.place(one)
         is_best = one.setting == best.setting
         title = f"{one.setting}: {_figures(one)}, p95 {one.p95_ms:.2f} ms"
         yield Dot(*place, 7 if is_best else 4.5, BEST if is_best else CURVE, title)
-        if not is_best and all(math.dist(place, other) > _LABEL_DISTANCE for other in taken):
+        words = Words(place[0] + 9, place[1] + 16, _short(one))
+        if (
+            not is_best
+            and all(math.dist(place, other) > _LABEL_DISTANCE for other in taken)
+            and not any(words.meets(other) for other in said_before)
+        ):
             taken.append(place)
-            yield Words(place[0] + 9, place[1] + 16, _short(one))
-    yield Words(x + 12, y + 20, f"{best.setting}: {_figures(best)}", 14, BEST)
+            yield words
+
+
+def _words_of_best(best: Measured, scale: _Scale) -> Words:
+    x, y = scale.place(best)
+    return _beside(Words(x, y + 20, f"{best.setting}: {_figures(best)}", 14, BEST), 12)
+
+
+def _beside(words: Words, distance: float, *, is_left: bool = False) -> Words:
+    """To the right of a place, or to its left, whichever stays within the picture."""
+    width = len(words.text) * words.size * _LETTER
+    has_room = words.x - distance - width > _LEFT
+    if has_room if is_left else words.x + distance + width > WIDTH:
+        return replace(words, x=words.x - distance, anchor="end")
+    return replace(words, x=words.x + distance)
 
 
 def _figures(one: Measured) -> str:

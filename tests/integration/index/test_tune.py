@@ -10,7 +10,7 @@ import pytest
 
 from rowvec.db.index_form import Setting
 from rowvec.errors import ConfigError, InvalidRequest
-from rowvec.search.chart import Curve, Dot, chart
+from rowvec.search.chart import HEIGHT, WIDTH, Curve, Dot, Line, Words, chart
 from rowvec.search.draw import check_plot, draw
 from rowvec.search.recall import Measured
 from rowvec.search.tune import read_queries
@@ -129,6 +129,29 @@ def test_a_better_recall_stands_higher_and_a_slower_search_further_right() -> No
     assert [d.x for d in dots] == sorted(d.x for d in dots)
     assert [d.y for d in dots] == sorted((d.y for d in dots), reverse=True)
     assert dots[-1].radius > dots[0].radius
+
+
+def test_words_stand_beside_each_other_and_within_the_picture() -> None:
+    """Where a busy machine draws a curve back and forth, or the best stands far to the right."""
+    measured = (
+        Measured(None, 1.0, 22.0, 40.0),
+        *(
+            Measured(Setting(ef_search=step, rescore=step), recall, p50, 2 * p50)
+            for step, recall, p50 in (
+                (10, 0.389, 16.0), (16, 0.503, 13.6), (67, 0.774, 20.8), (274, 0.924, 21.3),
+                (335, 0.944, 36.4), (345, 0.950, 40.0), (348, 0.950, 30.3), (350, 0.953, 26.2),
+                (438, 0.963, 38.5), (1000, 1.0, 64.6),
+            )
+        ),
+    )  # fmt: skip
+    for best in measured[1:]:
+        elements = chart(Curve("items", "50 queries", measured, best, 0.95, 10))
+        words = [one for one in elements if isinstance(one, Words)]
+        meeting = [(a.text, b.text) for i, a in enumerate(words) for b in words[:i] if a.meets(b)]
+        assert meeting == []
+        places = [at for one in elements if isinstance(one, Line) for at in one.points]
+        places += [(one.x, one.y) for one in words]
+        assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in places)
 
 
 def test_an_html_page_that_asks_nobody(tmp_path: Path) -> None:
