@@ -22,6 +22,12 @@ TABLE = "words"
 TOLERANCE = 1e-5
 
 Vectors = npt.NDArray[np.float32]
+Settings = Mapping[str, int | str]
+
+_NEAREST = (
+    f"SELECT id, gloss, embedding <=> (SELECT v FROM asked) AS distance FROM {TABLE}"
+    f" ORDER BY embedding <=> (SELECT v FROM asked) LIMIT {K}"
+)
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,12 @@ def fill(dsn: str, batches: Iterable[tuple[Sequence[str], Vectors]]) -> int:
             rows += len(texts)
         connection.execute(f"VACUUM ANALYZE {TABLE}")
     return rows
+
+
+def is_filled(dsn: str) -> bool:
+    """Whether an earlier run left its table there."""
+    with psycopg.connect(dsn) as connection:
+        return connection.execute("SELECT FROM rowvec.embedding").fetchone() is not None
 
 
 def nearest(queries: Vectors, batches: Iterable[Vectors]) -> Vectors:
@@ -116,41 +128,62 @@ def search(connection: psycopg.Connection, texts: Sequence[str]) -> Callable[[in
 
     def ask(query: int) -> list[float]:
         rows = connection.execute(
-            f"SELECT key, distance, \"row\" FROM rowvec.search('{TABLE}', %s, {K})",
+            f"SELECT key, distance, rank, \"row\" FROM rowvec.search('{TABLE}', %s, {K})",
             (texts[query],),
         ).fetchall()
-        return [1 - distance for _, distance, _ in rows]
+        return [1 - distance for _, distance, _, _ in rows]
 
     return ask
 
 
-def bare(
-    connection: psycopg.Connection, texts: Sequence[str], settings: dict[str, int]
+def by_hand(
+    connection: psycopg.Connection, texts: Sequence[str], settings: Settings
 ) -> Callable[[int], list[float]]:
-    """The statement that one writes by hand, with the same settings set once for the session.
+    """The same answer by hand: the query embedded by the same call, the same four columns.
 
-    It has every advantage: columns as they are, where `search` gives key and row as JSON and a
-    rank; psycopg prepares it, where `search` plans its statement each time and takes its settings
-    from the definition; no iterative scan; nothing looks whether rows are pending.
+    The settings are set once for the session, and psycopg prepares the statement, as it does each
+    that it sees often. `search` sets its own for each call, puts the caller's back, and plans what
+    it runs.
     """
-    for name, value in settings.items():
-        connection.execute(f"SET {name} = {value}")
-    statement = (
-        "WITH q AS MATERIALIZED (SELECT rowvec.embed_query(%s, %s) AS v)"
-        f" SELECT id, embedding <=> (SELECT v FROM q) AS distance, gloss FROM {TABLE}"
-        f" ORDER BY embedding <=> (SELECT v FROM q) LIMIT {K}"
+    return _written(
+        connection,
+        texts,
+        settings,
+        "SELECT to_jsonb(q.id) AS key, q.distance,"
+        " (row_number() OVER (ORDER BY q.distance))::int AS rank,"
+        ' (SELECT to_jsonb(r.*) FROM (SELECT q.id, q.gloss) AS r) AS "row"'
+        f" FROM ({_NEAREST}) AS q ORDER BY q.distance",
     )
+
+
+def plain(
+    connection: psycopg.Connection, texts: Sequence[str], settings: Settings
+) -> Callable[[int], list[float]]:
+    """As by hand, the columns as they are: no JSON, no rank."""
+    return _written(
+        connection, texts, settings, f"SELECT id, distance, gloss FROM ({_NEAREST}) AS q"
+    )
+
+
+def _written(
+    connection: psycopg.Connection, texts: Sequence[str], settings: Settings, statement: str
+) -> Callable[[int], list[float]]:
+    _set(connection, settings)
+    statement = f"WITH asked AS MATERIALIZED (SELECT rowvec.embed_query(%s, %s) AS v) {statement}"
 
     def ask(query: int) -> list[float]:
         rows = connection.execute(statement, (TABLE, texts[query])).fetchall()
-        return [1 - distance for _, distance, _ in rows]
+        return [1 - row[1] for row in rows]
 
     return ask
 
 
-def by_vector(connection: psycopg.Connection, queries: Vectors) -> Callable[[int], list[float]]:
+def by_vector(
+    connection: psycopg.Connection, queries: Vectors, settings: Settings
+) -> Callable[[int], list[float]]:
     """The index alone: the vector is given, keys and distances come back."""
     register_vector(connection)
+    _set(connection, settings)
     statement = (
         f"SELECT id, embedding <=> %s AS distance FROM {TABLE} ORDER BY embedding <=> %s LIMIT {K}"
     )
@@ -160,3 +193,10 @@ def by_vector(connection: psycopg.Connection, queries: Vectors) -> Callable[[int
         return [1 - d for _, d in connection.execute(statement, (vector, vector)).fetchall()]
 
     return ask
+
+
+def _set(connection: psycopg.Connection, settings: Settings) -> None:
+    # pgvector's settings are known once it is loaded.
+    connection.execute("LOAD 'vector'")
+    for name, value in settings.items():
+        connection.execute(f"SET {name} = {value}")

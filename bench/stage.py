@@ -28,12 +28,14 @@ ROWVEC = Path(sys.executable).parent / "rowvec"
 
 
 @contextmanager
-def instance(**settings: str) -> Iterator[str]:
+def instance(kept: Path | None = None, **settings: str) -> Iterator[str]:
     """A fresh Postgres with its worker, as `rowvec up` starts them; gives the DSN.
 
-    `settings` are variables of both, such as ROWVEC_CACHE_BYTES="0".
+    In the folder `kept` it stays for the next run. `settings` are variables of both, such as
+    ROWVEC_CACHE_BYTES="0".
     """
-    folder = Path(tempfile.mkdtemp(prefix="rowvec-bench-"))
+    folder = kept or Path(tempfile.mkdtemp(prefix="rowvec-bench-"))
+    folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o711)  # Postgres's own user passes through when this runs as root
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
     # A bench says itself what runs.
@@ -46,7 +48,8 @@ def instance(**settings: str) -> Iterator[str]:
         yield done.stdout.splitlines()[-1]
     finally:
         subprocess.run([str(ROWVEC), "down", "--data", str(folder / "data")], check=False)
-        shutil.rmtree(folder, ignore_errors=True)
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def root_of(dsn: str) -> Path:
