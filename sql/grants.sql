@@ -33,6 +33,7 @@ GRANT EXECUTE ON FUNCTION
     rowvec._nearest_chunked, rowvec._nearest_enough, rowvec._operator, rowvec._pairs_statement,
     rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._room, rowvec._run_search,
     rowvec._search, rowvec._search_options, rowvec._search_settings,
-    rowvec._search_statement, rowvec._similar, rowvec._similar_pairs, rowvec._text_config,
+    rowvec._search_statement, rowvec._shell_words, rowvec._similar, rowvec._similar_pairs,
+    rowvec._text_config,
     rowvec._text_document, rowvec._text_query, rowvec._vector_of, rowvec._warn_unfilled
 TO rowvec_user;

@@ -65,7 +65,8 @@ BEGIN
         RAISE NOTICE USING
             MESSAGE = format('embedding "%s" of %s is empty now: its vectors were of another model',
                 p_old.name, p_old.source),
-            HINT = format('fill it: rowvec backfill %s, then rowvec index %s', p_old.source, p_old.source);
+            HINT = format('fill it: rowvec backfill %1$s, then rowvec index %1$s',
+                rowvec._shell_words(p_old.source, p_old.source::text, p_old.name));
     ELSIF v_chunk IS DISTINCT FROM p_old.chunk THEN
         PERFORM rowvec._begin_anew(p_old, true);
     ELSIF v_on_truncate <> p_old.on_truncate THEN

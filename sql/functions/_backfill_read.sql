@@ -42,5 +42,11 @@ BEGIN
             ELSE rowvec._key_compare(p_definition.source, '>', p_after) END,
         p_definition.id, v_key_order, p_rows, rowvec._kept(p_definition.id))
     INTO STRICT keys, inputs, hashes, kept;
+EXCEPTION WHEN undefined_column OR undefined_function OR undefined_object OR datatype_mismatch THEN
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE,
+        MESSAGE = format('the embedding "%s" of %s needs what is not there any more: %s',
+            p_definition.name, p_definition.source, SQLERRM),
+        HINT = format('rename it back, or say the new expression: rowvec.alter_embedding(%L, %L, input => ...)',
+            p_definition.source, p_definition.name);
 END
 $function$;

@@ -14,6 +14,7 @@ DECLARE
     v_tokens int;
     v_overlap int;
     v_key text;
+    v_hint text;
 BEGIN
     IF p_modality <> 'text' THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'an image cannot be cut into chunks',
@@ -47,7 +48,9 @@ BEGIN
         'split', coalesce(v_given ->> 'split', 'paragraph'));
 EXCEPTION WHEN invalid_parameter_value THEN
     -- In the words of whoever declares it.
+    GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
     RAISE EXCEPTION USING ERRCODE = '22023',
-        MESSAGE = replace(replace(SQLERRM, 'max_tokens', 'tokens'), 'border', 'split');
+        MESSAGE = replace(replace(SQLERRM, 'max_tokens', 'tokens'), 'border', 'split'),
+        HINT = replace(replace(v_hint, 'max_tokens', 'tokens'), 'border', 'split');
 END
 $function$;

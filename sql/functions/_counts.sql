@@ -1,6 +1,7 @@
 -- Called by the view rowvec.status: rows of an embedding, and those whose vector is not there yet.
 --
--- NULL where the caller may not read the table, or where it is large and counting would read all of it.
+-- NULL where the caller may not read the table, where it is large and counting would read all of it, or
+-- where a column is gone that the expressions name.
 CREATE OR REPLACE FUNCTION rowvec._counts(
     p_definition rowvec.embedding, OUT rows bigint, OUT pending bigint
 )
@@ -43,5 +44,9 @@ BEGIN
             p_definition.source, rowvec._pending(p_definition.id))
         INTO STRICT pending;
     END IF;
+EXCEPTION WHEN undefined_column OR undefined_function OR undefined_object OR datatype_mismatch THEN
+    -- The job says what is missing; the other embeddings are shown as ever.
+    rows := v_rows;
+    pending := NULL;
 END
 $function$;

@@ -37,7 +37,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '42P09',
             MESSAGE = format('%s has several embeddings: %s', p_source,
                 array_to_string(v_names, ', ')),
-            HINT = format('name one: embedding => %L', v_names[1]);
+            HINT = format('name one: embedding => %L, on the command line --embedding %s',
+                v_names[1], v_names[1]);
     END IF;
 END
 $function$;

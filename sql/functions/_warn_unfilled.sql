@@ -55,7 +55,9 @@ BEGIN
                 v_pending,
                 coalesce(greatest(v_rows, v_pending)::text, 'an unknown number of'),
                 p_definition.source),
-            HINT = format('rowvec backfill %s fills them', p_definition.source);
+            HINT = format('rowvec backfill %s fills them',
+                rowvec._shell_words(
+                    p_definition.source, p_definition.source::text, p_definition.name));
     ELSE
         v_ignored := set_config('rowvec.filled',
             concat_ws(' ', p_definition.id, date_trunc('second', clock_timestamp())), false);

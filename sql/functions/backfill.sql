@@ -43,7 +43,8 @@ BEGIN
     IF v_definition.destination = 'table' OR v_definition.on_truncate = 'mean' THEN
         RAISE EXCEPTION USING ERRCODE = '0A000',
             MESSAGE = 'this procedure embeds texts whole, and cuts none into chunks',
-            HINT = pg_catalog.format('rowvec backfill %s, or rowvec sync', source);
+            HINT = pg_catalog.format('rowvec backfill %s, or rowvec sync',
+                rowvec._shell_words(source, source::text, v_definition.name));
     END IF;
 
     -- One pass goes through the keys once; rows changed behind it are for the next. It ends with a

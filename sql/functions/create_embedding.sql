@@ -69,8 +69,8 @@ BEGIN
 
     RAISE NOTICE USING
         MESSAGE = pg_catalog.format('embedding "%s" of %s is defined, its rows are pending', name, source),
-        HINT = pg_catalog.format('fill it: rowvec backfill %s, or CALL rowvec.backfill(%L)',
-            source, source);
+        HINT = pg_catalog.format('fill it: rowvec backfill %s, or CALL rowvec.backfill(%L, %L)',
+            rowvec._shell_words(source, source::text, name), source, name);
     RETURN v_id;
 END
 $function$;

@@ -13,6 +13,7 @@ DECLARE
     v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
     v_relation regclass;
     v_is_view boolean;
+    v_detail text;
 BEGIN
     FOR v_relation, v_is_view IN
         SELECT d.relation, c.relkind = 'v'
@@ -29,5 +30,12 @@ BEGIN
         EXECUTE format('ALTER TABLE %s DROP COLUMN IF EXISTS %I, DROP COLUMN IF EXISTS %I',
             v_definition.source, v_definition.name, v_definition.name || '_of');
     END IF;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+    GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
+    RAISE EXCEPTION USING ERRCODE = '2BP01',
+        MESSAGE = format('other objects need what the embedding "%s" of %s filled: nothing was changed',
+            v_definition.name, v_definition.source),
+        DETAIL = v_detail,
+        HINT = 'drop those first, or keep the columns: keep_columns => true';
 END
 $function$;

@@ -16,6 +16,9 @@ import numpy as np
 import psycopg
 import pytest
 
+# Each starts several commands, one after the other.
+pytestmark = pytest.mark.timeout(400)
+
 ROWVEC = Path(sys.executable).parent / "rowvec"
 ROWS = 3000
 KILLS = 10
@@ -86,7 +89,7 @@ def test_killed_ten_times_every_row_is_filled_once_and_right(
         process.kill()
         process.wait()
     last = start("backfill", "reviews", "--json")
-    output, _ = last.communicate(timeout=60)
+    output, _ = last.communicate(timeout=200)
     assert last.returncode == 0
     assert json.loads(output)["pending"] == 0
     checked = connection.execute(
@@ -105,7 +108,7 @@ def test_interrupted_it_writes_the_batch_in_hand_and_says_so(
     process = start("backfill", "reviews", "--commit-rows", "20")
     eventually(lambda: filled(connection) >= 20)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=200)
     assert process.returncode == 130
     assert "Interrupted" in errors
     assert "still pending" in errors
@@ -120,7 +123,7 @@ def test_two_commands_share_the_work_and_survive_one_kill(
     one, other = (start("backfill", "reviews", "--commit-rows", "5", "--json") for _ in range(2))
     eventually(lambda: filled(connection) >= 100)
     one.kill()
-    output, _ = other.communicate(timeout=100)
+    output, _ = other.communicate(timeout=200)
     assert other.returncode == 0
     assert json.loads(output)["pending"] == 0
     checked = connection.execute("SELECT count(embedding), max(writes) FROM reviews").fetchone()

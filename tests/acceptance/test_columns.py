@@ -79,6 +79,7 @@ def test_retry(connection: psycopg.Connection, run: Rowvec) -> None:
     assert json.loads(run("backfill", "reviews", "--json").stdout)["failed"] == 0
     assert json.loads(run("retry", "reviews", "--sqlstate", "57000", "--json").stdout) == {"due": 0}
     assert "2 rows will be tried again" in run("retry", "reviews").stdout
+    assert "rowvec backfill public.reviews" in run("retry", "public.reviews").stdout
     assert json.loads(run("backfill", "reviews", "--json").stdout)["failed"] == 2
 
 

@@ -266,6 +266,32 @@ def test_drop_embedding(conn: psycopg.Connection) -> None:
     assert one(conn, "SELECT count(*) FROM rowvec.embedding") == 0
 
 
+def test_what_others_need_is_not_dropped(conn: psycopg.Connection, refused: Any) -> None:
+    conn.execute("SELECT rowvec.create_embedding('reviews', 'stand-in-small', 'title')")
+    conn.execute("CREATE VIEW titles AS SELECT title, embedding FROM reviews")
+    with refused("2BP01", "nothing was changed", "keep_columns => true") as refusal:
+        conn.execute("SELECT rowvec.drop_embedding('reviews')")
+    assert "titles" in refusal.detail
+    assert one(conn, "SELECT count(*) FROM rowvec.embedding") == 1
+    conn.execute("SELECT rowvec.drop_embedding('reviews', keep_columns => true)")
+
+
+def test_hints_are_for_a_shell(conn: psycopg.Connection, refused: Any) -> None:
+    conn.execute("""CREATE TABLE "it's" (id int PRIMARY KEY, body text)""")
+    hints: list[str | None] = []
+    conn.add_notice_handler(lambda d: hints.append(d.message_hint))
+    for name in ("embedding", "other one"):
+        conn.execute(
+            """SELECT rowvec.create_embedding('"it''s"', 'stand-in-small', 'body', name => %s)""",
+            (name,),
+        )
+    source = """'"it'\\''s"'"""
+    assert f"rowvec backfill {source}, or CALL" in (hints[0] or "")
+    assert f"rowvec backfill {source} --embedding 'other one', or CALL" in (hints[1] or "")
+    with refused("42P09", "several embeddings", "on the command line --embedding embedding"):
+        conn.execute("""CALL rowvec.backfill('"it''s"')""")
+
+
 def test_drop_embedding_keeps_columns(conn: psycopg.Connection) -> None:
     """The vectors and their index stay, the index on pending rows goes."""
     conn.execute("SELECT rowvec.create_embedding('reviews', 'stand-in-small', 'title')")
@@ -294,6 +320,26 @@ def test_a_rename_is_followed(conn: psycopg.Connection) -> None:
     conn.execute("ALTER TABLE reviews RENAME TO opinions")
     conn.execute("CALL rowvec.backfill('opinions')")
     assert one(conn, "SELECT pending FROM rowvec.status") == 0
+
+
+def test_a_column_that_is_gone_is_said_and_hides_no_other_embedding(
+    conn: psycopg.Connection, refused: Any
+) -> None:
+    for name in ("title", "body"):
+        conn.execute(
+            "SELECT rowvec.create_embedding('reviews', 'stand-in-small', %s, name => %s)",
+            (name, f"of_{name}"),
+        )
+    conn.execute("ALTER TABLE reviews DROP COLUMN title")
+    for view in ("status", "progress"):
+        shown = conn.execute(
+            f"SELECT embedding, pending FROM rowvec.{view} ORDER BY embedding"
+        ).fetchall()
+        assert shown == [("of_body", 20), ("of_title", None)]
+    with refused("42703", "needs what is not there any more", "alter_embedding"):
+        conn.execute("CALL rowvec.backfill('reviews', 'of_title')")
+    conn.execute("SELECT rowvec.alter_embedding('reviews', 'of_title', input => 'body')")
+    conn.execute("CALL rowvec.backfill('reviews', 'of_title')")
 
 
 def test_prompts(conn: psycopg.Connection) -> None:

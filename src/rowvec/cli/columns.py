@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from dataclasses import asdict
 from typing import Any
 
@@ -164,7 +165,11 @@ def retry(
         print_json({"due": due})
     else:
         rows = f"{due:,} row" if due == 1 else f"{due:,} rows"
-        stdout().print(f"{rows} will be tried again, by sync or by: rowvec backfill {source}")
+        words = [source] if embedding is None else [source, "--embedding", embedding]
+        stdout().print(
+            f"{rows} will be tried again, by sync or by: rowvec backfill {shlex.join(words)}",
+            markup=False,
+        )
 
 
 def _ask(dsn: str | None, name: str, named: dict[str, Any]) -> list[tuple[Any, ...]]:
