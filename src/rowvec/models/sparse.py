@@ -13,17 +13,18 @@ import numpy as np
 import torch
 from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Transformer
-from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding
+from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
 
 from rowvec.errors import ModelError
 from rowvec.models.embedder import Tokenized
 from rowvec.models.folder import load_checked, modules
+from rowvec.models.max_pooling import MaxPooling
 from rowvec.models.router import router_of
 from rowvec.models.sparse_vector import SparseVector
 from rowvec.models.tokenizing import BatchTokenizer
 
 # A masked language model gives a number for every word of its vocabulary at every token: 30,522
-# words and a batch of 2,048 tokens would be 250 MB, and pooling needs it twice. This is 64 MB.
+# words and a batch of 2,048 tokens would be 250 MB. This is 64 MB.
 _MAX_LOGITS = 16 << 20
 
 
@@ -45,6 +46,9 @@ class SparseEncoderEmbedder:
             self._model = SparseEncoder(
                 modules=[*on_the_way, *list(self._model)[1:]], device=device
             )
+        for place, module in enumerate(self._model):
+            if isinstance(module, SpladePooling) and module.pooling_strategy == "max":
+                self._model[place] = MaxPooling(module)
         self._model.eval()
         self.device = device
         first = self._model[0]

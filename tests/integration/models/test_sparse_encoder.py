@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,17 +43,27 @@ def test_a_masked_language_model_is_pooled_as_splade_is(
     assert_same(dense(SparseEncoderEmbedder(folder), texts), np.stack(rows))
 
 
-@pytest.mark.parametrize("strategy", ["max", "sum"])
+@pytest.mark.parametrize(
+    "pooling",
+    [
+        ("max", "relu", "right"),
+        ("max", "relu", "left"),
+        ("max", "log1p_relu", "right"),
+        ("sum", "relu", "right"),
+    ],
+)
 def test_the_modules_of_a_folder_say_how_it_pools(
     bert_folder: Callable[..., Path],
     texts: list[str],
     tmp_path: Path,
     assert_same: Callable[..., None],
-    strategy: str,
+    pooling: tuple[Any, Any, str],
 ) -> None:
+    strategy, activation, side = pooling
     transformer = Transformer(str(bert_folder("BertForMaskedLM")), transformer_task="fill-mask")
+    transformer.tokenizer.padding_side = side
     SparseEncoder(
-        modules=[transformer, SpladePooling(strategy)], prompts={"query": "query: "}
+        modules=[transformer, SpladePooling(strategy, activation)], prompts={"query": "query: "}
     ).save(str(tmp_path))
     ours = SparseEncoderEmbedder(tmp_path)
     theirs = SparseEncoder(str(tmp_path), device="cpu")
