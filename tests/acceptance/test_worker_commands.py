@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ def test_models_lists_what_is_served(worker: Any, rowvec: Any) -> None:
     table = rowvec("models", "--worker", worker.conninfo)
     assert table.returncode == 0
     assert "stand-in-small" in table.stdout
+    (minilm,) = (line for line in table.stdout.splitlines() if "all-MiniLM-L6-v2" in line)
+    assert re.search(r"│ 53aa51172d14 +│ (yes|no) +│", minilm)
 
 
 def test_ping_says_whether_a_worker_is_there(worker: Any, rowvec: Any, tmp_path: Any) -> None:

@@ -30,7 +30,9 @@ def test_a_model_is_found_by_name_and_alias(tmp_path: Path) -> None:
     assert listing.find("one") is listing.find("uno")
     with pytest.raises(NotAllowed, match=r"has no 'due'$") as raised:
         listing.find("due")
-    assert raised.value.hint == "listed: one"
+    assert raised.value.hint == (
+        "listed: one; the worker's administrator adds a model with rowvec models add"
+    )
 
 
 def test_paths_are_meant_from_the_list(tmp_path: Path) -> None:
@@ -84,6 +86,11 @@ def entry(kind: str, rest: str = "") -> str:
         (entry("stand-in", "aliases = [1]"), "model 'm': aliases must be a list of names$"),
         (entry("stand-in", "roles = [1]"), "model 'm': roles must be a list of names$"),
         (entry("stand-in", "roles = []"), "model 'm': roles lists nobody$"),
+        (entry("stand-in", 'aliases = ["../m"]'), "model 'm': the name '../m' looks like a path$"),
+        (entry("stand-in", 'aliases = ["/m"]'), "model 'm': the name '/m' looks like a path$"),
+        (entry("stand-in", 'aliases = ["~/m"]'), "model 'm': the name '~/m' looks like a path$"),
+        (entry("stand-in", 'aliases = ["a://b"]'), "model 'm': the name 'a://b' looks like a path"),
+        (entry("stand-in", 'aliases = [""]'), "model 'm': the name '' looks like a path$"),
         (STAND_IN + STAND_IN, "model 'one': the name 'one' is taken$"),
         (entry("sentence-transformers"), "model 'm': give one of package, path, hub$"),
         (

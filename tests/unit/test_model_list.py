@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,45 @@ def test_a_model_is_added_with_its_weights_pinned(listed: Path) -> None:
     assert [row["verdict"] for row in verified] == ["same"]
 
 
+def test_entries_are_lines_apart_and_follow_what_is_there(listed: Path) -> None:
+    datasets = '\n# Ours.\n[[dataset]]\nname = "d"\npath = "."'
+    listed.write_text(LIST + datasets)
+    for name in ("three", "four"):
+        assert run("add", name, "--package", MINILM_PACKAGE, "--folder", "model",
+                   "--models", listed).exit_code == 0  # fmt: skip
+    text = listed.read_text()
+    assert text.startswith(LIST + datasets + '\n\n[[model]]\nname = "three"\n')
+    assert '\n\n[[model]]\nname = "four"\n' in text
+    assert text.endswith('"\n')
+    assert run("remove", "three", "--models", listed).exit_code == 0
+    assert [entry["name"] for entry in editing.entries(listed)] == ["one", "two", "four"]
+    assert "# Ours.\n" in listed.read_text()
+
+
+def test_a_folder_that_the_worker_would_refuse_is_not_listed(listed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(Path(str(resources.files(MINILM_PACKAGE))) / "model", folder)
+    config = folder / "config.json"
+    whole = config.read_text()
+    config.write_text(json.dumps({**json.loads(whole), "auto_map": {"AutoModel": "mine.Mine"}}))
+    done = run("add", "x", "--path", folder, "--models", listed)
+    assert done.exit_code == 2
+    assert "names code of its own (auto_map), which is never run" in done.stderr
+    config.write_text(whole)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    done = run("add", "x", "--path", folder, "--models", listed)
+    assert done.exit_code == 2
+    assert "has no safetensors file for pytorch_model.bin, which could run code" in done.stderr
+    assert listed.read_text() == LIST
+
+
+def test_a_model_that_reads_any_length_says_so(listed: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("cat 0 1\ndog 1 0\n")
+    done = run("add", "words", "--kind", "word-vectors", "--path", tmp_path, "--models", listed)
+    assert done.exit_code == 0, done.output
+    assert "words: 2 dimensions, no limit of tokens, sha256 " in done.stdout
+
+
 def test_a_list_begins_with_its_first_model(tmp_path: Path) -> None:
     path = tmp_path / "models.toml"
     assert run("add", MINILM, "--package", MINILM_PACKAGE, "--folder", "model",
@@ -76,6 +117,7 @@ def test_a_list_begins_with_its_first_model(tmp_path: Path) -> None:
         (["x", "--hub", "a/b", "--revision", "main"], "revision must be the 40 hex digits"),
         (["x", "--package", MINILM_PACKAGE, "--folder", "model", "--sha256", "0" * 64],
          "the weights of x have the sha256 53aa"),
+        (["../x", "--package", MINILM_PACKAGE, "--folder", "model"], "'../x' looks like a path"),
         (["x", "--package", MINILM_PACKAGE, "--folder", "model", "--memory", "much"],
          "memory is no size: 'much'"),
     ],
@@ -107,6 +149,19 @@ def test_verify_fails_where_weights_are_others(listed: Path) -> None:
     assert done.exit_code == 1
     verdicts = {row["model"]: row["verdict"] for row in json.loads(done.stdout)}
     assert verdicts == {"one": "no weights", "two": "no weights", MINILM: "differs"}
+
+
+def test_weights_that_are_gone_are_one_verdict_of_all(listed: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    shutil.copytree(Path(str(resources.files(MINILM_PACKAGE))) / "model", folder)
+    run("add", "gone", "--path", folder, "--models", listed)
+    run("add", MINILM, "--package", MINILM_PACKAGE, "--folder", "model", "--models", listed)
+    (folder / "model.safetensors").unlink()
+    done = run("verify", "--models", listed, "--json")
+    assert done.exit_code == 1
+    verdicts = {row["model"]: row["verdict"] for row in json.loads(done.stdout)}
+    assert verdicts == {"one": "no weights", "two": "no weights", "gone": "missing", MINILM: "same"}
+    assert f"gone: {folder} has no model.safetensors" in done.stderr.replace("\n", "")
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ from typing import Any
 import click
 
 from rowvec.cli.options import json_flag, setting
-from rowvec.cli.output import EXIT_FAILED, print_json, print_table, stdout
+from rowvec.cli.output import EXIT_FAILED, print_json, print_table, stderr, stdout
 from rowvec.config import Settings
-from rowvec.errors import ConfigError
+from rowvec.errors import ConfigError, ModelError
 from rowvec.models import editing, hub
+from rowvec.models.description import tokens_in_words
 from rowvec.models.folder import sha256_of, weights
 from rowvec.models.listing import read_listing
+from rowvec.models.spec import ModelSpec
 
 
 @click.command()
@@ -55,8 +57,8 @@ def add(
     spec = editing.add(_file(models, must_exist=False), said)
     description = spec.description
     stdout().print(
-        f"{spec.name}: {description.dimensions} dimensions, {description.max_tokens} tokens,"
-        f" sha256 {spec.sha256 or '(none)'}"
+        f"{spec.name}: {description.dimensions} dimensions,"
+        f" {tokens_in_words(description.max_tokens)}, sha256 {spec.sha256 or '(none)'}"
     )
 
 
@@ -89,7 +91,8 @@ def pull(*, model: str, models: Path | None, revision: str | None) -> None:
 def verify(*, name: str | None, models: Path | None, as_json: bool) -> None:
     r"""Hash the weights of every listed model, or of NAME, and compare with what is pinned.
 
-    Exits with 1 where one differs. A model without a pin is shown with the hash to pin.
+    Exits with 1 where one differs or has none. A model without a pin is shown with the hash to
+    pin, a `remote` one with no weights.
 
     \b
     Example:
@@ -98,18 +101,29 @@ def verify(*, name: str | None, models: Path | None, as_json: bool) -> None:
     listing = read_listing(_file(models))
     rows = []
     for spec in listing.specs if name is None else [listing.find(name)]:
-        files = editing.weights_of(spec)
-        found = sha256_of(files) if files else None
-        verdict = "same" if found == spec.sha256 else "differs"
-        if found is None or spec.sha256 is None:
-            verdict = "no weights" if found is None else "not pinned"
+        verdict, found = _verdict(spec)
         rows.append({"model": spec.name, "verdict": verdict, "sha256": found})
     if as_json:
         print_json(rows)
     else:
         print_table(["model", "verdict", "sha256"], [list(row.values()) for row in rows])
-    if any(row["verdict"] == "differs" for row in rows):
+    if any(row["verdict"] in ("differs", "missing") for row in rows):
         raise click.exceptions.Exit(EXIT_FAILED)
+
+
+def _verdict(spec: ModelSpec) -> tuple[str, str | None]:
+    """What is to be said of a model's weights, and what they hash to."""
+    try:
+        files = editing.weights_of(spec)
+        found = sha256_of(files) if files else None
+    except ModelError as exc:
+        stderr().print(f"{spec.name}: {exc}")
+        return "missing", None
+    if found is None:
+        return "no weights", None
+    if spec.sha256 is None:
+        return "not pinned", found
+    return "same" if found == spec.sha256 else "differs", found
 
 
 @click.command()

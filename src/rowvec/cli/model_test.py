@@ -15,6 +15,7 @@ from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.config import Settings, engine_environment
 from rowvec.errors import BackendFailed, from_sqlstate
+from rowvec.models.description import tokens_in_words
 from rowvec.models.listing import read_listing
 from rowvec.models.measurements import remember
 from rowvec.models.threads import granted_threads
@@ -109,7 +110,7 @@ def _measure(
 
 def _show(measured: dict[str, Any]) -> None:
     console = stdout()
-    console.print(f"{measured['dimensions']} dimensions, reads {measured['max_tokens']} tokens")
+    console.print(f"{measured['dimensions']} dimensions, {tokens_in_words(measured['max_tokens'])}")
     for text, nearest, cosine in measured["neighbours"]:
         console.print(f"  {cosine:6.3f}  {text} → {nearest}")
     print_table(

@@ -14,12 +14,16 @@ from rowvec.cli.output import print_json, print_table
 from rowvec.client import ServedModel, WorkerClient
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
+from rowvec.models.description import NO_LIMIT
 
 _COLUMNS = {
     "name": "model", "kind": "kind", "dimensions": "dims", "max_tokens": "tokens",
     "query_prompt": "query prompt", "document_prompt": "document prompt", "revision": "revision",
     "loaded": "loaded", "backend": "backend",
 }  # fmt: skip
+
+# As git shortens a commit; --json has all of it.
+_REVISION_DIGITS = 12
 
 
 @click.group(invoke_without_command=True)
@@ -72,9 +76,17 @@ def _show(*, as_json: bool, **given: Any) -> None:
         print_json(served)
     else:
         # A terminal is 80 columns wide: what no model has is left out.
-        rows = [dict(model) for model in served]
+        rows = [_shown(dict(model)) for model in served]
         shown = [key for key in _COLUMNS if any(row[key] is not None for row in rows)]
         print_table([_COLUMNS[key] for key in shown], [[row[key] for key in shown] for row in rows])
+
+
+def _shown(model: dict[str, Any]) -> dict[str, Any]:
+    if model["max_tokens"] == NO_LIMIT:
+        model["max_tokens"] = "no limit"
+    if model["revision"] is not None:
+        model["revision"] = model["revision"][:_REVISION_DIGITS]
+    return model | {"loaded": "yes" if model["loaded"] else "no"}
 
 
 async def _models(conninfo: str) -> list[ServedModel]:

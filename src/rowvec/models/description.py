@@ -18,6 +18,11 @@ Reads = Literal["text", "image"]
 Gives = Literal["vector", "sparse vector", "score"]
 
 
+def tokens_in_words(count: int) -> str:
+    """How many tokens a model reads, as people say it."""
+    return "no limit of tokens" if count == NO_LIMIT else f"{count} tokens"
+
+
 @dataclass(frozen=True)
 class Description:
     """What requests are checked against. `prompts` maps a name to a prefix.

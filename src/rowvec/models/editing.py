@@ -15,7 +15,7 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from rowvec.errors import ConfigError, NotAllowed
-from rowvec.models.folder import sha256_of, weights
+from rowvec.models.folder import check_folder, sha256_of, weights
 from rowvec.models.listing import Listing, parse_listing
 from rowvec.models.spec import ModelSpec
 from rowvec.models.word_files import vectors_file
@@ -31,16 +31,17 @@ def add(path: Path, entry: Mapping[str, Any]) -> ModelSpec:
 
     Raises ConfigError, and writes nothing, where the list that results is not a good one.
     """
-    document = _read(path) if path.exists() else tomlkit.document()
-    models = document.setdefault("model", tomlkit.aot())
-    models.append(_table(entry))
-    spec = _checked(document, path).find(str(entry["name"]))
-    files = weights_of(spec)
-    if files and "sha256" not in entry:
-        models[-1]["sha256"] = sha256_of(files)
-    elif files and sha256_of(files) != entry["sha256"]:
-        raise ConfigError(f"the weights of {spec.name} have the sha256 {sha256_of(files)}")
-    return _write(document, path).find(spec.name)
+    spec = parse_listing(_with_entry(path, entry), path).find(str(entry["name"]))
+    if spec.folder is not None and spec.kind != "word-vectors":
+        check_folder(spec.folder, None)
+    pinned = dict(entry)
+    if files := weights_of(spec):
+        found = sha256_of(files)
+        if pinned.setdefault("sha256", found) != found:
+            raise ConfigError(
+                f"the weights of {spec.name} have the sha256 {found}, not {pinned['sha256']}"
+            )
+    return _write(_with_entry(path, pinned), path).find(spec.name)
 
 
 def remove(path: Path, name: str) -> None:
@@ -53,7 +54,7 @@ def remove(path: Path, name: str) -> None:
     for place, entry in enumerate(models):
         if name in (entry.get("name"), *entry.get("aliases", ())):
             del models[place]
-            _write(document, path)
+            _write(tomlkit.dumps(document), path)
             return
     listed = ", ".join(str(entry.get("name")) for entry in models)
     raise NotAllowed(f"{path} lists no {name!r}", hint=f"listed: {listed}")
@@ -70,33 +71,33 @@ def weights_of(spec: ModelSpec) -> list[Path]:
 
 def _read(path: Path) -> tomlkit.TOMLDocument:
     try:
-        return tomlkit.parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"cannot read the list of models {path}: {exc}") from exc
+        return tomlkit.parse(_text(path))
     except ParseError as exc:
         raise ConfigError(f"{path} is not TOML: {exc}") from exc
 
 
-def _table(entry: Mapping[str, Any]) -> tomlkit.items.Table:
-    table = tomlkit.table()
-    for key, value in entry.items():
-        table[key] = value
-    return table
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"cannot read the list of models {path}: {exc}") from exc
 
 
-def _checked(document: tomlkit.TOMLDocument, path: Path) -> Listing:
-    return parse_listing(tomlkit.dumps(document), path)
+def _with_entry(path: Path, entry: Mapping[str, Any]) -> str:
+    """The list with one more model, an empty line before it."""
+    written = _text(path).rstrip("\n") + "\n\n" if path.exists() else ""
+    return written + tomlkit.dumps({"model": [entry]})
 
 
-def _write(document: tomlkit.TOMLDocument, path: Path) -> Listing:
+def _write(text: str, path: Path) -> Listing:
     """Replaces the file by a good list, at once and with the rights that it had."""
-    listing = _checked(document, path)
+    listing = parse_listing(text, path)
     try:
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, begun = tempfile.mkstemp(dir=path.parent, prefix=".models-")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(tomlkit.dumps(document))
+            file.write(text)
             os.fchmod(file.fileno(), mode)
         Path(begun).replace(path)
     except OSError as exc:

@@ -49,7 +49,8 @@ class Listing:
         if spec is None:
             raise NotAllowed(
                 f"the worker's list of models has no {name[:200]!r}",
-                hint=f"listed: {', '.join(s.name for s in self.specs) or 'none'}",
+                hint=f"listed: {', '.join(s.name for s in self.specs) or 'none'};"
+                " the worker's administrator adds a model with rowvec models add",
             )
         if roles is not None and spec.roles and set(spec.roles).isdisjoint(roles):
             raise NotAllowed(
@@ -136,6 +137,8 @@ def _spec(entry: Mapping[str, Any], relative_to: Path) -> ModelSpec:
     if not entry.get("name"):
         raise ConfigError("name is missing")
     aliases = tuple(entry.get("aliases", ()))
+    for known_as in (entry["name"], *aliases):
+        _check_name(known_as)
     folder = source.find_folder(entry, relative_to) if chosen.has_folder else None
     options = {
         key: _option(entry[key], expected, relative_to)
@@ -174,6 +177,15 @@ def _check_keys(entry: Mapping[str, Any], known: Keys) -> None:
         raise ConfigError("roles lists nobody", hint="without the key everybody may use the model")
     if "sha256" in entry and not _SHA256.fullmatch(entry["sha256"]):
         raise ConfigError("sha256 must be 64 lower-case hex digits")
+
+
+def _check_name(name: str) -> None:
+    """A name is never opened, and never looks as if it were."""
+    parts = name.split("/")
+    if name.startswith("~") or "\\" in name or not {"", ".", ".."}.isdisjoint(parts):
+        raise ConfigError(
+            f"the name {name!r} looks like a path", hint="names are as owner/model or model"
+        )
 
 
 def _memory(entry: Mapping[str, Any]) -> int | None:
