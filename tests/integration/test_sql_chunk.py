@@ -34,7 +34,7 @@ SCRIPTS = (
 
 
 def real_texts() -> list[str]:
-    """What the standard library says of itself, and what Django says in 18 other scripts."""
+    """What the standard library says of itself, and what Django says in 22 other languages."""
     english = [
         doc
         for module in (inspect, logging, os, random, socket, unittest)
