@@ -20,7 +20,8 @@ from rowvec.client import WorkerClient
 from rowvec.config import Settings, child_environment
 from rowvec.errors import BackendFailed, WorkerUnreachable
 
-_START_SECONDS = 120
+# A machine that is busy loads a model slowly.
+_START_SECONDS = 300
 _POLL_SECONDS = 0.05
 
 # The input of this is a pipe that only the job holds: where the job is killed, its worker ends too.
