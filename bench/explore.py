@@ -32,7 +32,7 @@ from stage import MODEL, instance, load_model, report
 DIMENSIONS = 384
 GROUPS = 200
 CLUSTERS = 50
-SEEDS = 5
+SEEDS = 11
 TEXTS = 500
 
 _MEASURED = """

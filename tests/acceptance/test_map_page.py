@@ -34,7 +34,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vectors[:, 0], vectors[:, 1], list(range(ROWS)), texts, colorings, nearest(vectors)
     )
     path = tmp_path_factory.mktemp("map") / "map.html"
-    path.write_text(html.page(points, "circle", "60 rows"), encoding="utf-8")
+    path.write_bytes(b"".join(html.page(points, "circle", "60 rows")))
     return path
 
 

@@ -202,6 +202,39 @@ def contrast(one: str, other: str) -> float:
     return (bright + 0.05) / (dark + 0.05)
 
 
+def test_by_keyboard_every_stop_is_seen(source: Any, serve: Callable[..., str], page: Page) -> None:
+    page.set_viewport_size({"width": 1440, "height": 800})
+    page.goto(serve(source.dsn) + "embedding/1?q=note&k=2")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to content")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    stops = []
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        name, ring = page.evaluate(
+            "(e => [e.name || e.textContent.trim(), getComputedStyle(e).outlineStyle])"
+            "(document.activeElement)"
+        )
+        stops.append(name)
+        assert ring == "solid", name
+    assert stops[-4:] == ["q", "filter", "k", "Search"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fields_and_bars_stand_out(
+    source: Any, *, serve: Callable[..., str], page: Page, scheme: Literal["light", "dark"]
+) -> None:
+    """What is no text has three to one: WCAG 2.2, https://www.w3.org/TR/WCAG22/#non-text-contrast."""
+    page.emulate_media(color_scheme=scheme)
+    page.goto(serve(source.dsn) + "embedding/1?q=note")
+    edge, inside = page.evaluate(
+        "(({borderTopColor, backgroundColor}) => [borderTopColor, backgroundColor])"
+        "(getComputedStyle(document.querySelector('input[type=search]')))"
+    )
+    assert contrast(edge, inside) >= 3
+
+
 def test_text_of_rows_is_never_markup(source: Any, serve: Callable[..., str], page: Page) -> None:
     with source.connect() as connection:
         connection.execute("UPDATE notes SET title = '<img src=x onerror=alert(1)>' WHERE id = 7")
@@ -263,6 +296,8 @@ def test_a_text_is_coloured_between_two_poles(
     expect(page.locator(".scored span")).to_have_count(2)
     assert page.locator(".scored").inner_text() == "A row. Another thing."
     assert page.locator(".scored .s10").count() >= 1
+    # Which colour is which pole.
+    assert page.locator(".poles span").all_inner_texts() == ["A row.", "Another thing."]
 
 
 def test_the_role_of_the_recipe_sees_what_it_was_given(

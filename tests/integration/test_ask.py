@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -162,6 +163,7 @@ def test_an_answer_is_streamed_and_its_citations_are_checked(
     answer = json.loads(ask(rowvec, database.dsn, BACKUPS, *named, "--json").stdout)
     assert (answer["cited"], answer["invented"]) == ([1], [4])
     assert answer["sources"][0]["key"] == 1
+    assert 0.3 < answer["sources"][0]["relevance"] < 1
 
 
 @pytest.mark.usefixtures("notes")
@@ -173,6 +175,11 @@ def test_without_a_matching_row_nobody_is_asked(
     assert (done.returncode, done.stdout) == (1, "")
     assert "No row of notes matches the question." in done.stderr
     assert endpoint.asked == []
+    # As near as the rows are to each other counts as nothing; where the nearest is, that is said.
+    strict = ask(rowvec, database.dsn, BACKUPS, *named, "--relevance", "0.99")
+    found = re.search(r"The nearest has a relevance of (0\.\d\d)", strict.stderr)
+    assert found is not None, strict.stderr
+    assert float(found[1]) > 0.3
 
 
 @pytest.mark.usefixtures("notes")

@@ -74,6 +74,17 @@ def test_groups_are_found_named_and_stored(
     ).fetchone() == (True,)
 
 
+def test_few_texts_are_not_named_by_stop_words_of_their_language(
+    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection
+) -> None:
+    texts(connection, 30)
+    answer = run(rowvec, database.dsn, "texts", "3")
+    words = {word for one in answer["clusters"] for word in one["words"]}
+    # Each of these stands in one group alone, and is as rare as what that is about.
+    assert words.isdisjoint({"of", "from", "to", "its"})
+    assert words >= {"river", "prime", "violin"}
+
+
 def test_another_run_replaces_the_first(
     rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection
 ) -> None:

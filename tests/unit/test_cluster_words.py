@@ -35,6 +35,18 @@ def test_what_every_group_holds_names_none() -> None:
     assert set(named[2]) == {"ship", "sails", "sea", "north"}
 
 
+def test_stop_words_give_their_place_to_the_next() -> None:
+    groups = GroupWords()
+    for number in range(4):
+        groups.add(1, f"from rivers to seas {number}")
+        groups.add(2, f"of primes {number}")
+    assert set(groups.all_words()) == {"from", "rivers", "to", "seas", "of", "primes"}
+    named = groups.distinctive(2, {"from", "to", "of"})
+    assert {group: set(words) for group, words in named.items()} == {
+        1: {"rivers", "seas"}, 2: {"primes"},
+    }  # fmt: skip
+
+
 def test_a_word_of_one_text_does_not_name_its_group() -> None:
     groups = GroupWords()
     for group, word in ((1, "cat"), (2, "ship")):

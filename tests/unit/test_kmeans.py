@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans as Reference
@@ -9,8 +11,15 @@ from sklearn.metrics import adjusted_rand_score
 
 from rowvec.db.vectors import normalised
 from rowvec.explore.cluster.kmeans import KMeans, Sample
+from rowvec.explore.one_thread import one_thread
 
 GROUPS, ROWS, DIMENSIONS, BATCH = 8, 2_000, 24, 150
+
+
+@pytest.fixture(autouse=True)
+def as_the_job_does() -> Iterator[None]:
+    with one_thread():
+        yield
 
 
 def mixture() -> tuple[np.ndarray, np.ndarray]:

@@ -91,11 +91,12 @@ def ask(
     with connect(resolve_dsn(Settings.build(dsn=dsn))) as connection:
         require_head(connection)
         passages = question.passages(connection)
+        nearest = None if passages else question.nearest(connection)
         prompt = question.prompt(connection, passages)
     if not passages:
         if as_json:
             print_json({"answer": None, "cited": [], "invented": [], "sources": []})
-        stderr().print(f"No row of {question.source} matches the question.", markup=False)
+        _tell_nothing(question, nearest)
         raise click.exceptions.Exit(EXIT_FAILED)
     if context_only:
         click.echo(prompt)
@@ -103,6 +104,17 @@ def ask(
     chat = chat_model(endpoint=endpoint, model=model, api_key_file=api_key_file, local=local)
     assert chat is not None
     _answer(chat, prompt, answer_tokens, passages, as_json=as_json)
+
+
+def _tell_nothing(question: Question, nearest: Passage | None) -> None:
+    console = stderr()
+    console.print(f"No row of {question.source} matches the question.", markup=False)
+    if nearest is not None:
+        console.print(
+            f"The nearest has a relevance of {nearest.relevance:.2f}; what counts as a match is"
+            f" --relevance {question.relevance:g}.",
+            markup=False,
+        )
 
 
 def _answer(

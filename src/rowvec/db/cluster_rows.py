@@ -13,6 +13,7 @@ from rowvec.db.compose import comma, expression, identifier
 from rowvec.db.connection import database_errors
 from rowvec.db.definition import Definition
 from rowvec.db.derived import DerivedTable
+from rowvec.db.queries import query
 from rowvec.db.session import Session
 
 _FETCHED_ROWS = 500
@@ -32,6 +33,7 @@ class ClusterRows:
     """Reads `<source>_cluster` together with the source's texts."""
 
     def __init__(self, definition: Definition, clusters: DerivedTable) -> None:
+        self._id = definition.id
         columns = [identifier(name) for name in clusters.key]
         self._parts = {
             "clusters": clusters.name,
@@ -79,6 +81,11 @@ class ClusterRows:
                     while found := await cursor.fetchmany(_FETCHED_ROWS):
                         for cluster, text in found:
                             yield cluster, text
+
+    async def stop_words(self, session: Session, words: list[str]) -> set[str]:
+        """Those of the words that say nothing in the language of the embedding's text search."""
+        found = await session.all(query("stop_words"), {"id": self._id, "words": words})
+        return {word for (word,) in found}
 
     def _sql(self, template: str) -> sql.Composed:
         return sql.SQL(template).format(**self._parts)

@@ -99,5 +99,5 @@ def too_long(what: str) -> BadRow:
     """The error for what exceeds MAX_ROW_BYTES."""
     return BadRow(
         f"{what} is longer than {MAX_ROW_BYTES >> 20} MB",
-        hint="cut the text into pieces, or load it from a file of its own with --files",
+        hint="cut the text into pieces",
     )

@@ -105,6 +105,46 @@ def test_dataset(tmp_path: Path, form: str) -> None:
     assert large - small < ALLOWED_MB
 
 
+# One field without an end, written for as long as somebody reads.
+ENDLESS = """
+import os, sys
+piece = b"x" * (1 << 20)
+os.write(1, sys.argv[1].encode())
+try:
+    while True:
+        os.write(1, piece)
+except BrokenPipeError:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "beginning", "where"),
+    [
+        ("csv", 'a,b\n1,"', "line 2 of standard input"),
+        ("ndjson", '{"a": 1}\n{"a": "', "line 2 of standard input"),
+        ("json", '[{"a": "', "the value on line 1 of standard input"),
+    ],
+)
+def test_a_field_without_an_end(empty_database: Any, form: str, beginning: str, where: str) -> None:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, beginning], stdout=subprocess.PIPE
+    ) as writing:
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK + MEASURED, "load", "t", "-", "--format", form,
+             "--dsn", empty_database.dsn],
+            env=clean, stdin=writing.stdout, capture_output=True, text=True, timeout=500,
+            check=False,
+        )  # fmt: skip
+        assert writing.stdout is not None
+        writing.stdout.close()
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert f"error: {where} is longer than {MAX_ROW_BYTES >> 20} MB" in said
+    assert int(done.stdout.split()[-1]) < 12 * (MAX_ROW_BYTES >> 20)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("beginning", ['a,b\n1,"', '{"a": "', '[{"a": "'])
 def test_a_field_of_two_gigabytes(empty_database: Any, tmp_path: Path, beginning: str) -> None:

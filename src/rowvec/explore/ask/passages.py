@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -16,11 +16,15 @@ from rowvec.db.queries import query
 
 @dataclass(frozen=True)
 class Passage:
-    """A source of the prompt; `number` is what citations name, `key` as JSON has it."""
+    """A source of the prompt; `number` is what citations name, `key` as JSON has it.
+
+    `relevance` is on the scale of rowvec.context: 0 as near as two rows are on average, 1 the same.
+    """
 
     number: int
     key: Any
     distance: float
+    relevance: float
     passage: str
     tokens: int
 
@@ -54,6 +58,11 @@ class Question:
         }
         with database_errors(), connection.cursor(row_factory=class_row(Passage)) as cursor:
             return cursor.execute(query("passages"), parameters).fetchall()
+
+    def nearest(self, connection: psycopg.Connection) -> Passage | None:
+        """The passage of the nearest row; None where no row is nearer than two are on average."""
+        anything = replace(self, relevance=0.0, k=1, method="vector", rerank=None)
+        return next(iter(anything.passages(connection)), None)
 
     def prompt(self, connection: psycopg.Connection, passages: Sequence[Passage]) -> str:
         """What a language model is asked."""

@@ -18,7 +18,7 @@ from rowvec.db.vectors import Matrix, normalised
 
 # Where groups overlap, one start in ten may find them: the fewer the distances, the more starts.
 _FEWEST_STARTS, _MOST_STARTS, _ROUGH_STARTS = 10, 50, 3
-_DISTANCES_OF_STARTS = 4_000_000
+_DISTANCES_OF_STARTS = 1_000_000
 _ROWS_OF_A_START = 12_288
 _BATCH_ROWS = 1_024
 _MAX_REST = 20

@@ -18,6 +18,7 @@ from rowvec.db.vectors import Vectors
 from rowvec.errors import InvalidRequest
 from rowvec.explore.cluster.kmeans import KMeans, Sample
 from rowvec.explore.cluster.words import GroupWords
+from rowvec.explore.one_thread import one_thread
 from rowvec.explore.phases import Phases
 from rowvec.explore.unit_vectors import UnitVectors
 
@@ -96,11 +97,12 @@ async def cluster(
                 f" too few for {request.clusters:,} clusters",
                 hint=f"run `rowvec backfill {request.source}` first, or ask for fewer",
             )
-        kmeans = await _fit(source, request, definition.dimensions)
-        sizes = await _sort(source, kmeans)
-        table, centroids = await _tables(session, definition)
-        async with open_session(dsn, _APPLICATION) as writing:
-            await _store(source, kmeans, table, writing)
+        with one_thread():
+            kmeans = await _fit(source, request, definition.dimensions)
+            sizes = await _sort(source, kmeans)
+            table, centroids = await _tables(session, definition)
+            async with open_session(dsn, _APPLICATION) as writing:
+                await _store(source, kmeans, table, writing)
         phases.phase("naming the clusters", 0, 0)
         found = await _describe(session, ClusterRows(definition, table), sizes)
         if summarise is not None:
@@ -174,7 +176,7 @@ async def _describe(session: Session, rows: ClusterRows, sizes: NDArray[np.int64
     share = max(_FEWEST_SAMPLED_TEXTS, _SAMPLED_TEXTS // len(sizes))
     async for label, text in rows.sample(session, share, _SAMPLED_CHARACTERS):
         counted.add(label, text)
-    words = counted.distinctive(_WORDS)
+    words = counted.distinctive(_WORDS, await rows.stop_words(session, counted.all_words()))
     central = await rows.central(session, _CENTRAL_ROWS, _CENTRAL_CHARACTERS)
     return [
         Cluster(

@@ -3,8 +3,9 @@
 A word weighs sqrt(tf) · log((A + 1) / (f + 1/2))², where tf is its share of the words of its group,
 f how often it occurs in all groups, and A the mean number of words of a group. That is the form for
 frequent words that the author's library has too (root and BM25), with the rarity squared: so what
-every text of a language holds weighs next to nothing, without a list of stop words of any language,
-even in a group of biographies, which tell themselves apart by "he" and "was".
+every text of a language holds weighs next to nothing, even in a group of biographies, which tell
+themselves apart by "he" and "was". But a hundred texts do not tell what is frequent in a language:
+stop words, where they are known, are left out.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 # Runs of letters, with the marks and apostrophes within them; digits and underscores end them.
 _WORD = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0300-\u036f'\u2019\u00ad](?=[^\W\d_]))*")
@@ -58,8 +59,12 @@ class GroupWords:
         self._groups.setdefault(group, Counter()).update(set(words(text)))
         self._texts[group] += 1
 
-    def distinctive(self, count: int) -> dict[int, list[str]]:
-        """The `count` words of each group that weigh most, the heaviest first."""
+    def all_words(self) -> list[str]:
+        """Every word of every group, once."""
+        return list(set().union(*self._groups.values()))
+
+    def distinctive(self, count: int, stop_words: Collection[str] = ()) -> dict[int, list[str]]:
+        """The `count` words of each group that weigh most, the heaviest first; no stop words."""
         total: Counter[str] = Counter()
         for counted in self._groups.values():
             total.update(counted)
@@ -69,8 +74,9 @@ class GroupWords:
                 word
                 for word, _ in sorted(
                     self._weighed(group, counted, total, mean), key=lambda pair: (-pair[1], pair[0])
-                )[:count]
-            ]
+                )
+                if word not in stop_words
+            ][:count]
             for group, counted in self._groups.items()
         }
 

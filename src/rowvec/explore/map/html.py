@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from typing import Any
 
@@ -18,11 +19,8 @@ _SCRIPTS = ("point_map.js", "map_page.js")
 _BEGIN = 'new MapPage(document, readMapData(document.getElementById("data").textContent));'
 
 
-def page(points: Points, title: str, facts: str) -> str:
-    """The page as text; it asks no other host for anything."""
-    data = orjson.dumps(map_data(points)).decode()
-    # Within <script> only these could end the element or begin a comment.
-    data = data.replace("<", "\\u003c")
+def page(points: Points, title: str, facts: str) -> Iterator[bytes]:
+    """The page, in pieces: the data is most of it. It asks no other host for anything."""
     scripts = "\n".join([*(page_file(name) for name in _SCRIPTS), _BEGIN])
     escaped = html.escape(title)
     heading = f'<h1>{escaped}</h1>\n  <span class="facts">{html.escape(facts)}</span>'
@@ -31,14 +29,19 @@ def page(points: Points, title: str, facts: str) -> str:
         "{body}": body(heading),
         "{css}": page_file("map.css"),
         "{scripts}": scripts,
-        "{data}": data,
     }
-    text = page_file("map.html")
-    # One after the other, the data last: a row may hold what looks like a place to fill.
-    for place, content in filled.items():
-        before, found, after = text.rpartition(place) if place == "{data}" else ("", "", "")
-        text = before + content + after if found else text.replace(place, content)
-    return text
+    # Parted first: a title may hold what looks like a place to fill.
+    before, after = page_file("map.html").split("{data}")
+    yield _filled(before, filled)
+    # Within <script> only this could end the element or begin a comment.
+    yield orjson.dumps(map_data(points)).replace(b"<", b"\\u003c")
+    yield _filled(after, filled)
+
+
+def _filled(text: str, contents: Mapping[str, str]) -> bytes:
+    for place, content in contents.items():
+        text = text.replace(place, content)
+    return text.encode()
 
 
 def body(heading: str) -> str:

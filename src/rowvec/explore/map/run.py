@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +12,7 @@ from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.derived import DerivedTable
-from rowvec.db.map_points import MapPoints, PointRow
+from rowvec.db.map_points import MapPoints
 from rowvec.db.session import Session, open_session
 from rowvec.db.vectors import Matrix, Vectors, normalised
 from rowvec.errors import ConfigError, InvalidRequest
@@ -22,6 +21,7 @@ from rowvec.explore.map.coloring import coloring
 from rowvec.explore.map.neighbours import nearest
 from rowvec.explore.map.points import MAX_POINTS, Points, characters_for
 from rowvec.explore.map.reduce import PrincipalComponents, Umap
+from rowvec.explore.one_thread import one_thread
 from rowvec.explore.phases import Phases
 from rowvec.explore.unit_vectors import UnitVectors
 
@@ -83,19 +83,20 @@ async def make_map(settings: Settings, request: MapRequest, phases: Phases) -> M
                 hint=f"run `rowvec backfill {request.source}` first",
             )
         source = UnitVectors(vectors, rows, phases)
-        components = PrincipalComponents(definition.dimensions)
-        umap = await _learn(source, components, request.method)
-        table = await DerivedTable.make(
-            session, definition, "map", "x real NOT NULL, y real NOT NULL", keyed=True
-        )
-        async with open_session(dsn, _APPLICATION) as writing:
-            await _store(source, components, umap, table, writing)
         shown = 0
-        if output is not None:
-            drawing = _Drawing(definition, vectors, table, components, rows, phases)
-            points = await drawing.read(session, request)
-            shown = len(points.keys)
-            drawing.write(points, request.method, output)
+        with one_thread():
+            components = PrincipalComponents(definition.dimensions)
+            umap = await _learn(source, components, request.method)
+            table = await DerivedTable.make(
+                session, definition, "map", "x real NOT NULL, y real NOT NULL", keyed=True
+            )
+            async with open_session(dsn, _APPLICATION) as writing:
+                await _store(source, components, umap, table, writing)
+            if output is not None:
+                drawing = _Drawing(definition, vectors, table, components, rows, phases)
+                points = await drawing.read(session, request)
+                shown = len(points.keys)
+                drawing.write(points, request.method, output)
     return MapResult(
         source=definition.table,
         embedding=definition.name,
@@ -163,7 +164,8 @@ class _Drawing:
         if output.suffix.lower() == ".png":
             picture.draw(points, title, facts, str(output))
         else:
-            output.write_text(html.page(points, title, facts), encoding="utf-8")
+            with output.open("wb") as file:
+                file.writelines(html.page(points, title, facts))
 
     async def read(self, session: Session, request: MapRequest) -> Points:
         """The points, at most as many as were asked for."""
@@ -173,22 +175,31 @@ class _Drawing:
         reader = MapPoints(self.definition, self.vectors, self.table, request.colors, both)
         shown = min(self.rows, request.points)
         keeps_vectors = 4 * self.definition.dimensions * shown <= _VECTOR_BYTES
-        read: list[PointRow] = []
+        names = [*request.colors, *(["cluster"] if both else [])]
+        places: list[tuple[float, float]] = []
+        keys: list[Any] = []
+        texts: list[str] = []
+        values: list[list[Any]] = [[] for _ in names]
         near: list[Matrix] = []
         characters = characters_for(shown)
         async for batch in reader.read(session, shown, characters + 1):
             full = normalised(self.vectors.matrix([row.vector for row in batch]))
             near.append(full if keeps_vectors else self.components.transform(full))
-            read += [PointRow(r.x, r.y, r.key, r.text, b"", r.colors) for r in batch]
-            self.phases.phase("reading texts", len(read), shown)
+            for row in batch:
+                places.append((row.x, row.y))
+                keys.append(row.key)
+                texts.append(_line(row.text, characters))
+                for of_one, value in zip(values, row.colors, strict=True):
+                    of_one.append(value)
+            self.phases.phase("reading texts", len(keys), shown)
         self.phases.phase("finding similar rows", 0, 0)
-        names = [*request.colors, *(["cluster"] if both else [])]
+        x, y = np.array(places, np.float32).T
         return Points(
-            x=np.array([row.x for row in read], np.float32),
-            y=np.array([row.y for row in read], np.float32),
-            keys=[row.key for row in read],
-            texts=[_line(row.text, characters) for row in read],
-            colorings=[coloring(n, _column(read, i)) for i, n in enumerate(names)],
+            x=x,
+            y=y,
+            keys=keys,
+            texts=texts,
+            colorings=[coloring(name, each) for name, each in zip(names, values, strict=True)],
             neighbours=nearest(np.concatenate(near)),
         )
 
@@ -196,7 +207,3 @@ class _Drawing:
 def _line(text: str, characters: int) -> str:
     """The text on one line; an ellipsis says that there is more of it."""
     return " ".join(text[:characters].split()) + ("…" if len(text) > characters else "")
-
-
-def _column(rows: Sequence[PointRow], place: int) -> list[Any]:
-    return [row.colors[place] for row in rows]
