@@ -67,8 +67,8 @@ def lines(
     while line := read(MAX_ROW_BYTES + 1):
         number += 1
         if len(line) > MAX_ROW_BYTES:
-            _pass_over(stream, line)
             on_bad(too_long(f"line {number} of {place.name}"))
+            _pass_over(stream, line)
             continue
         yield number, line
 
@@ -80,8 +80,8 @@ def line_blocks(
     number = first
     while line := stream.readline(MAX_ROW_BYTES + 1):
         if len(line) > MAX_ROW_BYTES:
-            _pass_over(stream, line)
             on_bad(too_long(f"line {number} of {place.name}"))
+            _pass_over(stream, line)
             number += 1
             continue
         more = stream.read(stream.peek(1).rfind(b"\n") + 1)
