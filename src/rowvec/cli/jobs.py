@@ -106,7 +106,7 @@ def _tell(summary: Summary) -> None:
     for count, what in (
         (summary.cleared, "without a text any more, vector removed"),
         (summary.kept, "kept the vectors that they had when the embedding was declared"),
-        (summary.changed, "changed or deleted meanwhile, left as they are"),
+        (summary.changed, "changed, deleted or filled by another job meanwhile, left as they are"),
         (summary.truncated, "longer than the model reads, their ends are not embedded"),
         (summary.failed, "refused and set aside, see rowvec.failure"),
     ):

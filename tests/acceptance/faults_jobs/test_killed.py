@@ -74,7 +74,7 @@ def test_fault_47_a_frozen_job_writes_nothing_after_its_lease(
     reviews: Any, start: Any, eventually: Any
 ) -> None:
     reviews.make(400)
-    options = ("backfill", "reviews", "--json", "--commit-rows", "20", "--lease-seconds", "2")
+    options = ("backfill", "reviews", "--json", "--commit-rows", "100", "--lease-seconds", "2")
     frozen = start(*options)
     eventually(reviews.is_embedding)
     frozen.process.send_signal(signal.SIGSTOP)

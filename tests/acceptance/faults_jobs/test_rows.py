@@ -16,7 +16,7 @@ def test_fault_36_a_row_that_changes_while_it_is_embedded(
     reviews: Any, start: Any, eventually: Any
 ) -> None:
     reviews.make(600)
-    job = start("backfill", "reviews", "--json", "--commit-rows", "50")
+    job = start("backfill", "reviews", "--json", "--commit-rows", "100")
     eventually(reviews.is_embedding)
     reviews.run("UPDATE reviews SET body = 'changed ' || body WHERE id % 3 = 0")
     summary, _ = job.end()
@@ -29,7 +29,7 @@ def test_fault_37_a_row_that_is_deleted_while_it_is_embedded(
     reviews: Any, start: Any, eventually: Any
 ) -> None:
     reviews.make(600)
-    job = start("backfill", "reviews", "--json", "--commit-rows", "50")
+    job = start("backfill", "reviews", "--json", "--commit-rows", "100")
     eventually(reviews.is_embedding)
     reviews.run("DELETE FROM reviews WHERE id % 3 = 0")
     summary, _ = job.end()
