@@ -209,12 +209,14 @@ def test_verify_finds_the_wrong_vector(conn: psycopg.Connection, refused: Any) -
         conn.execute("SELECT FROM rowvec.verify('reviews', sample => 0)")
 
 
-def test_retry(conn: psycopg.Connection) -> None:
+def test_retry(conn: psycopg.Connection, refused: Any) -> None:
     conn.execute("UPDATE reviews SET body = 'refuse me ' || id WHERE id <= 3")
     define(conn, model="refusing")
     failures = "SELECT attempts, next_attempt_at FROM rowvec.failure"
     assert conn.execute(failures).fetchall() == [(1, None)] * 3
     assert one(conn, "SELECT rowvec.retry('reviews', sqlstate => '57000')") == 0
+    with refused("22023", "'abc' is not an SQLSTATE", "54000"):
+        conn.execute("SELECT rowvec.retry('reviews', sqlstate => 'abc')")
     conn.execute("CALL rowvec.backfill('reviews')")
     assert conn.execute(failures).fetchall() == [(1, None)] * 3
     assert one(conn, "SELECT rowvec.retry('reviews')") == 3

@@ -68,6 +68,42 @@ def test_a_bad_body_refuses_the_whole_set(
     assert found == (None,)
 
 
+def test_a_function_with_another_result_and_a_view_with_other_columns_are_replaced(
+    migrated_database: Any,
+) -> None:
+    """As an earlier release may have left them."""
+    with migrated_database.connect() as connection:
+        connection.execute("DROP FUNCTION rowvec.polarity")
+        connection.execute(
+            "CREATE FUNCTION rowvec.polarity(old vector, names vector, here vector) RETURNS int"
+            " LANGUAGE sql AS 'SELECT 1'"
+        )
+        connection.execute("DROP VIEW rowvec.progress")
+        connection.execute("CREATE VIEW rowvec.progress AS SELECT 1 AS gone")
+        connection.execute("UPDATE rowvec.sql_object SET sha256 = 'an earlier release'")
+    schema.migrate(migrated_database.dsn)
+    with migrated_database.connect() as connection:
+        assert connection.execute("SELECT source, pending FROM rowvec.progress").fetchall() == []
+        found = connection.execute(
+            "SELECT proargnames[1] FROM pg_proc WHERE proname = 'polarity'"
+            " AND pronamespace = 'rowvec'::regnamespace"
+        ).fetchall()
+        assert len(found) == 1
+        assert found != [("old",)]
+
+
+def test_a_view_that_the_user_built_on_ours_is_never_dropped(migrated_database: Any) -> None:
+    with migrated_database.connect() as connection:
+        connection.execute("DROP VIEW rowvec.progress")
+        connection.execute("CREATE VIEW rowvec.progress AS SELECT 1 AS gone")
+        connection.execute("CREATE VIEW mine AS SELECT gone FROM rowvec.progress")
+        connection.execute("UPDATE rowvec.sql_object SET sha256 = 'an earlier release'")
+    with pytest.raises(DatabaseError, match="other objects depend on it"):
+        schema.migrate(migrated_database.dsn)
+    with migrated_database.connect() as connection:
+        assert connection.execute("SELECT gone FROM mine").fetchall() == [(1,)]
+
+
 def test_an_unprepared_owner_is_told_what_is_missing(empty_database: Any, cluster: Any) -> None:
     with empty_database.connect() as connection:
         connection.execute("CREATE ROLE unprepared LOGIN")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import resources
+from pathlib import PurePosixPath
 
 import psycopg
 from alembic import command
@@ -235,12 +236,30 @@ def _apply_files(conn: psycopg.Connection, schemas: dict[str, str]) -> list[str]
         for checked in ("off", "on"):
             conn.execute("SELECT set_config('check_function_bodies', %s, true)", (checked,))
             for path in changed[:-1]:
-                conn.execute(files[path])
+                _replace(conn, path, files[path])
         conn.execute(files[_GRANTS])
         for path in changed:
             parameters = {"path": path, "sha256": hashes[path]}
             conn.execute(query("record_sql_object"), parameters)
     return changed
+
+
+def _replace(conn: psycopg.Connection, path: str, text: str) -> None:
+    """Runs a file that makes one routine or view, whatever result the one before it had.
+
+    CREATE OR REPLACE refuses to change a function's result, the names of its arguments, or the
+    columns of a view. What depends on the old one (a view of the user's) is never dropped with it.
+    """
+    try:
+        with conn.transaction():
+            conn.execute(text.encode())
+    except (psycopg.errors.InvalidFunctionDefinition, psycopg.errors.InvalidTableDefinition):
+        folder, name = PurePosixPath(path).parent.name, PurePosixPath(path).stem
+        schema = "pgml" if folder == "pgml" else "rowvec"
+        kind = sql.SQL("VIEW" if folder == "views" else "ROUTINE")
+        # Without its arguments a name means the one function that has it.
+        conn.execute(sql.SQL("DROP {} {}").format(kind, sql.Identifier(schema, name)))
+        conn.execute(text.encode())
 
 
 def _set_search_path(conn: psycopg.Connection) -> None:
