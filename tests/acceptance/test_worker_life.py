@@ -40,6 +40,11 @@ kind = "stand-in"
 dimensions = 8
 delay_ms_per_text = 20
 [[model]]
+name = "large"
+kind = "stand-in"
+dimensions = 8
+load_ms = 1000
+[[model]]
 name = "hanging"
 kind = "stand-in"
 dimensions = 8
@@ -120,6 +125,20 @@ def test_a_deadline_ends_a_request_and_its_work(start_worker: Any) -> None:
                 await client.embed("slow", texts(1000), deadline_ms=300)
             await client.embed("slow", ["one more"])
             assert (await model(client, "slow"))["texts"] < 200
+
+    run(scenario)
+
+
+def test_a_deadline_that_passes_while_the_model_loads_says_so(start_worker: Any) -> None:
+    worker = start_worker(SLOW)
+
+    async def scenario() -> None:
+        async with await WorkerClient.connect(worker.conninfo) as client:
+            await client.embed("stand-in", texts(1))
+            with pytest.raises(DeadlineExceeded, match="large is still being loaded") as caught:
+                await client.embed("large", texts(1), deadline_ms=200)
+            assert "warm = true" in str(caught.value.hint)
+            await client.embed("large", texts(1), deadline_ms=30_000)
 
     run(scenario)
 

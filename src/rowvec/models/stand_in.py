@@ -1,7 +1,7 @@
 """A model for tests and benchmarks: unit vectors derived from the SHA-256 of the text.
 
 It means nothing, costs nothing, and gives the same vector for the same text everywhere. Words are
-its tokens. It can be told to be slow, and to fail at texts in the ways that models do.
+its tokens. It can be told to be slow, to load slowly, and to fail at texts in the ways models do.
 """
 
 from __future__ import annotations
@@ -40,10 +40,12 @@ class StandIn:
         dimensions: int = 384,
         max_tokens: int = 256,
         delay_ms_per_text: float = 0,
+        load_ms: float = 0,
         memory_tokens: int | None = None,
         revision: str | None = None,
         **happens: str,
     ) -> None:
+        time.sleep(load_ms / 1000)
         self._dimensions = dimensions
         self._max_tokens = max_tokens
         self._delay_seconds = delay_ms_per_text / 1000

@@ -144,6 +144,12 @@ class EngineClient:
         missing = [name for name in self._warm if not self.reports[name].loaded]
         return f"not loaded yet: {', '.join(missing)}" if missing else None
 
+    def why_late(self, model: str) -> str | None:
+        """What a request for the model waits for before it can be computed; None for its turn."""
+        if not self.up:
+            return "the engine is still starting"
+        return f"{model} is still being loaded" if model in self._loading else None
+
     async def run(self) -> None:
         """Starts the engine, and another whenever it dies; cancel to end it.
 

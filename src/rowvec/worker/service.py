@@ -106,7 +106,7 @@ class Service:
                 hint="ask for fewer at once",
             )
         with self._admission.admitted(read + given):
-            async with self._deadline(request.deadline_ms):
+            async with self._deadline(request.deadline_ms, planned):
                 if planned is None:
                     answer = reply.chunks(await self._split(request))
                 else:
@@ -156,7 +156,9 @@ class Service:
         }
 
     @asynccontextmanager
-    async def _deadline(self, deadline_ms: int | None) -> AsyncIterator[None]:
+    async def _deadline(
+        self, deadline_ms: int | None, planned: Plan | None = None
+    ) -> AsyncIterator[None]:
         if deadline_ms is None:
             yield
             return
@@ -167,7 +169,8 @@ class Service:
                 yield
         except TimeoutError as exc:
             self._engine.suspect()
-            raise _late(deadline_ms) from exc
+            reason = None if planned is None else self._engine.why_late(planned.spec.name)
+            raise _late(deadline_ms, reason) from exc
 
     async def _counted(self, request: Request, planned: Plan) -> list[int | None]:
         places, texts = _present(request)
@@ -285,10 +288,15 @@ def _moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def _late(deadline_ms: int) -> DeadlineExceeded:
+def _late(deadline_ms: int, reason: str | None = None) -> DeadlineExceeded:
+    late = f"not done within the deadline of {deadline_ms} ms"
+    if reason is None:
+        return DeadlineExceeded(
+            late, hint="raise timeout_ms, or worker_deadline_ms in rowvec.setting"
+        )
     return DeadlineExceeded(
-        f"not done within the deadline of {deadline_ms} ms",
-        hint="raise timeout_ms, or worker_deadline_ms in rowvec.setting",
+        f"{late}: {reason}",
+        hint="try again in a moment; with warm = true in models.toml it is there from the start",
     )
 
 

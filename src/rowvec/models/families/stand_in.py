@@ -22,6 +22,7 @@ class StandIn(Family):
         "dimensions": int,
         "max_tokens": int,
         "delay_ms_per_text": (int, float),
+        "load_ms": (int, float),
         "memory_tokens": int,
         "revision": str,
         **dict.fromkeys(_PATTERNS, str),
