@@ -4,12 +4,19 @@ Prints, for each number of sessions: texts/s, divided by what `embed_batch` make
 in one session; p95 of a call, divided by the ideal (sessions divided by texts/s); memory of the
 worker; memory of a Postgres backend that embeds beyond that of one that does not. The cache is off.
 Medians of three rounds.
+
+    bench/sessions.py [SESSIONS ...] [--apart]
+
+The clients and Postgres take processors from the model, which a bulk call leaves to it. With
+--apart the model has one processor, in bulk as well, and everything else the others: as where
+clients and Postgres have machines of their own.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
+import os
 import time
 
 import psutil
@@ -34,17 +41,23 @@ BATCH = "SELECT count(*) FROM rowvec.embed_batch(%s, %s)"
 
 
 def main() -> None:
-    """Prints a line for each number of sessions; numbers may be given as arguments."""
-    numbers = tuple(map(int, sys.argv[1:])) or SESSIONS
+    """Prints a line for each number of sessions."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sessions", nargs="*", type=int, default=SESSIONS)
+    parser.add_argument("--apart", action="store_true")
+    arguments = parser.parse_args()
+    settings = {"ROWVEC_CACHE_BYTES": "0"} | ({"ROWVEC_THREADS": "1"} if arguments.apart else {})
     with (
-        instance(ROWVEC_CACHE_BYTES="0") as dsn,
+        instance(None, **settings) as dsn,
         psycopg.connect(dsn, autocommit=True) as connection,
     ):
         connection.execute(BATCH, (MODEL, short_texts(TEXTS, "warm ")))
+        if arguments.apart:
+            set_apart(dsn)
         plain = backend_megabytes(dsn, embeds=False)
         embedding = backend_megabytes(dsn, embeds=True)
         first_memory: float | None = None
-        for number in numbers:
+        for number in arguments.sessions:
             rates: list[float] = []
             ratios: list[float] = []
             p95s: list[float] = []
@@ -59,11 +72,31 @@ def main() -> None:
             memory = megabytes(*processes_of(dsn))
             first_memory = memory if first_memory is None else first_memory
             report(
-                "sessions", sessions=number, texts_per_second=rounded(rates, 1),
-                ratio_to_bulk=rounded(ratios), p95_to_ideal=rounded(p95s),
-                worker_megabytes=memory, more_than_first=round(memory - first_memory, 1),
+                "sessions", sessions=number, apart=arguments.apart,
+                texts_per_second=rounded(rates, 1), ratio_to_bulk=rounded(ratios),
+                p95_to_ideal=rounded(p95s), worker_megabytes=memory,
+                more_than_first=round(memory - first_memory, 1),
                 backend_megabytes=embedding, plain_backend_megabytes=plain,
             )  # fmt: skip
+
+
+def set_apart(dsn: str) -> None:
+    """The engine gets the last processor, the other processes of the instance and this the rest."""
+    *others, last = sorted(os.sched_getaffinity(0))
+    listener, engine = processes_of(dsn)
+    with psycopg.connect(dsn) as connection:
+        postmaster = psutil.Process(connection.info.backend_pid).parent()
+        assert postmaster is not None
+        postgres = [postmaster, *postmaster.children()]
+    for process in (psutil.Process(), listener, *postgres):
+        place(process, others)
+    place(engine, [last])
+
+
+def place(process: psutil.Process, processors: list[int]) -> None:
+    """Holds every thread of a process to some processors; its children will inherit them."""
+    for thread in process.threads():
+        os.sched_setaffinity(thread.id, processors)
 
 
 async def ask_all(dsn: str, number: int, texts: list[str]) -> tuple[float, list[float]]:
