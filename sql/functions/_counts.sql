@@ -7,6 +7,8 @@ CREATE OR REPLACE FUNCTION rowvec._counts(
 )
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
+-- The planner takes nearly all rows for pending, and would rather read the table than their index.
+SET enable_seqscan = off
 AS $function$
 DECLARE
     c_large CONSTANT bigint := 100000;
