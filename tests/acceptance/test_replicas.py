@@ -80,7 +80,7 @@ def test_replicas_share_the_load_and_one_may_die(
     with database.connect() as conn:
         process = request.getfixturevalue("backfill")
         eventually(lambda: conn.execute("SELECT count(embedding) > 200 FROM t").fetchone()[0])
-        # Eight connections, each to one of two at random.
+        # Two batches are under way, on connections to one and to the other.
         eventually(lambda: all(computed(worker) > 0 for worker in served))
         served[0].process.kill()
         served[0].process.wait()

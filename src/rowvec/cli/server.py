@@ -64,7 +64,7 @@ def set_(
     r"""Change where the worker is, or its password.
 
     Several hosts are replicas with the same models and password: each new connection takes one at
-    random, and the next where that does not answer. Jobs do the same.
+    random, and the next where that does not answer. A job takes them in turn.
 
     What is not given stays as it is. Sessions that are connected to a worker notice when they next
     have to connect. Postgres is asked not to log the password, where you may ask that.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
+import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from rowvec.client import Embeddings, TextChunk, WorkerClient
+from rowvec.client.replicas import in_turn
 from rowvec.pipeline.embedder import Embedded
 
 # A batch waits behind those of every other job at the worker; its line breaks when the worker dies.
@@ -21,7 +24,8 @@ _CALLS_AT_ONCE = 24
 class WorkerEmbedder:
     """Embeds through a worker, each call in flight on a connection of its own.
 
-    To a model of images, inputs are files of images in base64.
+    Of several replicas its connections take one after the other, from any of them on. To a model
+    of images, inputs are files of images in base64.
     """
 
     def __init__(
@@ -34,6 +38,8 @@ class WorkerEmbedder:
         self._idle: list[WorkerClient] = []
         self._places = asyncio.Semaphore(_CALLS_AT_ONCE)
         self._max_tokens: int | None = None
+        # Which replica is first is no secret.
+        self._turns = itertools.count(random.randrange(1 << 16))  # noqa: S311
 
     @property
     def max_tokens(self) -> int | None:
@@ -82,10 +88,13 @@ class WorkerEmbedder:
         await asyncio.gather(*(client.close() for client in self._idle))
         self._idle.clear()
 
+    async def _connected(self) -> WorkerClient:
+        return await WorkerClient.connect(in_turn(self._conninfo, next(self._turns)))
+
     @asynccontextmanager
     async def _client(self) -> AsyncIterator[WorkerClient]:
         async with self._places:
-            client = self._idle.pop() if self._idle else await WorkerClient.connect(self._conninfo)
+            client = self._idle.pop() if self._idle else await self._connected()
             try:
                 yield client
             finally:
