@@ -18,7 +18,7 @@ from rowvec.models.backends.backend import Chosen, Features
 from rowvec.models.embedder import Matrix, Tokenized
 from rowvec.worker import computing
 from rowvec.worker.black_box import BlackBox, shared_memory
-from rowvec.worker.computing import Computing, Group, Key
+from rowvec.worker.computing import Computing, Group, Key, Threads
 from rowvec.worker.memory import is_device_lost, is_out_of_memory
 
 
@@ -62,10 +62,12 @@ def computing_of(
     *,
     box: BlackBox | None = None,
     fetcher: ThreadPoolExecutor | None = None,
+    streams: ThreadPoolExecutor | None = None,
+    slots: int = 2,
 ) -> Computing:
     return Computing(
-        thread, lambda _: model, tell,
-        salt=b"s" * 16, box=box, batch_seconds=1, on_lost=on_lost, fetcher=fetcher,
+        Threads(thread, streams, fetcher), lambda _: model, tell,
+        salt=b"s" * 16, box=box, batch_seconds=1, on_lost=on_lost, slots=slots,
     )  # fmt: skip
 
 
@@ -120,6 +122,95 @@ def test_what_is_not_finite_is_not_given_out() -> None:
         run(Model(value=float("nan")), ["one"])
 
 
+class Streaming(Model):
+    """A model whose batches meet in their threads: none ends before so many have begun."""
+
+    streams = 2
+
+    def __init__(self, together: int) -> None:
+        super().__init__()
+        self._begun = threading.Barrier(together)
+
+    def forward_in_stream(self, batch: Sequence[Tokenized]) -> Matrix:
+        self._begun.wait(timeout=20)
+        return self.forward(batch)
+
+
+def ask_streams(
+    model: Streaming, box: BlackBox, *requests: Sequence[str], alone: bool = False
+) -> list[str]:
+    """The kinds of threads that computed, of requests that came at once."""
+
+    async def scenario() -> None:
+        with ThreadPoolExecutor(1, "one") as one, ThreadPoolExecutor(2, "stream") as streams:
+            compute = computing_of(model, one, streams=streams, box=box)
+            batcher: Batcher[Tokenized, Any] = Batcher(
+                compute, max_batch_tokens=999, max_waiting=99,
+                slots=2, takes=compute.takes, budget=compute.budget,
+            )  # fmt: skip
+            batcher.start()
+
+            async def ask(texts: Sequence[str]) -> None:
+                work = model.tokenize(texts, "")
+                items = [Item(each, each.length, each.features) for each in work]
+                suspected = texts[0] if alone else None
+                group = Group(Key("m"), "embed", "", suspected)
+                await batcher.submit(group, items, interactive=True)
+
+            await asyncio.gather(*map(ask, requests))
+            await batcher.close()
+
+    asyncio.run(scenario())
+    return [name.split("_")[0] for name in model.threads]
+
+
+def test_what_waits_is_shared_out_to_the_streams(black_box: BlackBox) -> None:
+    """One request or several: no processor stands idle while another has a long batch."""
+    together = ask_streams(Streaming(2), black_box, ["one", "two", "six", "ten"])
+    assert together == ["stream", "stream"]
+    assert ask_streams(Streaming(2), black_box, ["a"], ["b"]) == ["stream", "stream"]
+
+
+def test_a_text_that_nothing_waits_with_has_all_processors(black_box: BlackBox) -> None:
+    """The barrier would never open: it waits for two."""
+    assert ask_streams(Streaming(2), black_box, ["x" * 40]) == ["one"]
+
+
+def test_a_suspected_text_has_the_engine_for_itself(black_box: BlackBox) -> None:
+    """Else its neighbour would be blamed, or would hide it."""
+    texts = ["a" * 40], ["b" * 40]
+    assert ask_streams(Streaming(2), black_box, *texts, alone=True) == ["one", "one"]
+
+
+def test_a_probe_waits_for_every_stream() -> None:
+    """A hang in one of several threads shows, though the others still get through work."""
+
+    async def scenario() -> None:
+        let_go = threading.Event()
+        begun = threading.Semaphore(0)
+
+        class Hanging(Streaming):
+            def forward_in_stream(self, batch: Sequence[Tokenized]) -> Matrix:
+                begun.release()
+                assert let_go.wait(20)
+                return self.forward(batch)
+
+        model = Hanging(1)
+        with ThreadPoolExecutor(1, "one") as one, ThreadPoolExecutor(2, "stream") as streams:
+            compute = computing_of(model, one, streams=streams)
+            work = model.tokenize(["a"], "")
+            batch = Batch(Group(Key("m"), "embed", ""), work, ["a"])
+            computed = asyncio.ensure_future(compute(batch))
+            await asyncio.to_thread(begun.acquire)
+            probe = asyncio.create_task(compute.probe())
+            done, _ = await asyncio.wait([probe], timeout=0.05)
+            assert not done
+            let_go.set()
+            await asyncio.gather(probe, computed)
+
+    asyncio.run(scenario())
+
+
 class Device(Model):
     """A model on a device that ends a batch when it is told to."""
 
@@ -147,7 +238,7 @@ def test_the_next_batch_is_launched_before_the_last_one_is_read(black_box: Black
         with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(1) as fetcher:
             compute = computing_of(model, thread, told.append, box=black_box, fetcher=fetcher)
             batcher: Batcher[Tokenized, Any] = Batcher(
-                compute, max_batch_tokens=8, max_waiting=9, depth=2
+                compute, max_batch_tokens=8, max_waiting=9, slots=2, takes=compute.takes
             )
             batcher.start()
             work = model.tokenize(["twelve chars", "a dozen and more"], "")
@@ -168,8 +259,8 @@ def test_the_next_batch_is_launched_before_the_last_one_is_read(black_box: Black
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("depth", [1, 2])
-def test_a_device_without_room_gets_half_of_the_batch(depth: int) -> None:
+@pytest.mark.parametrize("slots", [1, 2])
+def test_a_device_without_room_gets_half_of_the_batch(slots: int) -> None:
     """Down to the one text that has no room alone."""
 
     class Small(Model):
@@ -186,7 +277,7 @@ def test_a_device_without_room_gets_half_of_the_batch(depth: int) -> None:
         with ThreadPoolExecutor(1) as thread, ThreadPoolExecutor(1) as fetcher:
             compute = computing_of(model, thread, fetcher=fetcher)
             batcher: Batcher[Tokenized, Any] = Batcher(
-                compute, max_batch_tokens=99, max_waiting=9, depth=depth
+                compute, max_batch_tokens=99, max_waiting=9, slots=slots, takes=compute.takes
             )
             batcher.start()
             group = Group(Key("m"), "embed", "")
@@ -256,7 +347,7 @@ def test_memory_that_ran_out_has_many_names(error: Exception) -> None:
 
 @pytest.fixture
 def black_box() -> Iterator[BlackBox]:
-    with shared_memory() as descriptor:
+    with shared_memory(2) as descriptor:
         box = BlackBox(descriptor)
         yield box
         box.close()

@@ -29,7 +29,7 @@ def test_a_prompt_counts_for_every_text_that_it_stands_before() -> None:
     texts, prompt = [f"text {number}" for number in range(300)], "long " * 2000
 
     async def scenario() -> list[Tokenized]:
-        with shared_memory() as descriptor:
+        with shared_memory(2) as descriptor:
             reading = Reading(
                 max_image_bytes=1, max_image_pixels=1, box=BlackBox(descriptor), salt=b"s" * 16
             )

@@ -78,10 +78,10 @@ def test_a_refusal_ends() -> None:
 )
 def test_the_box_tells_what_is_noted_while_it_is(texts: list[bytes]) -> None:
     """Read by another process's mapping of the same memory."""
-    with shared_memory() as descriptor:
+    with shared_memory(2) as descriptor:
         engine, listener = BlackBox(descriptor), BlackBox(descriptor)
         assert listener.read() == NOTHING
-        with engine.noted("batch", texts):
+        with engine.noted(0, texts):
             assert listener.read() == [[], [], texts, []]
             with engine.noted("inline", [A]):
                 assert listener.read() == [[A], [], texts, []]
@@ -92,7 +92,7 @@ def test_the_box_tells_what_is_noted_while_it_is(texts: list[bytes]) -> None:
 
 def test_an_error_leaves_nothing_noted() -> None:
     """A text that the model refuses did not end the engine."""
-    with shared_memory() as descriptor:
+    with shared_memory(2) as descriptor:
         box = BlackBox(descriptor)
         with pytest.raises(ValueError, match="refused"), box.noted("thread", [A]):
             raise ValueError("refused")

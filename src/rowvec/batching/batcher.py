@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import partial
 from typing import Generic
 
 from rowvec.batching.waiting import (
@@ -33,14 +34,15 @@ _INTERACTIVE_IN_A_ROW = 9
 
 
 class Batcher(Generic[W, R]):
-    """Computes submitted items in batches, at most `depth` of them at a time.
+    """Computes submitted items in batches, several at a time where there are `slots` for them.
 
     Promises: every submission ends exactly once, with its results, an error or a cancel. What
     nobody waits for any more is not computed. A batch that fails is halved until the failing item
     stands alone, and only submissions that hold it fail; one that fails for a reason of ours that
     is no InvalidRequest fails whole. A batch is formed when there is room for it, from whatever
     waits then: submissions take turns, each with its longest item, so that a short one never waits
-    for all of a long one. `budget` says of a group how many of the tokens of a batch it may have.
+    for all of a long one. `budget` says of a group how many of the tokens of a batch it may have,
+    by how many of it wait or of anything are computed; `takes` how many slots its batches take (1).
     """
 
     def __init__(
@@ -49,13 +51,17 @@ class Batcher(Generic[W, R]):
         *,
         max_batch_tokens: int,
         max_waiting: int,
-        budget: Callable[[Hashable, int], int] | None = None,
-        depth: int = 1,
+        budget: Callable[[Hashable, int, int], int] | None = None,
+        slots: int = 1,
+        takes: Callable[[Hashable], int] | None = None,
     ) -> None:
         self._compute = compute
         self._max_batch_tokens = max_batch_tokens
         self._budget = budget
-        self._depth = depth
+        self._slots = self._free = slots
+        self._takes = takes
+        self._running_tokens = 0
+        self._was_freed = asyncio.Event()
         self._max_waiting = max_waiting
         self._queues: dict[bool, Queue[W, R]] = {True: Queue(), False: Queue()}
         self._lanes: dict[tuple[Hashable, bool], Lane[W, R]] = {}
@@ -175,22 +181,38 @@ class Batcher(Generic[W, R]):
 
     async def _run(self) -> None:
         try:
-            await (self._one_by_one() if self._depth == 1 else self._several())
+            async with asyncio.TaskGroup() as running:
+                while True:
+                    await self._room_for(1)
+                    batch = await self._batch()
+                    needed = self._needed(batch[0].lane.group)
+                    is_only = len(batch) == len(self._entries)
+                    # Of a group that takes more slots than are free: those before it end first.
+                    await self._room_for(needed)
+                    tokens = sum(entry.item.length for entry in batch)
+                    self._free -= needed
+                    self._running_tokens += tokens
+                    task = running.create_task(self._execute(batch, is_only=is_only))
+                    task.add_done_callback(partial(self._give_back, needed, tokens))
         finally:
             self._refusing = True
             self._fail_all(BackendFailed("the batcher stopped"))
 
-    async def _one_by_one(self) -> None:
-        while True:
-            await self._execute(await self._batch())
+    def _needed(self, group: Hashable) -> int:
+        return 1 if self._takes is None else min(self._slots, self._takes(group))
 
-    async def _several(self) -> None:
-        room = asyncio.Semaphore(self._depth)
-        async with asyncio.TaskGroup() as running:
-            while True:
-                await room.acquire()
-                task = running.create_task(self._execute(await self._batch()))
-                task.add_done_callback(lambda _: room.release())
+    async def _room_for(self, slots: int) -> None:
+        while self._free < slots:
+            self._was_freed.clear()
+            await self._was_freed.wait()
+
+    def _give_back(self, slots: int, tokens: int, task: asyncio.Task[None]) -> None:
+        if task.cancelled() and self._runner is not None:
+            # By whoever computes, which no caller would hear of.
+            self._runner.cancel()
+        self._free += slots
+        self._running_tokens -= tokens
+        self._was_freed.set()
 
     async def _batch(self) -> list[Entry[W, R]]:
         """The next batch, as soon as anything waits."""
@@ -217,11 +239,10 @@ class Batcher(Generic[W, R]):
         if anchor is None:
             return []
         waiting = anchor.lane.waiting
-        most = self._max_batch_tokens
         start, stop = window(
             [entry.item.length for entry in waiting],
             anchor.lane.place(anchor),
-            most if self._budget is None else self._budget(anchor.lane.group, most),
+            self._budget_of(anchor.lane),
         )
         batch = waiting[start:stop]
         del waiting[start:stop]
@@ -229,6 +250,12 @@ class Batcher(Generic[W, R]):
             entry.taken = True
         self._forget_if_empty(anchor.lane)
         return batch
+
+    def _budget_of(self, lane: Lane[W, R]) -> int:
+        if self._budget is None:
+            return self._max_batch_tokens
+        there = lane.tokens + self._running_tokens
+        return self._budget(lane.group, self._max_batch_tokens, there)
 
     def _leave_lane(self, entry: Entry[W, R]) -> None:
         entry.lane.remove(entry)
@@ -245,12 +272,12 @@ class Batcher(Generic[W, R]):
         self._end(entry)
         return True
 
-    async def _execute(self, batch: list[Entry[W, R]]) -> None:
+    async def _execute(self, batch: list[Entry[W, R]], *, is_only: bool) -> None:
         lane = batch[0].lane
         try:
             items = [entry.item for entry in batch]
             work, identities = [i.work for i in items], [i.identity for i in items]
-            results = await self._compute(Batch(lane.group, work, identities))
+            results = await self._compute(Batch(lane.group, work, identities, is_only=is_only))
             assert len(results) == len(batch)
         except Exception as exc:  # noqa: BLE001  # whatever a model raises belongs to an item
             if isinstance(exc, RowvecError) and not isinstance(exc, InvalidRequest):

@@ -35,11 +35,15 @@ class ItemFailed(Exception):  # it names the item; the error is its cause
 
 @dataclass(frozen=True)
 class Batch(Generic[W]):
-    """What is computed together: all of one group."""
+    """What is computed together: all of one group.
+
+    `is_only` says that nothing else was being computed or waited when it was formed.
+    """
 
     group: Hashable
     work: Sequence[W]
     identities: Sequence[Hashable]
+    is_only: bool = False
 
 
 @dataclass(eq=False)
@@ -90,6 +94,11 @@ class Lane(Generic[W, R]):
         """Lets an entry wait here."""
         entry.lane = self
         bisect.insort(self.waiting, entry, key=lambda e: e.key)
+
+    @property
+    def tokens(self) -> int:
+        """Those of all entries that wait here."""
+        return sum(entry.item.length for entry in self.waiting)
 
     def place(self, entry: Entry[W, R]) -> int:
         """The index of an entry that waits here."""

@@ -71,3 +71,12 @@ def computed_dtype(device: str, stored: str) -> str:
     On CUDA half precision: float16, and bfloat16 for what was trained and stored in it.
     """
     return "float16" if device.startswith("cuda") and stored == "float32" else stored
+
+
+def batches_at_once(device: str, threads: int) -> int:
+    """How many batches may be computed at once, where the model allows it.
+
+    On the CPU one on each thread. On CUDA one is computed while the next one waits there, so that
+    the device never idles.
+    """
+    return 2 if device.startswith("cuda") else threads

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -52,3 +52,19 @@ class Launches(Protocol):
 
     def launch(self, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
         """Begins a batch; the call that it gives waits for the vectors, in any thread."""
+
+
+class Streams(Protocol):
+    """A model that several threads may compute with at once, each on one processor."""
+
+    streams: int
+    """How many threads; 1 where it has reason to be computed by one batch at a time."""
+
+    def forward_in_stream(self, batch: Sequence[Tokenized]) -> Matrix:
+        """As `forward`, which takes all processors, but from any of so many threads at once."""
+
+
+def streams_of(model: object) -> Streams | None:
+    """The model, where several threads may compute with it at once."""
+    # Every batch asks: isinstance looks through a protocol's names each time.
+    return cast("Streams", model) if getattr(model, "streams", 1) > 1 else None

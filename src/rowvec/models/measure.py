@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 from rowvec.errors import NotSupported, RowvecError
 from rowvec.models.backends.choice import cosines
 from rowvec.models.backends.variant import Runtime, Variant, installed, resolve_variant
-from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.embedder import Matrix, Tokenized, streams_of
 from rowvec.models.listing import read_listing
 from rowvec.models.loading import load
 from rowvec.models.spec import ModelSpec
@@ -150,18 +151,26 @@ def _timed(model: Any, texts: Sequence[str]) -> tuple[float, list[Any]]:
 
 
 def _embed(model: Any, texts: Sequence[str]) -> list[Any]:
-    """As the engine does: by length, in batches within a budget of tokens."""
+    """As the engine does: by length, in batches within a budget of tokens, several at once."""
     tokenized = model.tokenize(list(texts), "")
+    streams = streams_of(model) if len(texts) > 1 else None
+    forward = model.forward if streams is None else streams.forward_in_stream
+    at_once = 1 if streams is None else streams.streams
+    batches = list(_batches(tokenized, _BATCH_TOKENS // at_once))
     rows: dict[int, Matrix] = {}
-    for places in _batches(tokenized):
-        rows.update(zip(places, model.forward([tokenized[i] for i in places]), strict=True))
+    with ThreadPoolExecutor(at_once) as threads:
+        work = ([tokenized[i] for i in places] for places in batches)
+        # A model that computes by itself stays in this thread, where torch has its helpers.
+        computed = map(forward, work) if streams is None else threads.map(forward, work)
+        for places, found in zip(batches, computed, strict=True):
+            rows.update(zip(places, found, strict=True))
     return [rows[i] for i in range(len(texts))]
 
 
-def _batches(tokenized: Sequence[Tokenized]) -> Iterator[list[int]]:
+def _batches(tokenized: Sequence[Tokenized], tokens: int) -> Iterator[list[int]]:
     order = sorted(range(len(tokenized)), key=lambda i: -tokenized[i].length)
     while order:
-        count = max(1, _BATCH_TOKENS // max(1, tokenized[order[0]].length))
+        count = max(1, tokens // max(1, tokenized[order[0]].length))
         yield order[:count]
         order = order[count:]
 

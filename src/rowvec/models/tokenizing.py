@@ -16,8 +16,15 @@ from rowvec.errors import ModelError
 from rowvec.models.backends.transfer import sent
 from rowvec.models.embedder import Tokenized
 
-# What a padded position holds; a tokenizer that gives anything else is not understood here.
-_KNOWN_FEATURES = {"input_ids", "attention_mask", "token_type_ids"}
+# What a model reads, and its name in the tokenizers library; a tokenizer that gives anything else
+# is not understood here.
+_KNOWN_FEATURES = {
+    "input_ids": "ids",
+    "attention_mask": "attention_mask",
+    "token_type_ids": "type_ids",
+}
+
+_SAMPLES = ["a text", "", "Zürich, 2+2 = «vier»", "[CLS] <s> x"]
 
 # Clients may send any prompt; those of an application are few.
 _REMEMBERED_PROMPTS = 1000
@@ -32,11 +39,19 @@ class BatchTokenizer:
     def __init__(self, tokenizer: Any, source: object, *, special_tokens: bool = True) -> None:
         if tokenizer is None or not getattr(tokenizer, "is_fast", False):
             raise ModelError(f"the tokenizer in {source} is of a kind that is not supported")
-        if not set(tokenizer("x", return_attention_mask=True)) <= _KNOWN_FEATURES:
-            raise ModelError(f"the tokenizer in {source} gives features that are not supported")
         self._tokenizer = tokenizer
         self._special_tokens = special_tokens
         self._prompt_lengths: dict[str, int] = {}
+        # The library's own call is several times as long on its way to the same rust code.
+        self._backend = tokenizer.backend_tokenizer
+        self._backend.encode_special_tokens = tokenizer.split_special_tokens
+        theirs = self._library(_SAMPLES)
+        if not set(theirs) <= set(_KNOWN_FEATURES):
+            raise ModelError(f"the tokenizer in {source} gives features that are not supported")
+        self._features = [(name, _KNOWN_FEATURES[name]) for name in theirs]
+        for i, encoding in enumerate(self._encode(_SAMPLES, None)):
+            if self._features_of(encoding) != {name: theirs[name][i] for name in theirs}:
+                raise ModelError(f"the tokenizer in {source} is of a kind that is not supported")
 
     @property
     def max_tokens(self) -> int:
@@ -65,7 +80,7 @@ class BatchTokenizer:
         if prompt not in self._prompt_lengths:
             if len(self._prompt_lengths) >= _REMEMBERED_PROMPTS:
                 self._prompt_lengths.clear()
-            ids = self._encode([prompt], None)["input_ids"][0]
+            ids = self._encode([prompt], None)[0].ids
             ends = bool(ids) and ids[-1] in self._tokenizer.all_special_ids
             self._prompt_lengths[prompt] = len(ids) - ends
         return self._prompt_lengths[prompt]
@@ -83,23 +98,38 @@ class BatchTokenizer:
 
     def _tokenized(self, firsts: list[str], seconds: list[str] | None) -> list[Tokenized]:
         """Tokenises all at once, and cuts those that are too long."""
-        whole = self._encode(firsts, seconds)
+        limit = self.max_tokens
         tokenized = []
-        for i, encoding in enumerate(whole.encodings):
-            features = {name: whole[name][i] for name in whole if name in _KNOWN_FEATURES}
-            count = len(encoding.ids)
-            if count > self.max_tokens:
+        for encoding in self._encode(firsts, seconds):
+            features = self._features_of(encoding)
+            count = len(features["input_ids"])
+            if count > limit:
                 on_the_left = self._tokenizer.truncation_side == "left"
-                kept = kept_places(encoding.sequence_ids, self.max_tokens, on_the_left=on_the_left)
+                kept = kept_places(encoding.sequence_ids, limit, on_the_left=on_the_left)
                 features = {name: [row[k] for k in kept] for name, row in features.items()}
-            tokenized.append(Tokenized(count, min(count, self.max_tokens), features))
+            tokenized.append(Tokenized(count, min(count, limit), features))
         return tokenized
 
-    def _encode(self, firsts: list[str], seconds: list[str] | None) -> Any:
-        # Never told to truncate: that is a state of the tokenizer, which two threads share.
+    def _features_of(self, encoding: Any) -> dict[str, list[int]]:
+        return {name: getattr(encoding, theirs) for name, theirs in self._features}
+
+    def _encode(self, firsts: list[str], seconds: list[str] | None) -> list[Any]:
+        # Truncation and padding are states of the tokenizer, which threads share. Here nobody sets
+        # them but the export of a model.
+        if self._backend.padding is not None or self._backend.truncation is not None:
+            self._backend.no_padding()
+            self._backend.no_truncation()
+        special = self._special_tokens
+        if len(firsts) == 1:
+            second = None if seconds is None else seconds[0]
+            return [self._backend.encode(firsts[0], second, add_special_tokens=special)]
+        inputs = firsts if seconds is None else list(zip(firsts, seconds, strict=True))
+        found: list[Any] = self._backend.encode_batch(inputs, add_special_tokens=special)
+        return found
+
+    def _library(self, texts: list[str]) -> Any:
         return self._tokenizer(
-            firsts,
-            seconds,
+            texts,
             add_special_tokens=self._special_tokens,
             truncation=False,
             padding=False,

@@ -19,9 +19,9 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from rowvec.errors import ModelError, NotSupported
-from rowvec.models.backends.alone import pooling_of_one
-from rowvec.models.backends.backend import Chosen, TokenEncoder
+from rowvec.models.backends.backend import Chosen, Features, StreamEncoder, TokenEncoder
 from rowvec.models.backends.choice import SAMPLES, Candidates
+from rowvec.models.backends.numpy_pooling import pooling_in_numpy
 from rowvec.models.backends.torch_encoder import PaddedTorch, size_of
 from rowvec.models.backends.transfer import Widened, fetching, sent
 from rowvec.models.backends.variant import Runtime
@@ -51,11 +51,13 @@ class TransformerEmbedder:
         self._after = list(model)[1:]
         if is_half:
             self._after = [Widened(), *(module.float() for module in self._after)]
-        self._pooled_alone = pooling_of_one(self._after)
+        self._pool = pooling_in_numpy(self._after)
         self._pools_prompt = all(
             module.include_prompt for module in model if isinstance(module, Pooling)
         )
         self.chosen = self._choose(model, runtime)
+        self._streaming = self._stream_encoder(None if self.chosen is None else self.chosen.encoder)
+        self.streams = 1 if self._streaming is None else self._streaming.streams
 
     def _choose(self, model: SentenceTransformer, runtime: Runtime) -> Chosen | None:
         """What computes texts. Where that is not torch, the weights in torch are let go."""
@@ -137,22 +139,50 @@ class TransformerEmbedder:
         with torch.inference_mode():
             return self._pooled(self._images(self._image_features(batch)))
 
+    def forward_in_stream(self, batch: Sequence[Tokenized]) -> Matrix:
+        """As `forward`, from any of `streams` threads at once."""
+        assert self._streaming is not None
+        return self._vectors_in_stream(self._streaming, batch)
+
+    def _stream_encoder(self, encoder: TokenEncoder | None) -> StreamEncoder | None:
+        """The encoder, where it has streams and no module of torch comes after it.
+
+        Every thread that calls torch gets helpers of its own.
+        """
+        return encoder if self._pool is not None and isinstance(encoder, StreamEncoder) else None
+
     def _vectors_of(self, encoder: TokenEncoder, samples: Sequence[Tokenized]) -> Matrix:
         """The vectors of texts in one batch, then of each by itself."""
         alone = [self._vectors(encoder, [sample])() for sample in samples]
-        return np.concatenate([self._vectors(encoder, samples)(), *alone])
+        streaming = self._stream_encoder(encoder)
+        if streaming is not None:
+            together = self._vectors_in_stream(streaming, samples)
+        else:
+            together = self._vectors(encoder, samples)()
+        return np.concatenate([together, *alone])
+
+    def _vectors_in_stream(self, encoder: StreamEncoder, batch: Sequence[Tokenized]) -> Matrix:
+        pooled = self._pooled_in_numpy(encoder.encode_in_stream(batch))
+        assert pooled is not None
+        return pooled
 
     def _vectors(self, encoder: TokenEncoder, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
         with torch.inference_mode():
             features = encoder.encode(batch)
-            # CLIP pools its texts itself.
-            tokens = features.get("token_embeddings")
-            if len(batch) == 1 and isinstance(tokens, np.ndarray) and self._pooled_alone:
-                row = self._pooled_alone(tokens[0])[:, : self._dimensions]
-                return lambda: row
+            pooled = self._pooled_in_numpy(features)
+            if pooled is not None:
+                return lambda: pooled
             if "prompt_length" in batch[0].features:
                 features["prompt_length"] = batch[0].features["prompt_length"]
             return self._pooled(features)
+
+    def _pooled_in_numpy(self, features: Features) -> Matrix | None:
+        """The vectors, where that needs no torch."""
+        # CLIP pools its texts itself.
+        tokens = features.get("token_embeddings")
+        if self._pool is None or not isinstance(tokens, np.ndarray):
+            return None
+        return self._pool(tokens, features["attention_mask"])[:, : self._dimensions]
 
     def _pooled(self, features: dict[str, Any]) -> Callable[[], Matrix]:
         features = {

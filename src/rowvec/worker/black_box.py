@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-# Texts tokenised on the engine's loop, texts in the tokenising thread, texts of the batch, and of
-# the one behind it on a device.
-Place = Literal["inline", "thread", "batch", "next batch"]
+# Texts tokenised on the engine's loop, texts in the tokenising thread, and behind these places one
+# for each batch, by its number.
+Place = Literal["inline", "thread"] | int
 
-_PLACES: tuple[Place, ...] = ("inline", "thread", "batch", "next batch")
+_NAMED: tuple[Place, ...] = ("inline", "thread")
 
 FINGERPRINT_BYTES = 16
 
@@ -40,12 +40,18 @@ class BlackBox:
     """One for an engine: it notes, the listener reads. A place is noted by one thread only."""
 
     def __init__(self, descriptor: int) -> None:
-        self._memory = mmap.mmap(descriptor, _PLACE_BYTES * len(_PLACES))
+        self._memory = mmap.mmap(descriptor, 0)
+
+    @property
+    def batches(self) -> int:
+        """How many batches there are places for."""
+        return len(self._memory) // _PLACE_BYTES - len(_NAMED)
 
     @contextmanager
     def noted(self, place: Place, fingerprints: Sequence[bytes]) -> Iterator[None]:
         """Keeps these fingerprints while the block runs, and none once it has ended."""
-        start = _PLACES.index(place) * _PLACE_BYTES
+        number = len(_NAMED) + place if isinstance(place, int) else _NAMED.index(place)
+        start = number * _PLACE_BYTES
         held = b"".join(fingerprints[:_MOST])
         self._memory[start + _COUNT.size : start + _COUNT.size + len(held)] = held
         _COUNT.pack_into(self._memory, start, len(held) // FINGERPRINT_BYTES)
@@ -74,8 +80,8 @@ class BlackBox:
 
 
 @contextmanager
-def shared_memory() -> Iterator[int]:
+def shared_memory(batches: int) -> Iterator[int]:
     """The descriptor of memory for one BlackBox, empty, gone with those who hold it."""
     with tempfile.TemporaryFile() as file:
-        file.truncate(_PLACE_BYTES * len(_PLACES))
+        file.truncate(_PLACE_BYTES * (len(_NAMED) + batches))
         yield file.fileno()

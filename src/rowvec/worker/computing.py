@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from rowvec.batching import Batch
 from rowvec.errors import NonFiniteEmbedding
 from rowvec.models.backends.backend import Chosen
 from rowvec.models.backends.variant import AUTOMATIC, Variant
-from rowvec.models.embedder import Launches, Tokenized
+from rowvec.models.embedder import Launches, Streams, Tokenized, streams_of
 from rowvec.worker.black_box import BlackBox, Place, fingerprint
 from rowvec.worker.frames import Header
 from rowvec.worker.memory import give_memory_back, is_device_lost, is_out_of_memory
@@ -48,19 +49,36 @@ class Group:
     alone: str | None = None
 
 
+# Below this a stream's batch costs each of its tokens more.
+_FEWEST_STREAM_TOKENS = 256
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Who computes.
+
+    `one` computes what takes all processors, always the same thread: torch keeps a team of helpers
+    for each that ever did. Each of `streams` computes a batch on one processor, where a model can
+    be computed so. On CUDA `one` launches batches, and `fetcher` waits for what became of them.
+    """
+
+    one: ThreadPoolExecutor
+    streams: ThreadPoolExecutor | None = None
+    fetcher: ThreadPoolExecutor | None = None
+
+
 class Computing:
-    """What a batcher hands its batches to, for models that share one thread.
+    """What a batcher with so many `slots` hands its batches to, for the models of one device.
 
     `model` gives the loaded model of a key, `tell` takes the frame that reports a batch. Without a
     box the models compute elsewhere, and nothing that they are given can end this process.
-    `batch_seconds` bounds a batch. With a `fetcher` it may be called for the next batch while one
-    is computed: `thread` launches batches, the fetcher waits for what became of them. `on_lost` is
-    called when the device fails for good, while what it worked on is still noted in the box.
+    `batch_seconds` bounds a batch. `on_lost` is called when the device fails for good, while what
+    it worked on is still noted in the box.
     """
 
     def __init__(
         self,
-        thread: ThreadPoolExecutor,
+        threads: Threads,
         model: Callable[[Key], Model],
         tell: Callable[[Header], None],
         *,
@@ -68,18 +86,19 @@ class Computing:
         box: BlackBox | None,
         batch_seconds: float,
         on_lost: Callable[[], None],
-        fetcher: ThreadPoolExecutor | None = None,
+        slots: int = 1,
     ) -> None:
         self._pace = Pace(batch_seconds)
-        self._thread = thread
+        self._threads = threads
         self._model = model
         self._tell = tell
         self._salt = salt
         self._box = box
         self._on_lost = on_lost
-        self._fetcher = fetcher
         self._fetched = -math.inf
-        self._free_places: list[Place] = ["next batch", "batch"]
+        self._slots = slots
+        self._free_places: list[Place] = list(range(slots))
+        self._running: set[asyncio.Task[Any]] = set()
         # The least that one short text took, of models that any thread may compute.
         self._briefest: dict[Key, float] = {}
 
@@ -90,14 +109,14 @@ class Computing:
         model = self._model(group.key)
         try:
             if self._box is None:
-                rows, seconds = await self._run(group.key, model, batch.work)
+                rows, seconds = await self._run(batch, group, model)
             else:
                 texts = map(str, batch.identities)
                 named = (self._salt, group.key.model, group.prompt)
                 place = self._free_places.pop()
                 try:
                     with self._box.noted(place, [fingerprint(*named, text) for text in texts]):
-                        rows, seconds = await self._run(group.key, model, batch.work)
+                        rows, seconds = await self._run(batch, group, model)
                 finally:
                     self._free_places.append(place)
         except Exception as exc:
@@ -106,41 +125,83 @@ class Computing:
             raise
         if not all(map(is_finite, rows)):
             raise NonFiniteEmbedding("the model answers NaN or infinity for {input}")
+        if not (batch.is_only and self._in_streams(group)):
+            # With all processors it is no measure of what it takes with one.
+            self._pace.note(group.key, sum(each.length for each in batch.work), seconds)
         self._report(group.key, model, batch.work, rows, seconds)
         return rows
 
-    def budget(self, group: Hashable, most: int) -> int:
-        """How many tokens a batch of the group may have, at most `most`."""
+    def budget(self, group: Hashable, most: int, there: int) -> int:
+        """How many tokens a batch of the group may have, at most `most`.
+
+        Where several are computed at once, all of them together have what one batch may have else,
+        and each its share of what is `there`, waiting or computed: a batch of all that waits would
+        leave the others next to nothing, and be long in the making.
+        """
         assert isinstance(group, Group)
-        return most if self._box is None else self._pace.tokens(group.key, most)
+        if self._box is None:
+            return most
+        if self._in_streams(group):
+            share = max(most // self._slots, _FEWEST_STREAM_TOKENS)
+            most = min(most, share, math.ceil(there / self._slots))
+        return self._pace.tokens(group.key, most)
+
+    def takes(self, group: Hashable) -> int:
+        """How many of the batcher's slots a batch of the group takes: all, where it shares none."""
+        assert isinstance(group, Group)
+        return 1 if self._threads.fetcher or self._in_streams(group) else self._slots
+
+    async def probe(self) -> None:
+        """Returns when what is computed now has been."""
+        if self._running:
+            await asyncio.wait(self._running)
+        await asyncio.get_running_loop().run_in_executor(self._threads.one, _nothing)
 
     def forget(self, key: Key) -> None:
         """The model of a key was dropped."""
         self._pace.forget(key)
         self._briefest.pop(key, None)
 
+    def _in_streams(self, group: Group) -> Streams | None:
+        """The model of the group, where several of its batches may be computed at once."""
+        # Who is suspected of ending the engine has it for itself.
+        if self._threads.streams is None or group.alone is not None:
+            return None
+        return streams_of(self._model(group.key))
+
     async def _run(
-        self, key: Key, model: Model, work: Sequence[Tokenized]
+        self, batch: Batch[Tokenized], group: Group, model: Model
     ) -> tuple[list[Row], float]:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running.add(task)
         try:
-            return await self._computed(key, model, work)
+            return await self._computed(batch, group, model)
         except Exception as exc:
             if is_device_lost(exc):
                 self._on_lost()
             raise
+        finally:
+            self._running.discard(task)
 
     async def _computed(
-        self, key: Key, model: Model, work: Sequence[Tokenized]
+        self, batch: Batch[Tokenized], group: Group, model: Model
     ) -> tuple[list[Row], float]:
-        if self._fetcher is not None and isinstance(model, Launches):
-            return await self._launched(self._fetcher, model, work)
+        key, work = group.key, batch.work
+        if self._threads.fetcher is not None and isinstance(model, Launches):
+            return await self._launched(self._threads.fetcher, model, work)
+        loop = asyncio.get_running_loop()
+        streams = None if batch.is_only else self._in_streams(group)
+        if streams is not None:
+            return await loop.run_in_executor(
+                self._threads.streams, _timed, streams.forward_in_stream, work
+            )
         short = len(work) == 1 and work[0].length <= FEW_TOKENS and _any_thread(model)
         if short and self._briefest.get(key, math.inf) <= BRIEF_SECONDS:
             # On the event loop: two hand-offs between threads would cost it more than the moment
             # costs whoever waits meanwhile.
             return _timed(model.forward, work)
-        loop = asyncio.get_running_loop()
-        rows, seconds = await loop.run_in_executor(self._thread, _timed, model.forward, work)
+        rows, seconds = await loop.run_in_executor(self._threads.one, _timed, model.forward, work)
         if short:
             self._briefest[key] = min(seconds, self._briefest.get(key, math.inf))
         return rows, seconds
@@ -151,7 +212,7 @@ class Computing:
         """The rows of a batch, and the seconds in which the device had no other to compute."""
         loop = asyncio.get_running_loop()
         started = time.perf_counter()
-        fetch = await loop.run_in_executor(self._thread, model.launch, work)
+        fetch = await loop.run_in_executor(self._threads.one, model.launch, work)
         rows = list(await loop.run_in_executor(fetcher, fetch))
         started, self._fetched = max(started, self._fetched), time.perf_counter()
         return rows, self._fetched - started
@@ -165,7 +226,6 @@ class Computing:
         seconds: float,
     ) -> None:
         lengths = [each.length for each in work]
-        self._pace.note(key, sum(lengths), seconds)
         chosen = getattr(model, "chosen", None)
         padded = not isinstance(chosen, Chosen) or chosen.encoder.pads
         self._tell(
@@ -179,6 +239,10 @@ class Computing:
                 "zeros": sum(map(is_zero, rows)),
             }
         )
+
+
+def _nothing() -> None:
+    """What a probe runs in a thread, to see that it gets there."""
 
 
 def _any_thread(model: Model) -> bool:

@@ -29,8 +29,8 @@ from rowvec.models.embedder import Tokenized
 from rowvec.models.loading import load
 from rowvec.models.registry import family
 from rowvec.worker.black_box import BlackBox
-from rowvec.worker.computing import Computing, Group, Key
-from rowvec.worker.frames import FrameReader, Header, encode, spec_from_json
+from rowvec.worker.computing import Computing, Group, Key, Threads
+from rowvec.worker.frames import FrameReader, FrameWriter, Header, spec_from_json
 from rowvec.worker.memory import is_out_of_memory
 from rowvec.worker.model_store import ModelStore
 from rowvec.worker.reading import Model, Reading
@@ -40,9 +40,6 @@ logger = logging.getLogger(__name__)
 
 # What admission lets through is bounded by bytes; this bounds the sorted list of the batcher.
 _MAX_WAITING = 1_000_000
-
-# Batches on CUDA: one is computed while the next one waits there, so that it never idles.
-_IN_FLIGHT = 2
 
 # A model that computes elsewhere pads nothing here, and wants few and large requests.
 _ELSEWHERE_BATCH_TOKENS = 100_000
@@ -59,7 +56,7 @@ class _Place:
 class Engine:
     """Answers frames until the connection to the listener ends."""
 
-    def __init__(self, configuration: Header, send: asyncio.Transport, box: BlackBox) -> None:
+    def __init__(self, configuration: Header, send: FrameWriter, box: BlackBox) -> None:
         self._box = box
         self._salt = bytes.fromhex(configuration["salt"])
         self._batch_seconds = float(configuration["max_batch_seconds"])
@@ -93,16 +90,14 @@ class Engine:
             box=box,
             salt=self._salt,
         )
-        # A second batch is launched on CUDA while the first is computed there.
-        on_cuda = configuration["device"].startswith("cuda")
         self._here = self._place(
-            self._compute_thread,
+            self._threads(configuration["device"], configuration["threads"]),
             configuration["max_batch_tokens"],
             box,
-            fetcher=ThreadPoolExecutor(1, "fetch") if on_cuda else None,
+            box.batches,
         )
         self._elsewhere = {
-            name: self._place(ThreadPoolExecutor(1, name), _ELSEWHERE_BATCH_TOKENS, None)
+            name: self._place(Threads(ThreadPoolExecutor(1, name)), _ELSEWHERE_BATCH_TOKENS, None)
             for name, spec in self._specs.items()
             if not family(spec.kind).computes_here
         }
@@ -111,7 +106,7 @@ class Engine:
         """Greets the listener and loads what the list wants warm."""
         for place in (self._here, *self._elsewhere.values()):
             place.batcher.start().add_done_callback(_end_process)
-        self._send.write(encode({"op": "hello"}))
+        self._send.write({"op": "hello"})
         for spec in self._specs.values():
             if spec.warm:
                 task = asyncio.get_running_loop().create_task(self._warm(spec.name))
@@ -142,19 +137,19 @@ class Engine:
         try:
             answer, rows = await self._result(header)
         except ItemFailed as exc:
-            self._send.write(encode(_failure(number, exc.__cause__ or exc, exc.position)))
+            self._send.write(_failure(number, exc.__cause__ or exc, exc.position))
         except Exception as exc:  # noqa: BLE001  # around one request: it alone fails
-            self._send.write(encode(_failure(number, exc, None)))
+            self._send.write(_failure(number, exc, None))
         else:
             *begun, last = frames_of(rows)
             for part in begun:
-                self._send.write(encode({"op": "part", "id": number}, part))
-            self._send.write(encode({"op": "answer", "id": number, **answer}, last))
+                self._send.write({"op": "part", "id": number}, part)
+            self._send.write({"op": "answer", "id": number, **answer}, last)
 
     async def _result(self, header: Header) -> tuple[Header, list[bytes]]:
         if header["op"] == "probe":
             await self._reading.probe()
-            await asyncio.get_running_loop().run_in_executor(self._compute_thread, _nothing)
+            await self._here.computing.probe()
             return {}, []
         if header["op"] == "split":
             chunks = self._reading.split(header["splitter"], header["inputs"], header["kwargs"])
@@ -222,7 +217,7 @@ class Engine:
             self._specs[name], runtime=replace(self._runtimes[name], variant=key.variant)
         )
         loaded: Header = {"op": "loaded", "model": name, "dimensions": None, "max_tokens": None}
-        self._send.write(encode({"op": "loading", "model": name}))
+        self._send.write({"op": "loading", "model": name})
         try:
             loop = asyncio.get_running_loop()
             model = await loop.run_in_executor(self._compute_thread, load, spec)
@@ -239,7 +234,7 @@ class Engine:
                 if key.variant == AUTOMATIC:
                     self._chosen[name] = chosen.backend
         finally:
-            self._send.write(encode(loaded))
+            self._send.write(loaded)
         return model
 
     def _memory(self, key: Key, model: Model) -> int:
@@ -249,39 +244,42 @@ class Engine:
         return int(getattr(model, "memory_bytes", spec.memory_bytes()))
 
     def _dropped(self, key: Key) -> None:
-        self._send.write(encode({"op": "dropped", "model": key.model, "variant": key.variant}))
+        self._send.write({"op": "dropped", "model": key.model, "variant": key.variant})
         self._elsewhere.get(key.model, self._here).computing.forget(key)
         # Modules refer to each other in circles.
         self._compute_thread.submit(_collect)
 
+    def _threads(self, device: str, threads: int) -> Threads:
+        if device.startswith("cuda"):
+            return Threads(self._compute_thread, fetcher=ThreadPoolExecutor(1, "fetch"))
+        streams = ThreadPoolExecutor(threads, "stream") if threads > 1 else None
+        return Threads(self._compute_thread, streams)
+
     def _place(
-        self,
-        thread: ThreadPoolExecutor,
-        max_batch_tokens: int,
-        box: BlackBox | None,
-        fetcher: ThreadPoolExecutor | None = None,
+        self, threads: Threads, max_batch_tokens: int, box: BlackBox | None, slots: int = 1
     ) -> _Place:
         computing = Computing(
-            thread,
+            threads,
             self._store.loaded,
             self._tell,
             salt=self._salt,
             box=box,
             batch_seconds=self._batch_seconds,
             on_lost=_end_without_device,
-            fetcher=fetcher,
+            slots=slots,
         )
         batcher = Batcher(
             computing,
             max_batch_tokens=max_batch_tokens,
             max_waiting=_MAX_WAITING,
             budget=computing.budget,
-            depth=1 if fetcher is None else _IN_FLIGHT,
+            slots=slots,
+            takes=computing.takes,
         )
         return _Place(computing, batcher)
 
     def _tell(self, header: Header) -> None:
-        self._send.write(encode(header))
+        self._send.write(header)
 
 
 def _failure(number: int, error: BaseException, position: int | None) -> Header:
@@ -332,10 +330,6 @@ def _collect() -> None:
     gc.freeze()
 
 
-def _nothing() -> None:
-    """What a probe runs in each thread, to see that it gets there."""
-
-
 class _Line(asyncio.Protocol):
     """The connection to the listener; its end is the end of the process."""
 
@@ -355,7 +349,7 @@ class _Line(asyncio.Protocol):
     def _on_frame(self, header: Header, blob: bytes) -> None:
         if self._engine is None:
             assert self._transport is not None
-            self._engine = Engine(header, self._transport, self._box)
+            self._engine = Engine(header, FrameWriter(self._transport), self._box)
             self._engine.start()
         else:
             self._engine.on_frame(header, blob)

@@ -17,9 +17,10 @@ from typing import Any
 from rowvec import logs
 from rowvec.config import engine_environment
 from rowvec.errors import BackendFailed, RowvecError, ShuttingDown, from_sqlstate
+from rowvec.models.device import batches_at_once
 from rowvec.models.listing import Listing
 from rowvec.worker.black_box import BlackBox, fingerprint, shared_memory
-from rowvec.worker.frames import FrameReader, Header, encode, in_frames
+from rowvec.worker.frames import FrameReader, FrameWriter, Header, in_frames
 from rowvec.worker.model_report import FEW_TOKENS, Report
 from rowvec.worker.suspects import Suspects
 
@@ -160,7 +161,7 @@ class EngineClient:
         try:
             while True:
                 started = loop.time()
-                with shared_memory() as descriptor:
+                with shared_memory(batches_at_once(self.device, self._threads)) as descriptor:
                     returncode = await self._live_once(descriptor)
                     logger.error("the engine ended with status %s: starting another", returncode)
                     await self._after_death(BlackBox(descriptor).read())
@@ -193,7 +194,7 @@ class EngineClient:
             answer = await future
         except asyncio.CancelledError:
             if request.line is not None:
-                request.line.write(encode({"op": "cancel", "id": number}))
+                request.line.write({"op": "cancel", "id": number})
             raise
         finally:
             del self._in_flight[number]
@@ -245,7 +246,7 @@ class EngineClient:
         try:
             loop = asyncio.get_running_loop()
             _, line = await loop.connect_accepted_socket(lambda: _Line(self._on_frame), ours)
-            line.write(encode(self._configuration))
+            line.write(self._configuration)
             self._line = line
             for number, request in list(self._in_flight.items()):
                 await self._send(number, request)
@@ -266,10 +267,10 @@ class EngineClient:
         request.parts.clear()
         *begun, last = in_frames(request.fields.get("inputs", ()))
         for inputs in begun:
-            line.write(encode({"op": "inputs", "id": number, "inputs": inputs}))
+            line.write({"op": "inputs", "id": number, "inputs": inputs})
             await asyncio.sleep(0)
         head = {"op": request.op, "id": number, "alone": request.alone}
-        line.write(encode({**head, **request.fields, "inputs": last}))
+        line.write({**head, **request.fields, "inputs": last})
 
     async def _after_death(self, places: list[list[bytes]]) -> None:
         """Finds out what the engine died over; `places` are the texts that it worked on."""
@@ -383,15 +384,15 @@ class _Line(asyncio.Protocol):
 
     def __init__(self, on_frame: Any) -> None:
         self._reader = FrameReader(on_frame)
-        self._transport: asyncio.Transport | None = None
+        self._writer: FrameWriter | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._writer = FrameWriter(transport)
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
 
-    def write(self, frame: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frame)
+    def write(self, header: Mapping[str, Any]) -> None:
+        assert self._writer is not None
+        self._writer.write(header)

@@ -18,8 +18,8 @@ from transformers import MPNetConfig, MPNetModel, XLMRobertaConfig, XLMRobertaMo
 
 from rowvec.errors import ModelError, NotSupported
 from rowvec.models.backends import choice, graph
-from rowvec.models.backends.alone import pooling_of_one
 from rowvec.models.backends.choice import cosines
+from rowvec.models.backends.numpy_pooling import pooling_in_numpy
 from rowvec.models.backends.torch_encoder import PackedTorch, PaddedTorch
 from rowvec.models.backends.variant import BACKENDS, Backend, DType, Runtime, Variant
 from rowvec.models.dense import load_dense
@@ -210,7 +210,7 @@ def test_a_text_by_itself_is_pooled_as_the_library_pools_it(
     model = load(folder, "onnx")
     alone = [model.forward(model.tokenize([text], ""))[0] for text in texts]
     assert_same(np.stack(alone), library(folder, texts))
-    assert (pooling_of_one(model._after) is not None) == (mode in ("mean", "cls"))
+    assert (pooling_in_numpy(model._after) is not None) == (mode in ("mean", "cls"))
 
 
 def save(folder: Path, *modules: torch.nn.Module) -> Path:

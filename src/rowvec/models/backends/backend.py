@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from rowvec.models.backends.variant import Backend
 from rowvec.models.embedder import Tokenized
@@ -36,6 +36,17 @@ class TokenEncoder(Protocol):
     @property
     def memory_bytes(self) -> int:
         """Bytes that the weights take."""
+
+
+@runtime_checkable
+class StreamEncoder(Protocol):
+    """A TokenEncoder that computes several batches at once, too, each on one processor."""
+
+    streams: int
+    """How many; 1 where it has reason not to."""
+
+    def encode_in_stream(self, batch: Sequence[Tokenized]) -> Features:
+        """As `encode`, from any of so many threads at once."""
 
 
 @dataclass(frozen=True)

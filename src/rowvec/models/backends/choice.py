@@ -155,6 +155,9 @@ class Candidates:
             return
         try:
             fused = graphs.fused(exported, self._transformer)
+            if threads > 1:
+                packed = graphs.packed(fused, threads)
+                yield OnnxEncoder(fused, self._tokenizer, threads, packed)
             encoder = OnnxEncoder(fused, self._tokenizer, threads)
         except ModelError as exc:
             logger.info("computed as it was exported: %s", exc)
