@@ -27,6 +27,7 @@ DECLARE
     v_spins boolean := false;
     v_turns int := 0;
     v_pause float8 := 0.001;
+    v_slept boolean;
     v_reply text[];
     v_code text;
     v_message text;
@@ -62,7 +63,8 @@ BEGIN
             -- come answers from the cache, and the "ready" set of short texts, which the worker
             -- sends as soon as their vectors are milliseconds away. Who spins keeps the seat while it
             -- waits: of many sessions in line a few spin, the others leave the processor to the
-            -- model. A pause is a third of the wait so far, at most 25 ms.
+            -- model. A pause is a third of the wait so far, at most 25 ms. After a quarter of a
+            -- second somebody else may spin.
             v_stage := 'wait';
             v_spins := pg_try_advisory_lock(v_seat);
             WHILE @extschema:dblink@.dblink_is_busy(v_line) = 1 LOOP
@@ -73,9 +75,10 @@ BEGIN
                 END IF;
                 v_turns := v_turns + 1;
                 CONTINUE WHEN v_spins AND v_turns < 800;
-                PERFORM pg_sleep(v_pause);
+                -- As an expression it needs no executor, which PERFORM sets up every time.
+                v_slept := pg_sleep(v_pause) IS NULL;
                 v_pause := least(1.5 * v_pause, 0.025);
-                IF v_spins AND v_pause = 0.025 THEN
+                IF v_spins AND v_turns > 815 THEN
                     v_spins := NOT pg_advisory_unlock(v_seat);
                 END IF;
             END LOOP;

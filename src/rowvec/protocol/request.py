@@ -35,7 +35,7 @@ _KEYS = frozenset(
         "roles",
     }
 )
-_OPERATIONS = get_args(Operation)
+_OPERATIONS, _PRIORITIES, _FORMATS = get_args(Operation), get_args(Priority), get_args(Format)
 _WITHOUT_INPUTS = ("models", "ping")
 _DATASET = "dataset"
 
@@ -106,8 +106,8 @@ def from_fields(
     `longest` bounds the bytes of every text of a request whose texts were looked at one by one as
     they arrived.
     """
-    unknown = sorted(set(fields) - _KEYS)
-    if unknown:
+    if not fields.keys() <= _KEYS:
+        unknown = sorted(fields.keys() - _KEYS)
         raise InvalidRequest(
             f"unknown key in the request: {', '.join(map(repr, unknown))}",
             hint=f"known keys: {', '.join(sorted(_KEYS))}",
@@ -126,8 +126,8 @@ def from_fields(
         inputs=_inputs(fields, limit, longest) if has_inputs else (),
         kwargs=_kwargs(fields),
         deadline_ms=_deadline(fields),
-        priority=_one_of(fields, "priority", get_args(Priority), "interactive"),
-        encoding_format=_one_of(fields, "encoding_format", get_args(Format), "text"),
+        priority=_one_of(fields, "priority", _PRIORITIES, "interactive"),
+        encoding_format=_one_of(fields, "encoding_format", _FORMATS, "text"),
         query=_query(fields, op, limit),
         page=_page(fields, op),
         roles=_roles(fields),

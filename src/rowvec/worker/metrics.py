@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -41,6 +41,9 @@ _MODEL_GAUGES: tuple[tuple[str, str, Callable[[Report], float]], ...] = (
 )
 
 
+_M = TypeVar("_M", Counter, Histogram)
+
+
 class Metrics:
     """Takes note of what ends; what there is, it asks for when it is read."""
 
@@ -48,6 +51,7 @@ class Metrics:
         # A second series beside every counter, which nothing here needs.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # theirs has no types
         self._registry = CollectorRegistry(auto_describe=False)
+        self._series: dict[tuple[Counter | Histogram | str, ...], Counter | Histogram] = {}
         self._requests = Counter(
             "rowvec_requests",
             "Requests that ended: outcome is ok, left (the client did) or a SQLSTATE",
@@ -89,16 +93,23 @@ class Metrics:
 
     def request_ended(self, protocol: str, operation: str, outcome: str, seconds: float) -> None:
         """Counts a request."""
-        self._requests.labels(protocol, operation, outcome).inc()
-        self._request_seconds.labels(protocol, operation).observe(seconds)
+        self._labelled(self._requests, protocol, operation, outcome).inc()
+        self._labelled(self._request_seconds, protocol, operation).observe(seconds)
 
     def batch_computed(
         self, model: str, texts: int, tokens: int, padding: int, seconds: float
     ) -> None:
         """Counts a batch."""
-        self._batch_seconds.labels(model).observe(seconds)
-        self._batch_texts.labels(model).observe(texts)
-        self._batch_tokens.labels(model).observe(tokens + padding)
+        self._labelled(self._batch_seconds, model).observe(seconds)
+        self._labelled(self._batch_texts, model).observe(texts)
+        self._labelled(self._batch_tokens, model).observe(tokens + padding)
+
+    def _labelled(self, metric: _M, *labels: str) -> _M:
+        """The series of the labels, kept at hand: the library looks for it behind a lock."""
+        found = self._series.get((metric, *labels))
+        if found is None:
+            found = self._series[metric, *labels] = metric.labels(*labels)
+        return cast("_M", found)
 
     def page(self, accept: str) -> tuple[bytes, str]:
         """Everything, in the form that the reader accepts, and that form's name."""

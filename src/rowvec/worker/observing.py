@@ -8,7 +8,8 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from rowvec.errors import InvalidRequest, NotAllowed, RowvecError
@@ -24,13 +25,17 @@ Protocol = Literal["postgres", "http"]
 
 @dataclass
 class Observed:
-    """A request while it runs. `id` is ours: a client's own could be a text of its user."""
+    """A request while it runs."""
 
     protocol: Protocol
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
     operation: str = "none"
     request: Request | None = None
     size: int = 0
+
+    @cached_property
+    def id(self) -> str:
+        """Ours: a client's own could be a text of its user."""
+        return secrets.token_hex(8)
 
     def parsed(self, request: Request, size: int) -> None:
         """Once its bytes are understood."""

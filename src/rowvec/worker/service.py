@@ -18,10 +18,10 @@ from rowvec.protocol.reply import ROWS, Form
 from rowvec.protocol.request import Request
 from rowvec.worker.admission import Admission
 from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, split_objects
-from rowvec.worker.cache import Cached, KeyMaker, VectorCache
+from rowvec.worker.cache import Cached, VectorCache
 from rowvec.worker.datasets import PAGE_BYTES, Datasets
 from rowvec.worker.engine_client import Answer, EngineClient, InputFailed
-from rowvec.worker.plan import Plan, plan
+from rowvec.worker.plan import Plan, Planner
 
 # Takes the pieces of an answer, and returns when they are on their way.
 Send = Callable[[Iterator[bytes]], Awaitable[None]]
@@ -64,6 +64,7 @@ class Service:
         self._cache = cache
         self._datasets = datasets
         self._max_bytes = max_bytes
+        self._planner = Planner(listing, engine.device)
 
     async def answer(
         self,
@@ -95,9 +96,7 @@ class Service:
     async def _work(
         self, request: Request, size: int, send: Send, announce: Announce | None, form: Form
     ) -> None:
-        planned = (
-            None if request.op == "split" else plan(request, self._listing, self._engine.device)
-        )
+        planned = None if request.op == "split" else self._planner.plan(request)
         read, given = _read_bytes(request, planned, size), _result_bytes(request, planned, size)
         if max(read, given) > self._max_bytes:
             raise RequestTooLarge(
@@ -233,8 +232,7 @@ class Service:
         self, request: Request, planned: Plan, found: list[Cached | None]
     ) -> _Missing:
         """Fills in what the cache has, and gives the rest."""
-        model = planned.spec.description
-        keys = KeyMaker(request.op, model.name, model.revision, planned.encoding)
+        keys = planned.keys
         missing = _Missing([], [], [])
         number_of: dict[bytes, int] = {}
         for i, text in enumerate(request.inputs):
