@@ -3,7 +3,7 @@
 Prints, for each number of sessions: texts/s, divided by what `embed_batch` makes of the same texts
 in one session; p95 of a call, divided by the ideal (sessions divided by texts/s); memory of the
 worker; memory of a Postgres backend that embeds beyond that of one that does not. The cache is off.
-Medians of three rounds.
+Every session is a thread with a connection of psycopg's. Medians of three rounds.
 
     bench/sessions.py [SESSIONS ...] [--apart]
 
@@ -15,9 +15,10 @@ clients and Postgres have machines of their own.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
+import threading
 import time
+from functools import partial
 
 import psutil
 import psycopg
@@ -65,7 +66,7 @@ def main() -> None:
                 texts = short_texts(TEXTS, f"{time.monotonic_ns()} ")
                 parameters = (MODEL, texts)
                 bulk = TEXTS / seconds(lambda p=parameters: connection.execute(BATCH, p))  # type: ignore[misc]
-                taken, calls = asyncio.run(ask_all(dsn, number, texts))
+                taken, calls = ask_all(dsn, number, texts)
                 rates.append(TEXTS / taken)
                 ratios.append(rates[-1] / bulk)
                 p95s.append(percentile(calls, 95) * rates[-1] / number)
@@ -99,26 +100,36 @@ def place(process: psutil.Process, processors: list[int]) -> None:
         os.sched_setaffinity(thread.id, processors)
 
 
-async def ask_all(dsn: str, number: int, texts: list[str]) -> tuple[float, list[float]]:
+def ask_all(dsn: str, number: int, texts: list[str]) -> tuple[float, list[float]]:
     """Seconds in all, and of each call, with the sessions connected and warm beforehand."""
-    sessions = [await psycopg.AsyncConnection.connect(dsn, autocommit=True) for _ in range(number)]
+    sessions = [psycopg.connect(dsn, autocommit=True) for _ in range(number)]
     for session in sessions:
-        await session.execute("SELECT rowvec._ask('ping')")
+        session.execute("SELECT rowvec._ask('ping')")
     calls: list[float] = []
     left = iter(texts)
+    taking = threading.Lock()
 
-    async def ask(session: psycopg.AsyncConnection) -> None:
-        for text in left:
-            start = time.perf_counter()
-            await session.execute(EMBED, (MODEL, text))
-            calls.append(time.perf_counter() - start)
+    def ask(session: psycopg.Connection) -> None:
+        while True:
+            with taking:
+                text = next(left, None)
+            if text is None:
+                return
+            calls.append(seconds(partial(session.execute, EMBED, (MODEL, text))))
 
-    start = time.perf_counter()
-    await asyncio.gather(*map(ask, sessions))
-    taken = time.perf_counter() - start
+    threads = [threading.Thread(target=ask, args=(session,)) for session in sessions]
+    taken = seconds(lambda: run_all(threads))
     for session in sessions:
-        await session.close()
+        session.close()
     return taken, calls
+
+
+def run_all(threads: list[threading.Thread]) -> None:
+    """Starts them, and returns when all have ended."""
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def backend_megabytes(dsn: str, *, embeds: bool) -> float:
