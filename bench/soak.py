@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import os
 import random
 import subprocess
 import sys
@@ -34,6 +35,9 @@ DIMENSIONS = 64
 KILL_SECONDS = 10
 SHOW_SECONDS = 30
 SETTLE_SECONDS = 60
+
+# A cache that is full within the first minute: what grows after that grows.
+SETTINGS = {"ROWVEC_CACHE_BYTES": str(4 << 20), "ROWVEC_SYNC": "false"}
 
 MODELS = f"""
 [[model]]
@@ -132,7 +136,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    with instance(ROWVEC_CACHE_BYTES=str(4 << 20)) as dsn:
+    with instance(None, **SETTINGS) as dsn:
         use_the_stand_in(dsn)
         soak = Soak(dsn, given.seed)
         with psycopg.connect(dsn, autocommit=True) as connection:
@@ -165,7 +169,12 @@ def use_the_stand_in(dsn: str) -> None:
     """The instance's worker, started anew with the model whose answers are known."""
     root = root_of(dsn)
     (root / "models.toml").write_text(MODELS)
-    subprocess.run([ROWVEC, "up", "--data", root], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [ROWVEC, "up", "--data", root],
+        env=os.environ | SETTINGS,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def watch(soak: Soak, begun: float, until: float) -> dict[str, float]:

@@ -16,15 +16,16 @@ from rowvec.models.sparse_vector import SparseVector
 from rowvec.models.spec import ModelSpec
 from rowvec.protocol.request import Request, parse
 from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, split_objects
-from rowvec.worker.cache import Cached
-from rowvec.worker.plan import plan
+from rowvec.worker.cache import Cached, KeyMaker
+from rowvec.worker.plan import Planner, plan
 
+DENSE = Description("dense", dimensions=8, max_tokens=64, prompts={"query": "q: "})
 SPARSE = Description("sparse", dimensions=9, max_tokens=64, gives="sparse vector")
 LISTING = Listing(
     [
         ModelSpec(description, kind="any")
         for description in (
-            Description("dense", dimensions=8, max_tokens=64, prompts={"query": "q: "}),
+            DENSE,
             Description("clip", dimensions=8, max_tokens=64, reads=("text", "image")),
             Description("eyes", dimensions=8, max_tokens=64, reads=("image",)),
             Description("cross", dimensions=1, max_tokens=64, gives="score"),
@@ -37,6 +38,42 @@ LISTING = Listing(
 def ask(op: str, **fields: Any) -> Request:
     query = json.dumps({"v": 1, "op": op, "model": "dense", "inputs": ["x"], **fields}).encode()
     return parse(query, max_input_bytes=100, max_image_bytes=1000)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"op": "embed"},
+        {"op": "embed", "kwargs": {"input_type": "query"}},
+        {"op": "count_tokens"},
+        {"op": "rerank", "model": "cross", "query": "who?"},
+        {"op": "rerank", "model": "cross", "query": ""},
+        {"op": "chunk", "kwargs": {"max_tokens": 9}},
+    ],
+)
+def test_a_plan_that_is_remembered_is_the_plan(fields: dict[str, Any]) -> None:
+    """Asked for again, and after one of another query or other kwargs."""
+    planner = Planner(LISTING, "cpu")
+    wanted, other = ask(**fields), ask(**fields | {"inputs": ["y"]})
+    assert planner.plan(wanted) == planner.plan(other) == plan(wanted, LISTING)
+    keys = planner.plan(wanted).keys
+    assert keys.key("x") == KeyMaker(wanted.op, fields.get("model", "dense"), None,
+                                     plan(wanted, LISTING).encoding).key("x")  # fmt: skip
+
+
+def test_a_remembered_plan_is_for_roles_that_may_have_it() -> None:
+    planner = Planner(Listing([ModelSpec(DENSE, kind="any", roles=("analyst",))]), "cpu")
+    for _ in range(2):
+        assert planner.plan(ask("embed", roles=["analyst"])).spec.name == "dense"
+        with pytest.raises(NotAllowed):
+            planner.plan(ask("embed", roles=["guest"]))
+
+
+def test_a_client_with_many_roles_is_not_remembered_for_ever() -> None:
+    planner = Planner(LISTING, "cpu")
+    for number in range(3000):
+        planner.plan(ask("embed", roles=[f"role {number}"]))
+    assert len(planner._bare) <= 1000
 
 
 def test_a_chunk_request() -> None:

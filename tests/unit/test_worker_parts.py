@@ -17,7 +17,7 @@ from rowvec.models.encoding import Encoding
 from rowvec.models.listing import read_listing
 from rowvec.worker.admission import Admission
 from rowvec.worker.cache import Cached, KeyMaker, VectorCache
-from rowvec.worker.frames import FrameReader, encode, spec_from_json
+from rowvec.worker.frames import FrameReader, FrameWriter, encode, spec_from_json
 from rowvec.worker.listener import split_address
 from rowvec.worker.rows import shaped
 
@@ -55,7 +55,7 @@ def test_closing_admission_refuses_the_new_and_waits_for_the_old() -> None:
 
 
 def test_the_cache_forgets_what_was_not_used_for_longest() -> None:
-    cache = VectorCache(3 * 300)
+    cache = VectorCache(3 * 350)
     for name in "abc":
         cache.put(name.encode(), Cached(bytes(50), 1))
     assert cache.get(b"a") is not None
@@ -71,7 +71,7 @@ def test_the_cache_never_holds_more_than_it_may(puts: list[tuple[int, int]]) -> 
         cache.put(bytes([key]), Cached(bytes(size), 1))
         assert cache.bytes <= 1000
     assert cache.bytes == sum(
-        len(entry.vector) + 250 for entry in map(cache.get, map(_byte, range(10))) if entry
+        len(entry.vector) + 300 for entry in map(cache.get, map(_byte, range(10))) if entry
     )
 
 
@@ -100,6 +100,38 @@ def test_a_key_depends_on_all_that_the_vector_depends_on_and_on_nothing_else() -
     assert len(set(keys)) == len(keys)
     truncated_is_an_error = replace(plain, on_truncate="error")
     assert KeyMaker("embed", "m", None, truncated_is_an_error).key("a") == keys[0]
+
+
+def test_frames_of_one_turn_are_written_together() -> None:
+    """In order, and what is large without waiting: it is not held in memory."""
+
+    class Pipe(asyncio.WriteTransport):
+        def __init__(self) -> None:
+            super().__init__()
+            self.written: list[bytes] = []
+
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            self.written.append(bytes(data))
+
+        def is_closing(self) -> bool:
+            return False
+
+    async def scenario() -> None:
+        pipe = Pipe()
+        writer = FrameWriter(pipe)
+        for number in range(3):
+            writer.write({"n": number}, b"x")
+        assert pipe.written == []
+        await asyncio.sleep(0)
+        assert pipe.written == [b"".join(encode({"n": n}, b"x") for n in range(3))]
+        large = bytes(1 << 17)
+        writer.write({"n": 3})
+        writer.write({"n": 4}, large)
+        assert pipe.written[1:] == [encode({"n": 3}) + encode({"n": 4}, large)]
+        await asyncio.sleep(0)
+        assert len(pipe.written) == 2
+
+    asyncio.run(scenario())
 
 
 @given(

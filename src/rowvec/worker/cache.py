@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rowvec.models.encoding import Encoding
 
 # What an entry costs beside its vector: key, dictionary, objects.
-_OVERHEAD_BYTES = 250
+_OVERHEAD_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
@@ -199,6 +200,44 @@ def test_without_a_fused_graph_the_exported_one_serves(
     assert cosines(embed(model, texts), library(folder, texts)).min() >= choice.SAME
 
 
+def test_threads_that_compute_at_once_do_not_disturb_each_other(
+    load: Load, minilm: Path, texts: list[str]
+) -> None:
+    """Each has batches of its own; the weights are in memory once."""
+    model = load(minilm, "onnx")
+    assert model.streams == 2
+    batches = [model.tokenize(texts[start::3], "") for start in range(3)]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(model.forward_in_stream, batches * 20))
+    theirs = library(minilm, texts)
+    for number, vectors in enumerate(found):
+        assert cosines(vectors, theirs[number % 3 :: 3]).min() >= 0.99999
+
+
+@pytest.mark.parametrize("broken", ["fails", "computes something else"])
+def test_a_graph_that_cannot_be_packed_is_computed_a_batch_at_a_time(
+    *, bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str],
+    embed: Callable[..., Vectors], monkeypatch: pytest.MonkeyPatch, broken: str,
+) -> None:  # fmt: skip
+    folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
+    pack = graph._pack
+
+    def badly(plain: Path, path: Path, threads: int) -> None:
+        if broken == "fails":
+            raise ModelError("onnxruntime does not pack it")
+        pack(plain, path, threads)
+        data = bytearray(path.with_name("model.onnx.data").read_bytes())
+        data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+        path.with_name("model.onnx.data").write_bytes(data)
+
+    monkeypatch.setattr(graph, "_pack", badly)
+    runtime = Runtime(Variant("onnx"), graphs=tmp_path / "graphs", threads=2)
+    model = load_dense(folder, runtime=runtime)
+    assert isinstance(model, TransformerEmbedder)
+    assert model.streams == 1
+    assert cosines(embed(model, texts), library(folder, texts)).min() >= choice.SAME
+
+
 @pytest.mark.parametrize("mode", ["mean", "cls", "max", "weightedmean"])
 @pytest.mark.parametrize("normalized", [True, False])
 def test_a_text_by_itself_is_pooled_as_the_library_pools_it(
@@ -209,7 +248,9 @@ def test_a_text_by_itself_is_pooled_as_the_library_pools_it(
     folder = save(tmp_path, Transformer(str(bert_folder())), Pooling(32, mode), *rest)
     model = load(folder, "onnx")
     alone = [model.forward(model.tokenize([text], ""))[0] for text in texts]
-    assert_same(np.stack(alone), library(folder, texts))
+    theirs = library(folder, texts)
+    assert_same(np.stack(alone), theirs)
+    assert_same(model.forward(model.tokenize(texts, "")), theirs)
     assert (pooling_in_numpy(model._after) is not None) == (mode in ("mean", "cls"))
 
 

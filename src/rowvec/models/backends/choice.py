@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from rowvec.models.backends.torch_encoder import PackedTorch, PaddedTorch, can_b
 from rowvec.models.backends.variant import Backend, Runtime, installed
 from rowvec.models.embedder import Matrix
 from rowvec.models.tokenizing import BatchTokenizer
+
+if TYPE_CHECKING:
+    from rowvec.models.backends.graph import Graphs
 
 logger = logging.getLogger(__name__)
 
@@ -153,17 +157,22 @@ class Candidates:
         if dtype == "int8":
             yield OnnxEncoder(graphs.quantised(exported), self._tokenizer, threads)
             return
+        for graph in self._forms(graphs, exported):
+            for packs in (True, False) if threads > 1 else (False,):
+                try:
+                    packed = graphs.packed(graph, threads) if packs else None
+                    encoder = OnnxEncoder(graph, self._tokenizer, threads, packed)
+                except ModelError as exc:
+                    logger.info("not computed so: %s", exc)
+                else:
+                    yield encoder
+
+    def _forms(self, graphs: Graphs, exported: Path) -> Iterator[Path]:
         try:
-            fused = graphs.fused(exported, self._transformer)
-            if threads > 1:
-                packed = graphs.packed(fused, threads)
-                yield OnnxEncoder(fused, self._tokenizer, threads, packed)
-            encoder = OnnxEncoder(fused, self._tokenizer, threads)
+            yield graphs.fused(exported, self._transformer)
         except ModelError as exc:
             logger.info("computed as it was exported: %s", exc)
-        else:
-            yield encoder
-        yield OnnxEncoder(exported, self._tokenizer, threads)
+        yield exported
 
     def _own_type(self) -> str:
         return str(next(self._transformer.parameters()).dtype).removeprefix("torch.")
