@@ -322,6 +322,55 @@ def test_close_ends_everything_with_shutting_down() -> None:
     run(scenario)
 
 
+def test_groups_that_share_slots_run_at_once_and_others_have_all_to_themselves() -> None:
+    async def scenario() -> None:
+        model = Model(open_gate=False)
+        batcher: Batcher[str, str] = Batcher(
+            model, max_batch_tokens=1, max_waiting=9, slots=2,
+            takes=lambda group: 2 if group == "wide" else 1,
+        )  # fmt: skip
+        batcher.start()
+
+        def begin(group: str, text: str) -> asyncio.Task[list[str]]:
+            return asyncio.create_task(
+                batcher.submit(group, [Item(text, 1, text)], interactive=True)
+            )
+
+        asked = [begin("narrow", "a"), begin("narrow", "b"), begin("wide", "c"), begin("wide", "d")]
+        await settle()
+        assert model.batches == [["a"], ["b"]]
+        model.let(1)
+        await settle()
+        assert len(model.batches) == 2, "the wide one waits for both slots"
+        model.let(1)
+        await settle()
+        assert model.batches[2:] == [["c"]], "and has both"
+        model.let(2)
+        assert [await task for task in asked] == [["A"], ["B"], ["C"], ["D"]]
+        await batcher.close()
+
+    run(scenario)
+
+
+def test_the_only_batch_is_told_so() -> None:
+    async def scenario() -> None:
+        seen: list[tuple[Sequence[str], bool]] = []
+
+        async def compute(batch: Batch[str]) -> Sequence[str]:
+            seen.append((batch.work, batch.is_only))
+            await settle()
+            return batch.work
+
+        batcher: Batcher[str, str] = Batcher(compute, max_batch_tokens=1, max_waiting=9, slots=2)
+        batcher.start()
+        await batcher.submit("m", [Item("a", 1, "a")], interactive=True)
+        await batcher.submit("m", [Item(t, 1, t) for t in "bc"], interactive=True)
+        assert [is_only for _, is_only in seen] == [True, False, False]
+        await batcher.close()
+
+    run(scenario)
+
+
 def test_if_the_batcher_itself_fails_nobody_waits_for_ever() -> None:
     async def scenario() -> None:
         async def stop(_batch: Batch[str]) -> Sequence[str]:

@@ -49,8 +49,9 @@ class Group:
     alone: str | None = None
 
 
-# Below this a stream's batch costs each of its tokens more.
-_FEWEST_STREAM_TOKENS = 256
+# A stream's batch of fewer tokens costs each of them more; one of more is no faster, and makes
+# others wait.
+_STREAM_TOKENS = (256, 512)
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,8 @@ class Computing:
         if self._box is None:
             return most
         if self._in_streams(group):
-            share = max(most // self._slots, _FEWEST_STREAM_TOKENS)
+            fewest, enough = _STREAM_TOKENS
+            share = min(enough, max(most // self._slots, fewest))
             most = min(most, share, math.ceil(there / self._slots))
         return self._pace.tokens(group.key, most)
 
