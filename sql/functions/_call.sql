@@ -28,6 +28,7 @@ DECLARE
     v_turns int := 0;
     v_pause float8 := 0.001;
     v_slept boolean;
+    v_expected float8;
     v_reply text[];
     v_code text;
     v_message text;
@@ -46,6 +47,7 @@ BEGIN
 
     LOOP
         BEGIN
+            v_expected := NULL;
             v_stage := 'connect';
             v_fresh := v_line <> ALL (coalesce(@extschema:dblink@.dblink_get_connections(), '{}'));
             IF v_fresh THEN
@@ -67,30 +69,44 @@ BEGIN
             -- second somebody else may spin.
             v_stage := 'wait';
             v_spins := pg_try_advisory_lock(v_seat);
-            WHILE @extschema:dblink@.dblink_is_busy(v_line) = 1 LOOP
-                IF clock_timestamp() > v_stop THEN
-                    v_stage := 'timeout';
-                    RAISE EXCEPTION USING ERRCODE = '57000', MESSAGE =
-                        format('the rowvec worker did not answer within %s ms', p_deadline_ms);
-                END IF;
-                v_turns := v_turns + 1;
-                CONTINUE WHEN v_spins AND v_turns < 800;
-                -- As an expression it needs no executor, which PERFORM sets up every time.
-                v_slept := pg_sleep(v_pause) IS NULL;
-                v_pause := least(1.5 * v_pause, 0.025);
-                IF v_spins AND v_turns > 815 THEN
-                    v_spins := NOT pg_advisory_unlock(v_seat);
-                END IF;
+            LOOP
+                WHILE @extschema:dblink@.dblink_is_busy(v_line) = 1 LOOP
+                    IF clock_timestamp() > v_stop THEN
+                        v_stage := 'timeout';
+                        RAISE EXCEPTION USING ERRCODE = '57000', MESSAGE =
+                            format('the rowvec worker did not answer within %s ms', p_deadline_ms);
+                    END IF;
+                    v_turns := v_turns + 1;
+                    CONTINUE WHEN v_spins AND v_turns < 800;
+                    -- As an expression it needs no executor, which PERFORM sets up every time.
+                    v_slept := pg_sleep(v_pause) IS NULL;
+                    v_pause := least(1.5 * v_pause, 0.025);
+                    IF v_spins AND v_turns > 815 THEN
+                        v_spins := NOT pg_advisory_unlock(v_seat);
+                    END IF;
+                END LOOP;
+                EXIT WHEN v_expected IS NOT NULL;
+
+                -- The worker's "ready" set. It is empty where the rows are on their way: polling for
+                -- megabytes would be slow, and polling for a vector that is milliseconds away would
+                -- take the processor from the model. Else it says in how many milliseconds the row
+                -- is likely to come, which spares looking a dozen times in vain.
+                v_stage := 'answer';
+                SELECT r.x::float8 / 1000
+                INTO v_expected
+                FROM @extschema:dblink@.dblink_get_result(v_line) AS r(x text);
+                EXIT WHEN v_expected IS NULL;
+                v_stage := 'wait';
+                v_slept := pg_sleep(
+                    least(0.75 * v_expected, extract(epoch FROM v_stop - clock_timestamp()))) IS NULL;
+                v_pause := least(v_expected / 12, 0.025);
             END LOOP;
             IF v_spins THEN
                 v_spins := NOT pg_advisory_unlock(v_seat);
             END IF;
 
-            -- The worker's empty "ready" set, its rows, the end. Polling for megabytes would be slow,
-            -- and polling for a vector would take the processor from the model; after "ready" both
-            -- are on their way.
+            -- The rows, and the end.
             v_stage := 'answer';
-            PERFORM FROM @extschema:dblink@.dblink_get_result(v_line) AS r(x text);
             SELECT array_agg(r.x)
             INTO v_reply
             FROM @extschema:dblink@.dblink_get_result(v_line) AS r(x text);

@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,33 @@ def test_an_error_may_come_after_the_answer_was_announced(
 
     eventually(announced)
     assert len(run(connection, embed("fine", model="refusing"))) == 1
+
+
+def test_who_waits_in_line_is_told_for_how_long(
+    worker: Any, eventually: Callable[..., object]
+) -> None:
+    """As those before waited; the rows then come as ever."""
+    numbers = itertools.count()
+    with ExitStack() as stack:
+        lines = [
+            stack.enter_context(psycopg.connect(worker.conninfo, autocommit=True)).pgconn
+            for _ in range(6)
+        ]
+
+        def told() -> bool:
+            texts = [f"in line {next(numbers)}" for _ in lines]
+            for line, text in zip(lines, texts, strict=True):
+                line.send_query(embed(text, model="slow").encode())
+            waits = []
+            for line, text in zip(lines, texts, strict=True):
+                ready, rows = iter(line.get_result, None)
+                found = np.array(json.loads(rows.get_value(0, 0) or b""), dtype=np.float32)
+                assert (found == derived_vector(text, len(found))).all()
+                waits += [int(ready.get_value(row, 0) or b"") for row in range(ready.ntuples)]
+            assert all(10 <= wait <= 10_000 for wait in waits)
+            return len(waits) > 2
+
+        eventually(told)
 
 
 def test_base64_comes_with_token_counts(connection: psycopg.Connection) -> None:

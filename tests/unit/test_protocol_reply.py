@@ -65,6 +65,11 @@ def test_an_answer_is_ready_then_rows_in_order_whatever_the_pieces(count: int) -
     assert rows(data) == [[None] if v is None else [b"[%d.0,%d.0]" % (v[0], v[0])] for v in vectors]
 
 
+def test_ready_says_how_far_away_the_rows_are() -> None:
+    assert reply.ready(0) == reply.READY
+    assert rows(reply.READY + reply.ready(0.1234)) == [[b"123"]]
+
+
 def test_base64_holds_little_endian_floats_and_the_tokens() -> None:
     data = b"".join(
         reply.embeddings([np.array([1.5], dtype=np.float32), None], [3, None], "base64")

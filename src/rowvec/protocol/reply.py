@@ -1,6 +1,7 @@
-"""Answers as the bytes of result sets: first an empty `ready` one, then the rows.
+"""Answers as the bytes of result sets: first a `ready` one, then the rows.
 
-The first lets a client that polls wait for little; the rows then come without a pause.
+The first lets a client that polls wait for little: it is empty where the rows come without a pause,
+and else has a row that says in how many milliseconds they are likely to come.
 """
 
 from __future__ import annotations
@@ -24,6 +25,14 @@ READY = wire.row_description("ready") + wire.command_complete("SELECT 0")
 ROWS_A_PIECE = 32
 
 Vectors = Sequence[npt.NDArray[np.float32] | None]
+
+
+def ready(expected_seconds: float) -> bytes:
+    """The first set, of rows that are likely to come after so long; 0 where it is no pause."""
+    if not expected_seconds:
+        return READY
+    row = wire.data_row([b"%d" % round(1000 * expected_seconds)])
+    return wire.row_description("ready") + row + wire.command_complete("SELECT 1")
 
 
 def vector_text(vector: npt.NDArray[np.float32]) -> bytes:

@@ -134,9 +134,9 @@ class EngineClient:
         return None if self._process is None else self._process.pid
 
     @property
-    def is_idle(self) -> bool:
-        """Whether it is up, and has nothing to do."""
-        return self.up and not self._in_flight
+    def in_flight(self) -> int:
+        """Requests that it has, or will have when it is up."""
+        return len(self._in_flight)
 
     def not_ready(self) -> str | None:
         """Why nothing can be answered yet at a model's usual speed; None when it can."""

@@ -21,16 +21,21 @@ from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, sp
 from rowvec.worker.cache import Cached, VectorCache
 from rowvec.worker.datasets import PAGE_BYTES, Datasets
 from rowvec.worker.engine_client import Answer, EngineClient, InputFailed
+from rowvec.worker.expectation import Expectation
 from rowvec.worker.plan import Plan, Planner
 
 # Takes the pieces of an answer, and returns when they are on their way.
 Send = Callable[[Iterator[bytes]], Awaitable[None]]
 
-# Called where the answer is a few milliseconds away.
-Announce = Callable[[], None]
+# Called once at most, before an answer that has to be computed, with the seconds that it is likely
+# to take: 0 where it is a few milliseconds away.
+Announce = Callable[[float], None]
 
 # A text that is worth announcing, in characters.
 _SHORT = 200
+
+# A wait that is worth announcing: who polls looks a few times until then.
+_LONG_SECONDS = 0.03
 
 # Texts hashed or vectors copied before others get a turn.
 _TEXTS_A_TURN = 256
@@ -65,6 +70,7 @@ class Service:
         self._datasets = datasets
         self._max_bytes = max_bytes
         self._planner = Planner(listing, engine.device)
+        self._expectation = Expectation()
 
     async def answer(
         self,
@@ -76,7 +82,7 @@ class Service:
     ) -> None:
         """Answers a request of `size` bytes through `send`; raises RowvecError before that.
 
-        `announce` is called before, or not at all, where a short text is about to be computed.
+        `announce` is called before, or not at all, where one text is about to be computed.
         Cancel the caller to drop the work. Nothing past its deadline is computed. A request is
         finished, and its place free, when its answer is sent.
         """
@@ -203,9 +209,10 @@ class Service:
         if missing.texts:
             fields = _fields(planned, missing.texts, request)
             op = "embed_image" if request.op == "embed_image" else "embed"
-            if announce and self._is_brief(planned, missing.texts):
-                announce()
-            header, parts = await self._ask(op, fields, missing.places)
+            if len(missing.texts) == 1:
+                header, parts = await self._ask_for_one(op, fields, missing, planned, announce)
+            else:
+                header, parts = await self._ask(op, fields, missing.places)
             rows = _rows(parts, header["sizes"])
             for n, (key, count, row) in enumerate(
                 zip(missing.keys, header["tokens"], rows, strict=True)
@@ -218,13 +225,33 @@ class Service:
                     found[i] = entry
         return found
 
-    def _is_brief(self, planned: Plan, texts: list[str]) -> bool:
+    async def _ask_for_one(
+        self,
+        op: str,
+        fields: dict[str, Any],
+        missing: _Missing,
+        planned: Plan,
+        announce: Announce | None,
+    ) -> Answer:
+        in_flight = 1 + self._engine.in_flight
+        expected = self._expectation.seconds(in_flight)
+        if announce is not None and self._is_brief(planned, missing.texts[0]):
+            announce(0)
+        elif announce is not None and in_flight > 1 and expected > _LONG_SECONDS:
+            announce(expected)
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        answer = await self._ask(op, fields, missing.places)
+        self._expectation.note(in_flight, loop.time() - asked)
+        return answer
+
+    def _is_brief(self, planned: Plan, text: str) -> bool:
         """Whether the engine will have answered within milliseconds, as far as one can tell."""
         return (
-            len(texts) == 1
-            and len(texts[0]) + len(planned.encoding.prompt) <= _SHORT
+            len(text) + len(planned.encoding.prompt) <= _SHORT
             and planned.encoding.variant == AUTOMATIC
-            and self._engine.is_idle
+            and self._engine.up
+            and not self._engine.in_flight
             and self._engine.reports[planned.spec.name].is_brief
         )
 

@@ -50,7 +50,7 @@ _PARAMETERS = {
 _Message = wire.Message | wire.TooLarge | wire.Streamed
 
 Send = Callable[[Iterator[bytes]], Awaitable[None]]
-Announce = Callable[[], None]
+Announce = Callable[[float], None]
 Answer = Callable[[request.Request, int, Send, Announce], Awaitable[None]]
 
 
@@ -316,10 +316,10 @@ class Session:
         finally:
             self._computing = False
 
-    def _announce(self) -> None:
-        """Sends the set that comes before the rows: they are a few milliseconds away."""
+    def _announce(self, expected: float) -> None:
+        """Sends the set that comes before the rows, and says how far away they are."""
         self._announced = True
-        self.connection.write(reply.READY)
+        self.connection.write(reply.ready(expected))
 
     async def _send(self, pieces: Iterator[bytes]) -> None:
         self._computing = False
