@@ -23,6 +23,10 @@ from rowvec.worker.pace import Pace
 from rowvec.worker.reading import Model
 from rowvec.worker.rows import Row, is_finite, is_zero
 
+# A stream's batch of fewer tokens costs each of them more; one of more is no faster, and makes
+# others wait.
+_STREAM_TOKENS = (256, 512)
+
 
 @dataclass(frozen=True)
 class Key:
@@ -47,11 +51,6 @@ class Group:
     op: str
     prompt: str
     alone: str | None = None
-
-
-# A stream's batch of fewer tokens costs each of them more; one of more is no faster, and makes
-# others wait.
-_STREAM_TOKENS = (256, 512)
 
 
 @dataclass(frozen=True)
