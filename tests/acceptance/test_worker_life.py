@@ -280,8 +280,12 @@ def test_a_second_signal_ends_at_once(start_worker: Any, eventually: Any) -> Non
     assert worker.process.wait(timeout=30) == 1
 
 
-def test_the_engine_ends_with_its_listener(start_worker: Any) -> None:
+def test_the_engine_ends_with_its_listener(
+    start_worker: Any, eventually: Callable[..., object]
+) -> None:
     worker = start_worker(SLOW)
+    # It listens before it has started one.
+    eventually(psutil.Process(worker.process.pid).children)
     engine = engine_of(worker)
     worker.process.kill()
     worker.process.wait(timeout=30)
