@@ -209,6 +209,8 @@ def test_a_mistake_is_one_sentence(
 ) -> None:
     """The right SQLSTATE and words, no name of a connection, and the next call is right."""
     call, sqlstate, message, hint = mistake
+    # A deadline that passes while a model loads has words of its own.
+    conn.execute("SELECT rowvec.embed('slow', 'it is loaded')")
     expected = one(conn, "SELECT rowvec.embed('stand-in', 'before')::text")
     with refused(sqlstate, message, hint) as refusal:
         conn.execute(f"SELECT rowvec.{call}")
