@@ -80,7 +80,7 @@ def compare_memory(graphs: Path, threads: int) -> None:
     used = [private_megabytes()]
     kept = []
     for second in (None, packed):
-        encoder = OnnxEncoder(fused, None, threads, second)  # type: ignore[arg-type]  # not asked
+        encoder = OnnxEncoder(fused, None, threads, second)  # type: ignore[arg-type]  # nothing is tokenised
         kept.append(encoder)
         used.append(private_megabytes())
     report(
@@ -115,7 +115,7 @@ def load(graphs: Path, threads: int) -> TransformerEmbedder:
 
 
 def private_megabytes() -> float:
-    """Memory of this process that no file backs."""
+    """Memory that this process shares with no other (unique set size)."""
     return round(psutil.Process().memory_full_info().uss / 1e6, 1)
 
 
