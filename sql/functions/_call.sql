@@ -90,7 +90,7 @@ BEGIN
                 -- The worker's "ready" set. It is empty where the rows are on their way: polling for
                 -- megabytes would be slow, and polling for a vector that is milliseconds away would
                 -- take the processor from the model. Else it says in how many milliseconds the row
-                -- is likely to come, which spares looking a dozen times in vain.
+                -- is likely to come, which spares looking a dozen times in vain, and spinning.
                 v_stage := 'answer';
                 SELECT r.x::float8 / 1000
                 INTO v_expected
@@ -100,6 +100,7 @@ BEGIN
                 v_slept := pg_sleep(
                     least(0.75 * v_expected, extract(epoch FROM v_stop - clock_timestamp()))) IS NULL;
                 v_pause := least(v_expected / 12, 0.025);
+                v_turns := greatest(v_turns, 800);
             END LOOP;
             IF v_spins THEN
                 v_spins := NOT pg_advisory_unlock(v_seat);
