@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "own-model.md"
+RECIPE = Path(__file__).parents[3] / "docs" / "recipes" / "own-model.md"
 
 
 @pytest.fixture(scope="module")

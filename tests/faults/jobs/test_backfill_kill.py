@@ -138,7 +138,7 @@ def test_vectors_equal_those_of_encode(connection: psycopg.Connection, start: St
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415
 
     name = "sentence-transformers/all-MiniLM-L6-v2"
-    words = (Path(__file__).parents[2] / "LICENSE").read_text().split()
+    words = (Path(__file__).parents[3] / "LICENSE").read_text().split()
     shuffled = random.Random(1)  # noqa: S311
     # Mostly short, so that the test is; some are near 256 tokens, nine beyond, one is empty.
     lengths = shuffled.choices((1, 2, 5, 12, 40, 150), (30, 30, 25, 10, 4, 1), k=1990)
