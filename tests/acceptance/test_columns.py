@@ -6,21 +6,22 @@ import json
 import uuid
 from collections.abc import Callable, Iterator
 from subprocess import CompletedProcess
-from typing import Any
 
 import psycopg
 import pytest
+
+from support.postgres import Database
 
 Rowvec = Callable[..., CompletedProcess[str]]
 
 
 @pytest.fixture
-def run(database: Any, rowvec: Rowvec) -> Rowvec:
+def run(database: Database, rowvec: Rowvec) -> Rowvec:
     return lambda *arguments: rowvec(*arguments, ROWVEC_DSN=database.dsn)
 
 
 @pytest.fixture
-def connection(database: Any) -> Iterator[psycopg.Connection]:
+def connection(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 

@@ -13,6 +13,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from rowvec.embedded.postgres import Cluster
+from support.commands import Rowvec
+from support.workers import Worker
+
 
 @dataclass
 class Owned:
@@ -32,7 +36,7 @@ class Owned:
 
 
 @pytest.fixture
-def owned(cluster: Any) -> Iterator[Owned]:
+def owned(cluster: Cluster) -> Iterator[Owned]:
     """Its own cluster-wide roles are shared with every other database of the cluster."""
     suffix = uuid.uuid4().hex[:8]
     owned = Owned(f"owned_{suffix}", f"Owner {suffix}", cluster)
@@ -47,7 +51,7 @@ def owned(cluster: Any) -> Iterator[Owned]:
         admin.execute(sql.SQL("DROP ROLE {}").format(role))
 
 
-def test_everything_works_for_the_owner(owned: Owned, worker: Any, rowvec: Any) -> None:
+def test_everything_works_for_the_owner(owned: Owned, worker: Worker, rowvec: Rowvec) -> None:
     """From the first refusal to the last search, by the commands that a person would type."""
     refused = rowvec("migrate", "--dsn", owned.dsn)
     assert refused.returncode == 1
@@ -110,7 +114,7 @@ def test_everything_works_for_the_owner(owned: Owned, worker: Any, rowvec: Any) 
                 superuser.execute(sql.SQL("DROP ROLE {}").format(member))
 
 
-def test_uninstall_leaves_what_is_not_the_owners(owned: Owned, rowvec: Any) -> None:
+def test_uninstall_leaves_what_is_not_the_owners(owned: Owned, rowvec: Rowvec) -> None:
     script = rowvec("migrate", "--bootstrap-sql", "--owner", owned.owner).stdout
     with owned.connect("postgres") as superuser:
         superuser.execute(script)

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from rowvec.embedded.instance import Instance, State
+from support.waiting import eventually
 
 ROWVEC = Path(sys.executable).parent / "rowvec"
 
@@ -206,9 +207,7 @@ def test_an_unreadable_list_of_models_is_one_sentence(running: Home, text: str) 
     assert running.state().worker_pid == before.worker_pid, "what runs is left alone"
 
 
-def test_the_sync_keeps_embeddings_filled_and_is_started_again(
-    running: Home, eventually: Callable[..., object]
-) -> None:
+def test_the_sync_keeps_embeddings_filled_and_is_started_again(running: Home) -> None:
     running.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")
     running.execute("SELECT rowvec.create_embedding('notes', 'stand-in', 'body')")
     running.execute("INSERT INTO notes VALUES (1, 'one')")

@@ -10,10 +10,11 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+
+from support.postgres import Database
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "src", "sql", "jobs", "migrations")
@@ -101,7 +102,7 @@ def test_it_shows_its_help(installed: Path, tmp_path: Path) -> None:
     assert "backfill" in done.stdout
 
 
-def test_it_migrates_a_database(installed: Path, empty_database: Any, tmp_path: Path) -> None:
+def test_it_migrates_a_database(installed: Path, empty_database: Database, tmp_path: Path) -> None:
     done = run(installed, "migrate", "--dsn", empty_database.dsn, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with psycopg.connect(empty_database.dsn) as connection:

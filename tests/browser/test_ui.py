@@ -15,11 +15,14 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from support.commands import Rowvec
+from support.postgres import Database
+
 ROWS = 40
 
 
 @pytest.fixture
-def source(database: Any, rowvec: Callable[..., subprocess.CompletedProcess[str]]) -> Any:
+def source(database: Database, rowvec: Rowvec) -> Any:
     """A filled table with an index, two rows that the model refused, and a text that is code."""
     with database.connect() as connection:
         connection.execute("CREATE TABLE notes (id int PRIMARY KEY, title text, body text)")
@@ -270,9 +273,7 @@ def test_a_password_is_asked_for(source: Any, serve: Callable[..., str], tmp_pat
     assert httpx.get(url, auth=("anybody", "sesame")).status_code == 200
 
 
-def test_beyond_this_machine_it_does_not_start_without_a_password(
-    rowvec: Callable[..., subprocess.CompletedProcess[str]],
-) -> None:
+def test_beyond_this_machine_it_does_not_start_without_a_password(rowvec: Rowvec) -> None:
     done = rowvec("ui", "--listen", "0.0.0.0:0", "--dsn", "host=/nowhere")
     assert done.returncode == 2
     assert "reaches beyond this machine" in done.stderr

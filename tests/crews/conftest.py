@@ -21,6 +21,7 @@ import psycopg
 import pytest
 
 from rowvec.models.stand_in import derived_vector
+from support.postgres import Database
 
 ROWVEC = Path(sys.executable).parent / "rowvec"
 
@@ -137,7 +138,7 @@ class Reviews:
 
 
 @pytest.fixture
-def reviews(database: Any) -> Iterator[Reviews]:
+def reviews(database: Database) -> Iterator[Reviews]:
     with database.connect() as connection:
         yield Reviews(connection)
 
@@ -146,7 +147,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(database: Any, tmp_path: Path) -> Iterator[Start]:
+def start(database: Database, tmp_path: Path) -> Iterator[Start]:
     """Starts `rowvec backfill` with a list of models of its own."""
     started: list[subprocess.Popen[str]] = []
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG", "RAY_"))}

@@ -9,6 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
+from support.waiting import eventually
+
 # Each starts several processes with a worker of its own.
 pytestmark = pytest.mark.timeout(400)
 
@@ -31,7 +33,7 @@ def test_a_worker_that_does_not_start_is_said(reviews: Any, start: Any) -> None:
 
 
 def test_processes_share_the_work_and_a_killed_one_is_replaced(
-    reviews: Any, start: Any, done: Any, eventually: Any, private_workers: Any
+    reviews: Any, start: Any, done: Any, private_workers: Any
 ) -> None:
     reviews.make(1500)
     process = start("--engine", "local", "--workers", "3", "--commit-rows", "20")
@@ -45,7 +47,7 @@ def test_processes_share_the_work_and_a_killed_one_is_replaced(
     assert reviews.are_right()
 
 
-def test_a_crew_stops_gently(reviews: Any, start: Any, eventually: Any) -> None:
+def test_a_crew_stops_gently(reviews: Any, start: Any) -> None:
     reviews.make(1000)
     process = start("--workers", "2", "--commit-rows", "20", "--worker-wait-seconds", "0")
     eventually(lambda: reviews.filled() >= 40)

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+
+from support.postgres import Database
 
 RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "ray.md"
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", RECIPE.read_text(), re.MULTILINE | re.DOTALL)
@@ -52,7 +53,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(database: Any, tmp_path: Path) -> Iterator[Shell]:
+def shell(database: Database, tmp_path: Path) -> Iterator[Shell]:
     # Ray's sockets need a short path.
     short = tempfile.mkdtemp(prefix="ray-")
     (tmp_path / "models.toml").write_text(MODELS)
@@ -88,7 +89,7 @@ def end_processes_of(folder: str) -> None:
 
 @pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 @pytest.mark.timeout(900)
-def test_every_command(database: Any, shell: Shell) -> None:
+def test_every_command(database: Database, shell: Shell) -> None:
     with database.connect() as connection:
         connection.execute("CREATE TABLE reviews (id int PRIMARY KEY, body text)")
         connection.execute("INSERT INTO reviews SELECT i, 't ' || i FROM generate_series(1, 900) i")

@@ -26,6 +26,8 @@ from rowvec.db.schema import migrate
 from rowvec.db.server import set_worker
 from rowvec.embedded import binaries
 from rowvec.embedded.postgres import Cluster
+from support.waiting import eventually
+from support.workers import StartWorker, Worker
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 SHARE_15 = Path("/usr/share/postgresql/15")
@@ -203,22 +205,22 @@ def models_of_faults() -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_worker(start_worker: Callable[..., Any]) -> Any:
+def shared_worker(start_session_worker: StartWorker) -> Any:
     """A worker that tests may ask, and strike where it goes on by itself.
 
     Batches are small, so that what was asked for last is not far behind what was dropped.
     """
-    return start_worker(MODELS, "--max-batch-tokens", "64")
+    return start_session_worker(MODELS, "--max-batch-tokens", "64")
 
 
 @pytest.fixture
-def struck_worker(start_worker: Callable[..., Any]) -> Any:
+def struck_worker(start_worker: StartWorker) -> Any:
     """A worker of this test's own, to stop, freeze and kill."""
     return start_worker(MODELS, "--engine-stall-seconds", "0.5")
 
 
 @pytest.fixture
-def conn(base: Base, shared_worker: Any) -> Iterator[psycopg.Connection]:
+def conn(base: Base, shared_worker: Worker) -> Iterator[psycopg.Connection]:
     """A session whose worker is the shared one."""
     base.point_at(str(shared_worker.folder), 5466, shared_worker.password)
     with base.connect() as connection:
@@ -226,7 +228,7 @@ def conn(base: Base, shared_worker: Any) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture
-def struck(base: Base, struck_worker: Any) -> Iterator[psycopg.Connection]:
+def struck(base: Base, struck_worker: Worker) -> Iterator[psycopg.Connection]:
     """A session whose worker is this test's own."""
     base.point_at(str(struck_worker.folder), 5466, struck_worker.password)
     with base.connect() as connection:
@@ -303,7 +305,7 @@ class Proxy:
 
 
 @pytest.fixture
-def proxy(shared_worker: Any) -> Iterator[Proxy]:
+def proxy(shared_worker: Worker) -> Iterator[Proxy]:
     """A proxy before the shared worker."""
     proxy = Proxy(shared_worker.folder / ".s.PGSQL.5466")
     yield proxy
@@ -311,7 +313,7 @@ def proxy(shared_worker: Any) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def through_proxy(base: Base, proxy: Proxy, shared_worker: Any) -> Iterator[psycopg.Connection]:
+def through_proxy(base: Base, proxy: Proxy, shared_worker: Worker) -> Iterator[psycopg.Connection]:
     """A session that reaches the shared worker through the proxy."""
     base.point_at("127.0.0.1", proxy.port, shared_worker.password)
     with base.connect() as connection:
@@ -342,6 +344,6 @@ class Striker:
 
 
 @pytest.fixture
-def while_it_waits(base: Base, eventually: Callable[..., Any]) -> Striker:
+def while_it_waits(base: Base) -> Striker:
     """Strikes in the middle of a call."""
     return Striker(base, eventually)

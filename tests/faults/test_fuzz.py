@@ -13,6 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.workers import Worker
+
 FUZZ = settings(
     deadline=None,
     max_examples=150,
@@ -87,7 +89,7 @@ def exchange(line: socket.socket, data: bytes) -> bytes:
     return answer
 
 
-def lives(worker: Any) -> None:
+def lives(worker: Worker) -> None:
     """The process is there, and others are answered."""
     assert worker.process.poll() is None
     with psycopg.connect(worker.conninfo, autocommit=True) as connection:
@@ -102,9 +104,7 @@ def lives(worker: Any) -> None:
     begins_well=st.booleans(),
 )
 def test_fault_13_before_and_within_the_login(
-    shared_worker: Any,
-    parts: list[bytes],
-    begins_well: bool,  # noqa: FBT001  # Hypothesis gives it
+    shared_worker: Worker, parts: list[bytes], *, begins_well: bool
 ) -> None:
     """That connection ends, nobody is let in, and the process lives."""
     with socket.socket(socket.AF_UNIX) as line:
@@ -117,7 +117,7 @@ def test_fault_13_before_and_within_the_login(
 
 @FUZZ
 @given(parts=st.lists(MESSAGES | st.binary(max_size=80), max_size=6))
-def test_fault_13_after_the_login(shared_worker: Any, parts: list[bytes]) -> None:
+def test_fault_13_after_the_login(shared_worker: Worker, parts: list[bytes]) -> None:
     """Errors, or the end of that connection."""
     with (
         psycopg.connect(shared_worker.conninfo, autocommit=True) as connection,
@@ -158,7 +158,7 @@ REQUESTS = st.fixed_dictionaries({}, optional=LIKELY).flatmap(
 
 
 @pytest.fixture(scope="module")
-def connections(shared_worker: Any) -> Any:
+def connections(shared_worker: Worker) -> Any:
     """One connection for all requests: it has to stay usable."""
     with psycopg.connect(shared_worker.conninfo, autocommit=True) as connection:
         yield connection
@@ -191,6 +191,6 @@ def test_fault_13_no_json(connections: psycopg.Connection, text: str) -> None:
     assert refusal(connections, query) in (None, "42601", "22021", "22023")
 
 
-def test_fault_13_the_worker_lives_after_all_of_it(shared_worker: Any) -> None:
+def test_fault_13_the_worker_lives_after_all_of_it(shared_worker: Worker) -> None:
     lives(shared_worker)
     assert "Traceback" not in shared_worker.log.read_text()

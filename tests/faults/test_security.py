@@ -12,6 +12,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from support.postgres import Database, refused
+from support.workers import StartWorker
+
 
 @pytest.fixture
 def role(base: Any) -> Iterator[Callable[..., str]]:
@@ -54,7 +57,7 @@ EMBED = "SELECT rowvec.embed('stand-in', 'x') IS NOT NULL"
 @pytest.mark.parametrize(
     "name", ['x"; DROP SCHEMA rowvec CASCADE; --', "select", "Ünï cödé", "'; --", "a.b", "%s $1"]
 )
-def test_fault_59_names_that_are_code(conn: Any, refused: Any, name: str) -> None:
+def test_fault_59_names_that_are_code(conn: Any, name: str) -> None:
     """Quoted wherever they go: the table works, and nothing else happens."""
     table = sql.Identifier(name)
     conn.execute(
@@ -115,7 +118,7 @@ def test_fault_60_shadows(member: psycopg.Connection, schema: str) -> None:
 
 
 def test_fault_61_line_opened_beforehand(
-    base: Any, conn: Any, member: Any, role: Callable[..., str], refused: Any
+    base: Any, conn: Any, member: Any, role: Callable[..., str]
 ) -> None:
     """Nobody can open a connection under our name, nor use the one that is open.
 
@@ -147,7 +150,7 @@ def test_fault_61_line_opened_beforehand(
 
 @pytest.mark.parametrize("membership", ["rowvec_user", ""])
 def test_fault_62_dblink_is_nobodys(
-    base: Any, conn: Any, role: Callable[..., str], refused: Any, membership: str
+    base: Any, conn: Any, role: Callable[..., str], membership: str
 ) -> None:
     """Neither by its schema, nor by SET ROLE, nor by a mapping of one's own; no password shows."""
     assert one(conn, EMBED)
@@ -168,7 +171,7 @@ def test_fault_62_dblink_is_nobodys(
         assert session.execute("SELECT umoptions FROM pg_user_mappings").fetchall() == [(None,)]
 
 
-def test_fault_63_row_level_security(database: Any, refused: Any) -> None:
+def test_fault_63_row_level_security(database: Database) -> None:
     """Rows that a policy hides are neither found, nor counted, nor embedded by the user's call."""
     name = f"someone_{uuid.uuid4().hex[:8]}"
     with database.connect() as owner:
@@ -254,9 +257,9 @@ def test_fault_64_failing_calls_keep_texts_to_themselves(
 
 
 @pytest.fixture(scope="module")
-def talkative_worker(start_worker: Callable[..., Any]) -> Any:
+def talkative_worker(start_module_worker: StartWorker) -> Any:
     """A worker that logs every request."""
-    return start_worker(LOGGED, "--http-listen", "127.0.0.1:0", verbose=True)
+    return start_module_worker(LOGGED, "--http-listen", "127.0.0.1:0", verbose=True)
 
 
 def test_fault_65_cached_text_of_another(conn: Any, member: Any) -> None:

@@ -6,13 +6,16 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+
+from support.postgres import refused
+from support.waiting import eventually
 
 # Debian's libpq knows TLS; that of the embedded Postgres does not.
 WITH_TLS = pytest.mark.parametrize("postgres", [15], ids=["postgres15"], indirect=True)
@@ -76,9 +79,7 @@ def stranger(folder: Path) -> Authority:
 
 
 @pytest.fixture(scope="session")
-def port(
-    authority: Authority, tmp_path_factory: pytest.TempPathFactory, eventually: Callable[..., Any]
-) -> Iterator[int]:
+def port(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Where a worker listens that takes TLS only, certified as localhost."""
     home = tmp_path_factory.mktemp("tls-worker")
     models, password, log = (home / name for name in ("models.toml", "password", "log"))
@@ -122,10 +123,16 @@ def test_fault_16_certified_worker(base: Any, port: int, authority: Authority) -
     ],
     ids=["other authority", "other authority, any name", "other name", "no TLS"],
 )
-def test_fault_16_refused(  # noqa: PLR0917  # fixtures, and what varies
-    base: Any, port: int, authority: Authority, stranger: Authority, refused: Any,
-    host: str, sslmode: str, words: str,
-) -> None:  # fmt: skip
+def test_fault_16_refused(
+    base: Any,
+    port: int,
+    authority: Authority,
+    stranger: Authority,
+    *,
+    host: str,
+    sslmode: str,
+    words: str,
+) -> None:
     """08001 with libpq's reason, before a password is shown to anybody."""
     trusted = stranger if "verify failed" in words else authority
     base.point_at(host, port, "sesame", sslmode=sslmode, sslrootcert=str(trusted.root))
@@ -143,9 +150,9 @@ def test_fault_16_clients_of_other_libraries(port: int, authority: Authority) ->
     ) as connection:
         assert connection.pgconn.used_password
         assert connection.pgconn.ssl_in_use
-    for refused in ({"sslmode": "disable"}, {"ssl_max_protocol_version": "TLSv1.1"}):
+    for settings in ({"sslmode": "disable"}, {"ssl_max_protocol_version": "TLSv1.1"}):
         with pytest.raises(psycopg.OperationalError):
-            psycopg.connect(conninfo, **refused)
+            psycopg.connect(conninfo, **settings)
 
 
 def test_fault_16_channel_binding_is_not_offered(port: int) -> None:

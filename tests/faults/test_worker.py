@@ -19,6 +19,9 @@ import pytest
 from rowvec.client import WorkerClient
 from rowvec.errors import BackendFailed, DeadlineExceeded, InvalidRequest, OutOfMemory, Overloaded
 from rowvec.models.stand_in import derived_vector
+from support.postgres import refused
+from support.waiting import eventually
+from support.workers import StartWorker, Worker
 
 MODELS = """
 [[model]]
@@ -80,12 +83,12 @@ def are_right(vectors: Any, inputs: list[str]) -> bool:
     return bool((vectors == np.stack([derived_vector(text, 8) for text in inputs])).all())
 
 
-def engine_of(worker: Any) -> psutil.Process:
+def engine_of(worker: Worker) -> psutil.Process:
     (engine,) = psutil.Process(worker.process.pid).children()
     return engine
 
 
-def plain(worker: Any) -> socket.socket:
+def plain(worker: Worker) -> socket.socket:
     line = socket.socket(socket.AF_UNIX)
     line.settimeout(60)
     line.connect(f"{worker.folder}/.s.PGSQL.5466")
@@ -100,7 +103,7 @@ def everything(line: socket.socket) -> bytes:
     return data
 
 
-def test_fault_09_queue_full(start_worker: Any) -> None:
+def test_fault_09_queue_full(start_worker: StartWorker) -> None:
     """Refused at once with class 53, and told how long the queue is; others go on."""
     worker = start_worker(MODELS, *SMALL_BATCHES, "--max-requests", "1")
 
@@ -129,7 +132,7 @@ def test_fault_09_queue_full(start_worker: Any) -> None:
     run(scenario)
 
 
-def test_fault_10_expired_in_the_queue(start_worker: Any) -> None:
+def test_fault_10_expired_in_the_queue(start_worker: StartWorker) -> None:
     """A request whose deadline passed while it waited is never computed."""
     worker = start_worker(MODELS)
 
@@ -154,7 +157,7 @@ def test_fault_10_expired_in_the_queue(start_worker: Any) -> None:
     run(scenario)
 
 
-def test_fault_11_sigterm(start_worker: Any) -> None:
+def test_fault_11_sigterm(start_worker: StartWorker) -> None:
     """What was accepted is answered, what comes is refused, and the exit code is 0."""
     worker = start_worker(MODELS, *SMALL_BATCHES)
 
@@ -177,7 +180,7 @@ def test_fault_11_sigterm(start_worker: Any) -> None:
     assert not (worker.folder / ".s.PGSQL.5466").exists()
 
 
-def test_fault_12_connection_flood(start_worker: Any, eventually: Any) -> None:
+def test_fault_12_connection_flood(start_worker: StartWorker) -> None:
     """Who knows no password keeps nobody out; logins are capped, with words."""
     worker = start_worker(MODELS, "--max-connections", "2")
     process = psutil.Process(worker.process.pid)
@@ -210,7 +213,7 @@ def is_closed(line: socket.socket) -> bool:
         return True
 
 
-def test_fault_12_slow_login(start_worker: Any) -> None:
+def test_fault_12_slow_login(start_worker: StartWorker) -> None:
     """A client that sends a byte and no more is closed, and the place is another's."""
     worker = start_worker(MODELS, "--login-timeout-seconds", "0.5")
     for begun in (b"", b"\0", STARTUP[:-1], STARTUP, STARTUP + b"p\0\0\0\x36SCRAM-SHA-256\0"):
@@ -219,14 +222,14 @@ def test_fault_12_slow_login(start_worker: Any) -> None:
             everything(line)
 
 
-def test_fault_12_size_before_authentication(shared_worker: Any) -> None:
+def test_fault_12_size_before_authentication(shared_worker: Worker) -> None:
     """Nobody unknown may send more than 10 kB: no memory is spent on them."""
     with closing(plain(shared_worker)) as line:
         line.sendall(STARTUP + b"p" + struct.pack("!i", 1 << 20))
         assert b"SFATAL\0" in everything(line)
 
 
-def test_fault_14_cancel_with_a_wrong_key(shared_worker: Any) -> None:
+def test_fault_14_cancel_with_a_wrong_key(shared_worker: Worker) -> None:
     """Ignored: the line is closed without a word, and the request goes on."""
     with psycopg.connect(shared_worker.conninfo, autocommit=True) as connection:
         process = connection.pgconn.backend_pid
@@ -242,7 +245,7 @@ def test_fault_14_cancel_with_a_wrong_key(shared_worker: Any) -> None:
 @pytest.mark.parametrize(
     ("user", "password"), [("rowvec", "wrong"), ("postgres", None), ("nobody", "wrong")]
 )
-def test_fault_15_wrong_password(shared_worker: Any, user: str, password: str | None) -> None:
+def test_fault_15_wrong_password(shared_worker: Worker, user: str, password: str | None) -> None:
     """28P01 and the same words, be it the password or the user that is wrong."""
     with pytest.raises(psycopg.OperationalError) as caught:
         psycopg.connect(
@@ -251,7 +254,7 @@ def test_fault_15_wrong_password(shared_worker: Any, user: str, password: str | 
     assert f'password authentication failed for user "{user}"' in str(caught.value)
 
 
-def test_fault_15_wrong_password_through_dblink(conn: Any, refused: Any) -> None:
+def test_fault_15_wrong_password_through_dblink(conn: Any) -> None:
     """Dblink makes 08001 of it; the sentence says what to do, and shows no password."""
     conn.execute(
         "ALTER USER MAPPING FOR rowvec_caller SERVER rowvec_worker "
@@ -276,7 +279,7 @@ def test_fault_15_wrong_password_through_dblink(conn: Any, refused: Any) -> None
     ids=["prepared", "parameters", "SQL", "more SQL", "half JSON", "list", "execute"],
 )
 def test_fault_17_extended_protocol_or_no_json(
-    shared_worker: Any, ask: Callable[[Any], Any], sqlstate: str
+    shared_worker: Worker, ask: Callable[[Any], Any], sqlstate: str
 ) -> None:
     """An SQL error, and the connection stays usable."""
     with psycopg.connect(shared_worker.conninfo, autocommit=True) as connection:
@@ -292,7 +295,7 @@ def test_fault_17_extended_protocol_or_no_json(
         assert cursor.fetchall() == [("pong",)]
 
 
-def test_fault_18_poison_text(start_worker: Any) -> None:
+def test_fault_18_poison_text(start_worker: StartWorker) -> None:
     """Only the request that holds it fails: those it shared batches with get their vectors.
 
     It is found by its second killing, refused from then on without being computed, and the log
@@ -327,7 +330,7 @@ def test_fault_18_poison_text(start_worker: Any) -> None:
     assert "secretly" not in log
 
 
-def test_fault_18_refusal_ends(start_worker: Any) -> None:
+def test_fault_18_refusal_ends(start_worker: StartWorker) -> None:
     """After a while the text is tried again."""
     worker = start_worker(MODELS, "--engine-refuse-seconds", "0.1")
 
@@ -345,7 +348,7 @@ def test_fault_18_refusal_ends(start_worker: Any) -> None:
     run(scenario)
 
 
-def test_fault_18_refused_text(shared_worker: Any) -> None:
+def test_fault_18_refused_text(shared_worker: Worker) -> None:
     """A text that the model refuses costs its batchmates nothing."""
 
     async def scenario() -> None:
@@ -361,7 +364,7 @@ def test_fault_18_refused_text(shared_worker: Any) -> None:
     run(scenario)
 
 
-def test_fault_19_out_of_memory(start_worker: Any) -> None:
+def test_fault_19_out_of_memory(start_worker: StartWorker) -> None:
     """The batch is split until it fits; a text that fits alone nowhere is 53200, and all go on."""
     worker = start_worker(MODELS)
 
@@ -378,7 +381,7 @@ def test_fault_19_out_of_memory(start_worker: Any) -> None:
     run(scenario)
 
 
-def test_fault_20_mixed_models(shared_worker: Any) -> None:
+def test_fault_20_mixed_models(shared_worker: Worker) -> None:
     """Many models and clients at once: everybody gets what they would alone."""
     names = ("stand-in", "slow", "refusing", "deadly")
 

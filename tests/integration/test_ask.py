@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +14,9 @@ from typing import Any
 
 import psycopg
 import pytest
+
+from support.commands import Rowvec
+from support.postgres import Database, refused
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 NOTES = [
@@ -27,7 +30,7 @@ BACKUPS = "How long are database backups kept?"
 
 
 @pytest.fixture
-def notes(database: Any) -> Iterator[psycopg.Connection]:
+def notes(database: Database) -> Iterator[psycopg.Connection]:
     """Five notes with their vectors of the real model."""
     with database.connect() as connection:
         connection.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")
@@ -121,9 +124,7 @@ def test_the_budget_holds(notes: psycopg.Connection, max_tokens: int) -> None:
     assert counted[0] <= max_tokens
 
 
-def test_a_budget_too_small_for_the_question_is_refused(
-    notes: psycopg.Connection, refused: Callable[..., Any]
-) -> None:
+def test_a_budget_too_small_for_the_question_is_refused(notes: psycopg.Connection) -> None:
     with refused("22023", "max_tokens must be at least"):
         context(notes, BACKUPS, 20)
 
@@ -137,14 +138,14 @@ def test_the_filter_holds(notes: psycopg.Connection) -> None:
     assert found[0] is None or NOTES[0] not in found[0]
 
 
-def ask(rowvec: Callable[..., Any], dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ask(rowvec: Rowvec, dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     done: subprocess.CompletedProcess[str] = rowvec("ask", "notes", *arguments, "--dsn", dsn)
     return done
 
 
 @pytest.mark.usefixtures("notes")
 def test_an_answer_is_streamed_and_its_citations_are_checked(
-    rowvec: Callable[..., Any], database: Any, endpoint: Endpoint, tmp_path: Path
+    rowvec: Rowvec, database: Database, endpoint: Endpoint, tmp_path: Path
 ) -> None:
     endpoint.answer = "For thirty days [1], in Ürümqi [4]."
     key = tmp_path / "key"
@@ -168,7 +169,7 @@ def test_an_answer_is_streamed_and_its_citations_are_checked(
 
 @pytest.mark.usefixtures("notes")
 def test_without_a_matching_row_nobody_is_asked(
-    rowvec: Callable[..., Any], database: Any, endpoint: Endpoint
+    rowvec: Rowvec, database: Database, endpoint: Endpoint
 ) -> None:
     named = ("--endpoint", endpoint.url, "--model", "tiny")
     done = ask(rowvec, database.dsn, "Which moons of Jupiter are larger than Mercury?", *named)
@@ -183,7 +184,7 @@ def test_without_a_matching_row_nobody_is_asked(
 
 
 @pytest.mark.usefixtures("notes")
-def test_the_prompt_alone(rowvec: Callable[..., Any], database: Any) -> None:
+def test_the_prompt_alone(rowvec: Rowvec, database: Database) -> None:
     done = ask(rowvec, database.dsn, BACKUPS, "--context-only")
     assert done.returncode == 0, done.stderr
     assert f"[1] {NOTES[0]}" in done.stdout
@@ -191,7 +192,7 @@ def test_the_prompt_alone(rowvec: Callable[..., Any], database: Any) -> None:
 
 @pytest.mark.usefixtures("notes")
 def test_an_endpoint_that_fails_is_one_sentence(
-    rowvec: Callable[..., Any], database: Any, endpoint: Endpoint
+    rowvec: Rowvec, database: Database, endpoint: Endpoint
 ) -> None:
     named = ("--endpoint", endpoint.url, "--model", "tiny")
     endpoint.status = 401

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
+
+from support.commands import Rowvec
+from support.postgres import Database
 
 GROUPS = {
     "rivers": "the {0} river flows from the mountains to the sea, and its water is {0}",
@@ -18,7 +21,7 @@ GROUPS = {
 
 
 @pytest.fixture
-def connection(database: Any) -> Iterator[psycopg.Connection]:
+def connection(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
@@ -44,7 +47,7 @@ def texts(connection: psycopg.Connection, rows: int = 300) -> None:
         )
 
 
-def run(rowvec: Callable[..., Any], dsn: str, *arguments: str) -> dict[str, Any]:
+def run(rowvec: Rowvec, dsn: str, *arguments: str) -> dict[str, Any]:
     done: subprocess.CompletedProcess[str] = rowvec("cluster", *arguments, "--json", "--dsn", dsn)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -52,7 +55,7 @@ def run(rowvec: Callable[..., Any], dsn: str, *arguments: str) -> dict[str, Any]
 
 
 def test_groups_are_found_named_and_stored(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection
 ) -> None:
     texts(connection)
     answer = run(rowvec, database.dsn, "texts", "3")
@@ -75,7 +78,7 @@ def test_groups_are_found_named_and_stored(
 
 
 def test_few_texts_are_not_named_by_stop_words_of_their_language(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection
 ) -> None:
     texts(connection, 30)
     answer = run(rowvec, database.dsn, "texts", "3")
@@ -86,7 +89,7 @@ def test_few_texts_are_not_named_by_stop_words_of_their_language(
 
 
 def test_another_run_replaces_the_first(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection
 ) -> None:
     texts(connection)
     run(rowvec, database.dsn, "texts", "5")
@@ -100,7 +103,7 @@ def test_another_run_replaces_the_first(
 
 
 def test_a_composite_key_and_a_named_embedding(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection
 ) -> None:
     texts(connection, 30)
     connection.execute("ALTER TABLE texts DROP CONSTRAINT texts_pkey")
@@ -116,7 +119,7 @@ def test_a_composite_key_and_a_named_embedding(
 
 
 def test_what_cannot_be_clustered_is_refused(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection
 ) -> None:
     texts(connection, 30)
     done = rowvec("cluster", "texts", "40", "--dsn", database.dsn)
@@ -130,7 +133,7 @@ def test_what_cannot_be_clustered_is_refused(
 
 
 def test_equal_rows_make_no_empty_cluster(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection
 ) -> None:
     texts(connection, 30)
     connection.execute("UPDATE texts SET embedding = '[1,0,0,0,0,0,0,0]' WHERE id < 2000")
@@ -140,7 +143,7 @@ def test_equal_rows_make_no_empty_cluster(
 
 
 def test_the_vectors_go_with_the_embedding(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection
 ) -> None:
     texts(connection, 30)
     run(rowvec, database.dsn, "texts", "3")

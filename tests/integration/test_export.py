@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rowvec.cli import main
+from support.postgres import Database
 
 ROWS = 2300
 CHUNKS = [(5, 1, "a"), (5, 2, "b"), (5, 3, "c"), (6, 1, "d")]
@@ -23,7 +24,7 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture
-def run(database: Any) -> Run:
+def run(database: Database) -> Run:
     def run(*arguments: object, fails: str = "", code: int = 1, stdin: str = "") -> Result:
         clean = {name: None for name in os.environ if name.startswith(("ROWVEC_", "PG"))}
         done = CliRunner(env=clean).invoke(
@@ -39,7 +40,7 @@ def run(database: Any) -> Run:
 
 
 @pytest.fixture
-def vectors(database: Any) -> np.ndarray[Any, Any]:
+def vectors(database: Database) -> np.ndarray[Any, Any]:
     """Those of the column, which a hand filled: what is exported is what is there."""
     made = np.random.default_rng(7).standard_normal((ROWS, 8)).astype(np.float32)
     with database.connect() as conn:
@@ -85,7 +86,7 @@ def test_numpy(run: Run, vectors: np.ndarray[Any, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("vectors")
-def test_ndjson_comes_back_by_load(run: Run, tmp_path: Path, database: Any) -> None:
+def test_ndjson_comes_back_by_load(run: Run, tmp_path: Path, database: Database) -> None:
     run("export", "t", tmp_path / "t.jsonl")
     run("load", "back", tmp_path / "t.jsonl", "--key", "key", "--type", "embedding=vector(8)")
     with database.connect() as conn:
@@ -108,7 +109,7 @@ def test_faiss(run: Run, vectors: np.ndarray[Any, Any], tmp_path: Path) -> None:
     assert len(keys) == faiss.read_index(str(tmp_path / "p.faiss")).ntotal == 3
 
 
-def test_chunks_in_every_format(run: Run, database: Any, tmp_path: Path) -> None:
+def test_chunks_in_every_format(run: Run, database: Database, tmp_path: Path) -> None:
     """A hand filled them, too: three of one row, one of another, none of the third."""
     made = np.random.default_rng(3).standard_normal((4, 8)).astype(np.float32)
     with database.connect() as conn:
@@ -148,7 +149,7 @@ def test_what_cannot_be_exported(run: Run, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_embed_in_every_form(run: Run, database: Any, tmp_path: Path) -> None:
+def test_embed_in_every_form(run: Run, database: Database, tmp_path: Path) -> None:
     with database.connect() as conn:
         row = conn.execute("SELECT rowvec.embed('stand-in-small', 'one')::text").fetchone()
     assert row is not None

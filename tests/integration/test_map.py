@@ -7,7 +7,7 @@ import base64
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ from PIL import Image
 from rowvec.config import Settings
 from rowvec.explore.map.run import MapRequest, make_map
 from rowvec.explore.phases import LogPhases
+from support.commands import Rowvec
+from support.postgres import Database
 
 
 @pytest.fixture
-def connection(database: Any) -> Iterator[psycopg.Connection]:
+def connection(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
@@ -49,7 +51,7 @@ def texts(connection: psycopg.Connection, rows: int = 300) -> None:
     )
 
 
-def run(rowvec: Callable[..., Any], dsn: str, *arguments: str) -> dict[str, Any]:
+def run(rowvec: Rowvec, dsn: str, *arguments: str) -> dict[str, Any]:
     done: subprocess.CompletedProcess[str] = rowvec("map", *arguments, "--json", "--dsn", dsn)
     assert done.returncode == 0, done.stderr
     answer: dict[str, Any] = json.loads(done.stdout)
@@ -71,7 +73,7 @@ def numbers(text: str, kind: str) -> np.ndarray:
 
 
 def test_the_page_holds_every_row_with_its_place_colour_and_neighbours(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection, tmp_path: Path
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     texts(connection)
     page = tmp_path / "map.html"
@@ -109,7 +111,7 @@ def test_the_page_holds_every_row_with_its_place_colour_and_neighbours(
 
 
 def test_the_page_asks_no_other_host(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection, tmp_path: Path
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     texts(connection, 20)
     page = tmp_path / "map.html"
@@ -119,11 +121,7 @@ def test_the_page_asks_no_other_host(
 
 @pytest.mark.parametrize("key", ["id", "name", "text", "vector"])
 def test_clusters_colour_the_map(
-    rowvec: Callable[..., Any],
-    database: Any,
-    connection: psycopg.Connection,
-    tmp_path: Path,
-    key: str,
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection, tmp_path: Path, key: str
 ) -> None:
     texts(connection, 40)
     if key != "id":
@@ -137,7 +135,7 @@ def test_clusters_colour_the_map(
 
 
 def test_more_rows_than_points_are_sampled_and_it_says_so(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection, tmp_path: Path
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     texts(connection)
     page = tmp_path / "map.html"
@@ -150,7 +148,7 @@ def test_more_rows_than_points_are_sampled_and_it_says_so(
 
 
 def test_a_picture(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection, tmp_path: Path
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     texts(connection, 60)
     path = tmp_path / "map.png"
@@ -167,7 +165,7 @@ def test_a_picture(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
-def test_umap_parts_the_groups(database: Any, connection: psycopg.Connection) -> None:
+def test_umap_parts_the_groups(database: Database, connection: psycopg.Connection) -> None:
     """In this process and slow: it compiles itself for a minute before it begins."""
     texts(connection, 200)
     settings = Settings.build(dsn=database.dsn)
@@ -182,7 +180,7 @@ def test_umap_parts_the_groups(database: Any, connection: psycopg.Connection) ->
 
 
 def test_what_cannot_be_mapped_is_refused(
-    rowvec: Callable[..., Any], database: Any, connection: psycopg.Connection
+    rowvec: Rowvec, database: Database, connection: psycopg.Connection
 ) -> None:
     texts(connection, 2)
     done = rowvec("map", "texts", "--dsn", database.dsn)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
-from typing import Any
 
 import psycopg
 import pytest
 
 from rowvec.db import schema
 from rowvec.db.queries import sql_file, sql_files
+from rowvec.embedded.postgres import Cluster
 from rowvec.errors import DatabaseError, SchemaError
+from support.postgres import Database
 
 
-def test_second_run_changes_nothing(empty_database: Any) -> None:
+def test_second_run_changes_nothing(empty_database: Database) -> None:
     first = schema.migrate(empty_database.dsn)
     assert first.before is None
     assert first.after == schema.head()
@@ -26,14 +27,14 @@ def test_second_run_changes_nothing(empty_database: Any) -> None:
     assert second.applied == []
 
 
-def test_three_at_once_do_the_work_once(empty_database: Any) -> None:
+def test_three_at_once_do_the_work_once(empty_database: Database) -> None:
     with ThreadPoolExecutor(3) as pool:
         runs = list(pool.map(lambda _: schema.migrate(empty_database.dsn), range(3)))
     assert sorted(run.before is None for run in runs) == [False, False, True]
     assert sorted(bool(run.applied) for run in runs) == [False, False, True]
 
 
-def test_functions_in_the_database_are_the_files(migrated_database: Any) -> None:
+def test_functions_in_the_database_are_the_files(migrated_database: Database) -> None:
     with migrated_database.connect() as connection:
         recorded = dict(connection.execute("SELECT path, sha256 FROM rowvec.sql_object").fetchall())
         schemas = schema._extension_schemas(connection)
@@ -45,7 +46,7 @@ def test_functions_in_the_database_are_the_files(migrated_database: Any) -> None
     }
 
 
-def test_no_placeholder_is_left(migrated_database: Any) -> None:
+def test_no_placeholder_is_left(migrated_database: Database) -> None:
     with migrated_database.connect() as connection:
         left = connection.execute(
             "SELECT proname FROM pg_proc WHERE pronamespace = 'rowvec'::regnamespace "
@@ -55,7 +56,7 @@ def test_no_placeholder_is_left(migrated_database: Any) -> None:
 
 
 def test_a_bad_body_refuses_the_whole_set(
-    empty_database: Any, monkeypatch: pytest.MonkeyPatch
+    empty_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = "CREATE OR REPLACE FUNCTION rowvec.fine() RETURNS int LANGUAGE sql AS 'SELECT 1'"
     bad = "CREATE OR REPLACE FUNCTION rowvec.broken() RETURNS int LANGUAGE sql AS 'SELECT nothing'"
@@ -69,7 +70,7 @@ def test_a_bad_body_refuses_the_whole_set(
 
 
 def test_a_function_with_another_result_and_a_view_with_other_columns_are_replaced(
-    migrated_database: Any,
+    migrated_database: Database,
 ) -> None:
     """As an earlier release may have left them."""
     with migrated_database.connect() as connection:
@@ -92,7 +93,7 @@ def test_a_function_with_another_result_and_a_view_with_other_columns_are_replac
         assert found != [("old",)]
 
 
-def test_a_view_that_the_user_built_on_ours_is_never_dropped(migrated_database: Any) -> None:
+def test_a_view_that_the_user_built_on_ours_is_never_dropped(migrated_database: Database) -> None:
     with migrated_database.connect() as connection:
         connection.execute("DROP VIEW rowvec.progress")
         connection.execute("CREATE VIEW rowvec.progress AS SELECT 1 AS gone")
@@ -104,7 +105,9 @@ def test_a_view_that_the_user_built_on_ours_is_never_dropped(migrated_database: 
         assert connection.execute("SELECT gone FROM mine").fetchall() == [(1,)]
 
 
-def test_an_unprepared_owner_is_told_what_is_missing(empty_database: Any, cluster: Any) -> None:
+def test_an_unprepared_owner_is_told_what_is_missing(
+    empty_database: Database, cluster: Cluster
+) -> None:
     with empty_database.connect() as connection:
         connection.execute("CREATE ROLE unprepared LOGIN")
         connection.execute(f'ALTER DATABASE "{empty_database.name}" OWNER TO unprepared')
@@ -127,7 +130,7 @@ def test_bootstrap_quotes_the_owner() -> None:
     assert "@owner" not in script
 
 
-def test_a_dblink_that_everybody_may_call_is_refused(empty_database: Any) -> None:
+def test_a_dblink_that_everybody_may_call_is_refused(empty_database: Database) -> None:
     with empty_database.connect() as connection:
         connection.execute("CREATE EXTENSION dblink")
     with pytest.raises(DatabaseError, match="every user may connect anywhere") as caught:
@@ -139,7 +142,7 @@ def test_a_dblink_that_everybody_may_call_is_refused(empty_database: Any) -> Non
     assert schema.migrate(empty_database.dsn).after == schema.head()
 
 
-def test_a_newer_database_is_refused(migrated_database: Any) -> None:
+def test_a_newer_database_is_refused(migrated_database: Database) -> None:
     with migrated_database.connect() as connection:
         connection.execute("UPDATE rowvec.alembic_version SET version_num = '9999'")
         with pytest.raises(SchemaError, match="9999"):
@@ -148,7 +151,7 @@ def test_a_newer_database_is_refused(migrated_database: Any) -> None:
         schema.migrate(migrated_database.dsn)
 
 
-def test_a_database_without_rowvec_says_so(empty_database: Any) -> None:
+def test_a_database_without_rowvec_says_so(empty_database: Database) -> None:
     with (
         empty_database.connect() as connection,
         pytest.raises(SchemaError, match="not installed"),
@@ -156,7 +159,7 @@ def test_a_database_without_rowvec_says_so(empty_database: Any) -> None:
         schema.require_head(connection)
 
 
-def test_search_path_is_opt_in(migrated_database: Any) -> None:
+def test_search_path_is_opt_in(migrated_database: Database) -> None:
     with migrated_database.connect() as connection, pytest.raises(psycopg.errors.UndefinedFunction):
         connection.execute("SELECT count_tokens('stand-in', 'x')")
     schema.migrate(migrated_database.dsn, search_path=True)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
 import pytest
 
 from rowvec.db import schema
 from rowvec.db.uninstall import plan, uninstall
 from rowvec.errors import DatabaseError
+from support.postgres import Database
 
 EMPTY = "'{}'::jsonb"
 OPTIONAL = 'subset text DEFAULT NULL::text, "limit" bigint DEFAULT NULL::bigint'
@@ -20,7 +19,7 @@ FROM pg_proc AS p WHERE pronamespace = 'pgml'::regnamespace ORDER BY 1, 2
 """
 
 
-def test_names_arguments_and_types_are_those_of_postgresml(empty_database: Any) -> None:
+def test_names_arguments_and_types_are_those_of_postgresml(empty_database: Database) -> None:
     """As its extension declares them (pgml 2.9 and later)."""
     schema.migrate(empty_database.dsn, with_pgml=True)
     with empty_database.connect() as conn:
@@ -40,7 +39,7 @@ def test_names_arguments_and_types_are_those_of_postgresml(empty_database: Any) 
 
 
 def test_only_on_request_and_then_for_good(
-    migrated_database: Any, monkeypatch: pytest.MonkeyPatch
+    migrated_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def there() -> bool:
         with migrated_database.connect() as conn:
@@ -63,7 +62,7 @@ def test_only_on_request_and_then_for_good(
     assert "pgml/embed.sql" in schema.migrate(migrated_database.dsn).applied
 
 
-def test_a_schema_that_was_dropped_comes_back_on_request_only(migrated_database: Any) -> None:
+def test_a_schema_that_was_dropped_comes_back_on_request_only(migrated_database: Database) -> None:
     schema.migrate(migrated_database.dsn, with_pgml=True)
     with migrated_database.connect() as conn:
         conn.execute("DROP SCHEMA pgml CASCADE")
@@ -71,14 +70,14 @@ def test_a_schema_that_was_dropped_comes_back_on_request_only(migrated_database:
     assert "pgml/rank.sql" in schema.migrate(migrated_database.dsn, with_pgml=True).applied
 
 
-def test_tables_of_its_users_are_no_obstacle(migrated_database: Any) -> None:
+def test_tables_of_its_users_are_no_obstacle(migrated_database: Database) -> None:
     with migrated_database.connect() as conn:
         conn.execute("CREATE SCHEMA pgml")
         conn.execute("CREATE TABLE pgml.amazon_us_reviews (review_body text)")
     schema.migrate(migrated_database.dsn, with_pgml=True)
 
 
-def test_somebody_elses_functions_are_left_alone(migrated_database: Any) -> None:
+def test_somebody_elses_functions_are_left_alone(migrated_database: Database) -> None:
     with migrated_database.connect() as conn:
         conn.execute("CREATE SCHEMA pgml")
         conn.execute("CREATE FUNCTION pgml.version() RETURNS text LANGUAGE sql AS $$SELECT '2'$$")
@@ -90,7 +89,7 @@ def test_somebody_elses_functions_are_left_alone(migrated_database: Any) -> None
     assert schema.migrate(migrated_database.dsn).applied == []
 
 
-def test_who_may(migrated_database: Any) -> None:
+def test_who_may(migrated_database: Database) -> None:
     schema.migrate(migrated_database.dsn, with_pgml=True)
     with migrated_database.connect() as conn:
         conn.execute("CREATE ROLE pgml_reader LOGIN")
@@ -107,7 +106,7 @@ def test_who_may(migrated_database: Any) -> None:
 
 @pytest.mark.parametrize("has_table", [False, True])
 def test_uninstall_takes_the_functions_and_leaves_tables(
-    migrated_database: Any, *, has_table: bool
+    migrated_database: Database, *, has_table: bool
 ) -> None:
     schema.migrate(migrated_database.dsn, with_pgml=True)
     with migrated_database.connect() as conn:

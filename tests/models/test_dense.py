@@ -21,6 +21,7 @@ from rowvec.models.dense import load_dense
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.families.sentence_transformers import SentenceTransformers
 from rowvec.models.family import Entry
+from support.models import RealModel
 
 Vectors = np.ndarray
 
@@ -199,7 +200,7 @@ def test_static_embeddings_cut_texts(
     [("minilm", 384, 256), ("e5", 384, 512), ("mpnet", 768, 384)],
 )
 def test_real_models(
-    real_model: Callable[[str], Path],
+    real_model: RealModel,
     same_as_library: Callable[..., Vectors],
     name: str,
     dimensions: int,
@@ -214,7 +215,7 @@ def test_real_models(
 
 @pytest.mark.models
 def test_real_e5_with_its_prompts(
-    real_model: Callable[[str], Path], same_as_library: Callable[..., Vectors]
+    real_model: RealModel, same_as_library: Callable[..., Vectors]
 ) -> None:
     folder = real_model("e5")
     queries, passages = same_as_library(folder, "query: "), same_as_library(folder, "passage: ")

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from sentence_transformers import CrossEncoder
 
+from support.workers import StartWorker
+
 QUERY = "where is the food stored in a yam plant"
 
 MODELS = """
@@ -34,8 +36,8 @@ def cross(bert_folder: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def ask(start_worker: Callable[..., Any], cross: Path) -> Ask:
-    worker = start_worker(MODELS.format(cross=cross), "--http-listen", "127.0.0.1:0")
+def ask(start_module_worker: StartWorker, cross: Path) -> Ask:
+    worker = start_module_worker(MODELS.format(cross=cross), "--http-listen", "127.0.0.1:0")
     found = re.search(r"answering HTTP on http://(\S+)", worker.log.read_text())
     assert found is not None
     address = found[1]

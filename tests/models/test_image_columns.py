@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from PIL import Image
+
+from support.commands import Rowvec
+from support.postgres import Database, refused
+from support.workers import StartWorker, point_at
 
 COLOURS = ("red", "blue", "green", "white")
 
@@ -25,17 +29,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clip(start_worker: Callable[..., Any], clip_folder: Path) -> Any:
+def clip(start_module_worker: StartWorker, clip_folder: Path) -> Any:
     """A worker with a small CLIP of random weights."""
-    return start_worker(
+    return start_module_worker(
         f'[[model]]\nname = "clip"\nkind = "sentence-transformers"\npath = "{clip_folder}"\n'
     )
 
 
 @pytest.fixture
-def pictures(
-    migrated_database: Any, clip: Any, point_at: Callable[..., None], photos: Path
-) -> Iterator[psycopg.Connection]:
+def pictures(migrated_database: Database, clip: Any, photos: Path) -> Iterator[psycopg.Connection]:
     """A table with the images as bytes and as paths."""
     point_at(migrated_database, clip)
     with migrated_database.connect() as connection:
@@ -57,10 +59,7 @@ def nearest(connection: psycopg.Connection, statement: str, *parameters: Any) ->
 
 
 def test_bytes_and_files_have_the_same_vectors(
-    pictures: psycopg.Connection,
-    migrated_database: Any,
-    rowvec: Callable[..., Any],
-    photos: Path,
+    pictures: psycopg.Connection, migrated_database: Database, rowvec: Rowvec, photos: Path
 ) -> None:
     dsn = migrated_database.dsn
     pictures.execute("SELECT rowvec.create_embedding('pictures', 'clip', 'image', 'by_bytes')")
@@ -95,8 +94,8 @@ def test_bytes_and_files_have_the_same_vectors(
 
 def test_what_is_no_image_of_the_folder_is_set_aside(
     pictures: psycopg.Connection,
-    migrated_database: Any,
-    rowvec: Callable[..., Any],
+    migrated_database: Database,
+    rowvec: Rowvec,
     photos: Path,
     tmp_path: Path,
 ) -> None:
@@ -129,9 +128,7 @@ def test_what_is_no_image_of_the_folder_is_set_aside(
     assert filled == (4,)
 
 
-def test_sql_alone_reads_no_files(
-    pictures: psycopg.Connection, refused: Callable[..., Any]
-) -> None:
+def test_sql_alone_reads_no_files(pictures: psycopg.Connection) -> None:
     pictures.execute(
         "SELECT rowvec.create_embedding('pictures', 'clip', 'path::rowvec.image_path')"
     )

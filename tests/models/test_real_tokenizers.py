@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import unittest
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from transformers import AutoTokenizer
 
 from rowvec.models.chunking import Chunking, cut
 from rowvec.models.tokenizing import BatchTokenizer
+from support.models import RealModel
 
 UNIVERSAL = (
     "All human beings are born free and equal in dignity and rights. "
@@ -44,7 +44,7 @@ class Tokenizer:
 )
 @pytest.mark.parametrize("max_tokens", [40, 256])
 def test_chunks_of_real_models(
-    real_model: Callable[[str], Path], name: str, prompt: str, max_tokens: int
+    real_model: RealModel, name: str, prompt: str, max_tokens: int
 ) -> None:
     tokenizer = Tokenizer(real_model(name), prompt)
     source = inspect.getsource(unittest.case)

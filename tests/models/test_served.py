@@ -19,6 +19,9 @@ from sentence_transformers.sentence_transformer.modules import Pooling, StaticEm
 from transformers import AutoTokenizer
 
 from rowvec.models.stand_in import derived_vector
+from support.models import RealModel
+from support.postgres import Database
+from support.workers import StartWorker, point_at
 
 TEXT = "where is the food stored in a yam plant"
 INSTRUCTION = "Represent: "
@@ -111,13 +114,10 @@ def home(folder: Path, t5_folder: Path, bert_folder: Callable[..., Path]) -> Pat
 
 @pytest.fixture(scope="module")
 def connection(
-    home: Path,
-    start_worker: Callable[..., Any],
-    bert_folder: Callable[..., Path],
-    endpoint: Any,
+    home: Path, start_module_worker: StartWorker, bert_folder: Callable[..., Path], endpoint: Any
 ) -> Iterator[psycopg.Connection]:
     weights = home / "dense" / "model.safetensors"
-    worker = start_worker(
+    worker = start_module_worker(
         LIST.format(
             splade=bert_folder("BertForMaskedLM"),
             reranker=bert_folder("BertForSequenceClassification"),
@@ -225,10 +225,7 @@ def test_words_are_looked_up(connection: psycopg.Connection) -> None:
 
 @pytest.mark.models
 def test_germany_and_paris_without_france_is_berlin_in_sql(
-    real_model: Callable[[str], Path],
-    start_worker: Callable[..., Any],
-    migrated_database: Any,
-    point_at: Callable[..., None],
+    real_model: RealModel, start_worker: StartWorker, migrated_database: Database
 ) -> None:
     entry = f"""
 [[model]]

@@ -20,6 +20,7 @@ from rowvec.models.families import sparse_encoder
 from rowvec.models.family import Entry
 from rowvec.models.sparse import SparseEncoderEmbedder
 from rowvec.models.spec import ModelSpec
+from support.models import RealModel
 
 SPLADE_SHA256 = "96e1dd8dbbc82439cf50677a15bcb9141172b289d20b41c9c28b621a0451a02a"
 
@@ -85,7 +86,7 @@ def test_a_model_of_another_kind_is_one_sentence(bert_folder: Callable[..., Path
 
 @pytest.mark.models
 def test_real_splade(
-    real_model: Callable[[str], Path], texts: list[str], assert_same: Callable[..., None]
+    real_model: RealModel, texts: list[str], assert_same: Callable[..., None]
 ) -> None:
     folder = real_model("splade")
     entry = Entry("splade", ("splade",), folder)

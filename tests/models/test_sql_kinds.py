@@ -16,6 +16,8 @@ from PIL import Image
 from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
 from rowvec.client import Ranked, TextChunk, WorkerClient
+from support.postgres import Database
+from support.workers import StartWorker, Worker, point_at
 
 QUERY = "where is the food stored in a yam plant"
 
@@ -53,15 +55,13 @@ def folders(bert_folder: Callable[..., Path], clip_folder: Path) -> dict[str, Pa
 
 
 @pytest.fixture(scope="module")
-def worker(start_worker: Callable[..., Any], folders: dict[str, Path]) -> Any:
+def worker(start_module_worker: StartWorker, folders: dict[str, Path]) -> Any:
     """Each kind by its smallest model; images of at most a million pixels."""
-    return start_worker(MODELS.format(**folders), "--max-image-pixels", "1000000")
+    return start_module_worker(MODELS.format(**folders), "--max-image-pixels", "1000000")
 
 
 @pytest.fixture
-def conn(
-    migrated_database: Any, worker: Any, point_at: Callable[..., None]
-) -> Iterator[psycopg.Connection]:
+def conn(migrated_database: Database, worker: Worker) -> Iterator[psycopg.Connection]:
     point_at(migrated_database, worker)
     with migrated_database.connect() as connection:
         yield connection
@@ -187,7 +187,7 @@ def test_too_many_pixels(conn: psycopg.Connection) -> None:
 
 
 @pytest.fixture
-def asked(worker: Any) -> Callable[..., Any]:
+def asked(worker: Worker) -> Callable[..., Any]:
     """What a client's method answers: `asked(lambda client: client.models())`."""
 
     def ask(call: Callable[[WorkerClient], Awaitable[Any]]) -> Any:

@@ -16,6 +16,7 @@ from rowvec.models.families.word_vectors import WordVectors
 from rowvec.models.family import Entry
 from rowvec.models.spec import ModelSpec
 from rowvec.models.word_vectors import WordVectorEmbedder
+from support.models import RealModel
 
 GLOVE_SHA256 = "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15"
 
@@ -193,7 +194,7 @@ def test_the_hash_that_the_list_pins_is_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.models
-def test_germany_and_paris_without_france_is_berlin(real_model: Callable[[str], Path]) -> None:
+def test_germany_and_paris_without_france_is_berlin(real_model: RealModel) -> None:
     folder = real_model("glove")
     description = WordVectors.describe(Entry("glove", ("glove",), folder))
     assert description.dimensions == 50

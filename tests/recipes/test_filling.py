@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+
+from support.waiting import eventually
 
 RECIPES = Path(__file__).parents[2] / "docs" / "recipes"
 BLOCK = re.compile(r"^```(sh|sql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -79,7 +81,7 @@ def test_long_documents(reader: Reader) -> None:
     assert "hotels" in asked[0][0]
 
 
-def test_keep_filled(reader: Reader, eventually: Callable[..., object]) -> None:
+def test_keep_filled(reader: Reader) -> None:
     reader.read("keep-filled.md")
     # The last block has stopped the sync; what came before may have been left to it.
     reader.shell("rowvec up")

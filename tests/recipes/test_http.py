@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from support.waiting import eventually
+
 RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "http.md"
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = [(found[1], found[2]) for found in BLOCK.finditer(RECIPE.read_text())]
@@ -46,9 +48,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def serve(
-    tmp_path: Path, environment: dict[str, str], eventually: Callable[..., object]
-) -> Iterator[Callable[[str], None]]:
+def serve(tmp_path: Path, environment: dict[str, str]) -> Iterator[Callable[[str], None]]:
     """Runs a block that starts a worker, instead of the one before, until it is ready."""
     running: list[subprocess.Popen[bytes]] = []
 

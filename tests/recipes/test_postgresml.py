@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,10 @@ import pytest
 import torch
 from datasets import ClassLabel, Dataset, Features, Value
 from transformers import AutoTokenizer, BertForSequenceClassification
+
+from support.commands import Rowvec
+from support.postgres import Database
+from support.workers import StartWorker, point_at
 
 RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "from-postgresml.md"
 BLOCKS = re.findall(r"^```sql\n(.*?)^```$", RECIPE.read_text(), re.MULTILINE | re.DOTALL)
@@ -94,11 +97,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def conn(
-    empty_database: Any,
-    start_worker: Callable[..., Any],
-    point_at: Callable[..., None],
-    models: str,
-    rowvec: Callable[..., subprocess.CompletedProcess[str]],
+    empty_database: Database, start_worker: StartWorker, models: str, rowvec: Rowvec
 ) -> Iterator[psycopg.Connection]:
     """The database after step 1, its worker with a list of the article's names."""
     done = rowvec("migrate", "--with", "pgml", "--dsn", empty_database.dsn)

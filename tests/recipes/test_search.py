@@ -17,7 +17,12 @@ import torch
 from transformers import AutoTokenizer, BertForSequenceClassification
 
 from rowvec.db.queries import sql_file
+from rowvec.embedded.postgres import Cluster
 from rowvec.explore import demo
+from support.commands import Rowvec
+from support.models import RealModel
+from support.postgres import CreateDatabase, Database
+from support.workers import StartWorker, point_at
 
 RECIPES = Path(__file__).parents[2] / "docs" / "recipes"
 BLOCK = re.compile(r"^```(sql|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -85,16 +90,15 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> str:
 def _filled(
     _template: str,
     _admin: psycopg.Connection,
-    cluster: Any,
-    start_worker: Callable[..., Any],
-    point_at: Callable[..., None],
+    cluster: Cluster,
+    start_module_worker: StartWorker,
     models: str,
 ) -> Iterator[str]:
     """The name of a database to clone: embedded once, by the real model."""
     name = "rowvec_library"
     _admin.execute(f"CREATE DATABASE {name} TEMPLATE {_template} STRATEGY file_copy")
     dsn = cluster.dsn(name)
-    point_at(Named(name, dsn), start_worker(models))
+    point_at(Named(name, dsn), start_module_worker(models))
     with psycopg.connect(dsn, autocommit=True) as conn:
         # The model is loaded by the first call, and the machine may be busy.
         conn.execute("UPDATE rowvec.setting SET value = '500000' WHERE name = 'worker_deadline_ms'")
@@ -119,11 +123,7 @@ class Named:
 
 
 @pytest.fixture
-def library(
-    _filled: str,
-    create_database: Callable[..., Any],
-    rowvec: Callable[..., subprocess.CompletedProcess[str]],
-) -> Library:
+def library(_filled: str, create_database: CreateDatabase, rowvec: Rowvec) -> Library:
     return Library(create_database(_filled).dsn, rowvec)
 
 
@@ -195,11 +195,7 @@ def test_personal(library: Library) -> None:
 
 @pytest.mark.models
 def test_arithmetic(
-    database: Any,
-    start_worker: Callable[..., Any],
-    point_at: Callable[..., None],
-    real_model: Callable[[str], Path],
-    rowvec: Callable[..., subprocess.CompletedProcess[str]],
+    database: Database, start_worker: StartWorker, real_model: RealModel, rowvec: Rowvec
 ) -> None:
     """With real GloVe: its 10,000 most frequent words, in the file's order."""
     parquet = pytest.importorskip("pyarrow.parquet")

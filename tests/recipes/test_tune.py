@@ -7,10 +7,11 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
+
+from support.postgres import Database
 
 RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "tune.md"
 BLOCK = re.compile(r"^```(sh|sql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -22,7 +23,7 @@ Rowvec = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def dsn(database: Any, rowvec: Rowvec) -> str:
+def dsn(database: Database, rowvec: Rowvec) -> str:
     """The demo's table with other texts and the stand-in model."""
     found: str = database.dsn
     with database.connect() as connection:

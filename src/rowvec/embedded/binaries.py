@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import importlib.util
 import os
 import pwd
@@ -89,9 +90,14 @@ def system_user() -> pwd.struct_passwd:
             "Postgres does not run as root, and there is no useradd to make a user for it",
             hint=f"create a system user {SYSTEM_USER}, or run rowvec as another user than root",
         )
-    made = subprocess.run(
-        [program, *useradd[1:], SYSTEM_USER], check=False, capture_output=True, text=True
-    )
+    # One at a time: useradd beside another one may leave a name without its number.
+    with Path(program).open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(SYSTEM_USER)
+        made = subprocess.run(
+            [program, *useradd[1:], SYSTEM_USER], check=False, capture_output=True, text=True
+        )
     try:
         return pwd.getpwnam(SYSTEM_USER)
     except KeyError as exc:

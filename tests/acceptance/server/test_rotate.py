@@ -10,6 +10,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from rowvec.embedded.postgres import Cluster
+from support.commands import Rowvec
+from support.postgres import Database
+from support.workers import StartWorker, Worker, point_at
+
 MODELS = """
 [[model]]
 name = "stand-in"
@@ -21,18 +26,18 @@ EMBED = "SELECT rowvec.embed('stand-in', %s) IS NOT NULL"
 
 
 @pytest.fixture
-def own_worker(start_worker: Any) -> Any:
+def own_worker(start_worker: StartWorker) -> Any:
     """A worker whose password is this test's to change."""
     return start_worker(MODELS)
 
 
 @pytest.fixture
-def own_database(migrated_database: Any, own_worker: Any, point_at: Any) -> Any:
+def own_database(migrated_database: Database, own_worker: Worker) -> Any:
     point_at(migrated_database, own_worker)
     return migrated_database
 
 
-def can_log_in(worker: Any, password: str) -> bool:
+def can_log_in(worker: Worker, password: str) -> bool:
     try:
         with psycopg.connect(worker.conninfo, password=password):
             return True
@@ -40,7 +45,9 @@ def can_log_in(worker: Any, password: str) -> bool:
         return False
 
 
-def test_sessions_embed_all_through_it(own_database: Any, own_worker: Any, rowvec: Any) -> None:
+def test_sessions_embed_all_through_it(
+    own_database: Any, own_worker: Worker, rowvec: Rowvec
+) -> None:
     """Sessions that stay, and others that connect for every call, from before until after."""
     file = own_worker.password_file
     file.chmod(0o640)
@@ -91,7 +98,7 @@ def test_sessions_embed_all_through_it(own_database: Any, own_worker: Any, rowve
 
 
 def test_several_databases_one_after_the_other(
-    own_database: Any, own_worker: Any, rowvec: Any
+    own_database: Any, own_worker: Worker, rowvec: Rowvec
 ) -> None:
     """The old password stays right until it is said to be forgotten."""
     file = str(own_worker.password_file)
@@ -113,7 +120,7 @@ def test_several_databases_one_after_the_other(
         assert connection.execute(EMBED, ("x",)).fetchone() == (True,)
 
 
-def test_what_fails_changes_nothing(own_database: Any, rowvec: Any, tmp_path: Path) -> None:
+def test_what_fails_changes_nothing(own_database: Any, rowvec: Rowvec, tmp_path: Path) -> None:
     """A file that is not the worker's: the database tries the password, and keeps its own."""
     other = tmp_path / "password"
     other.write_text("a file of nobody\n")
@@ -126,7 +133,7 @@ def test_what_fails_changes_nothing(own_database: Any, rowvec: Any, tmp_path: Pa
 
 
 def test_the_log_of_postgres_has_no_password(
-    own_database: Any, own_worker: Any, rowvec: Any, cluster: Any
+    own_database: Any, own_worker: Worker, rowvec: Rowvec, cluster: Cluster
 ) -> None:
     """Even where every statement is logged: a superuser's is not, for this one transaction."""
     with own_database.connect() as connection:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from support.commands import Rowvec
+from support.postgres import Database
 
-def test_set_keeps_what_is_not_given(database: Any, rowvec: Any, tmp_path: Path) -> None:
+
+def test_set_keeps_what_is_not_given(database: Database, rowvec: Rowvec, tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("another password\n")
     first = rowvec(
@@ -32,7 +34,7 @@ def test_set_keeps_what_is_not_given(database: Any, rowvec: Any, tmp_path: Path)
     assert "another password" not in ping.stderr
 
 
-def test_show(database: Any, rowvec: Any) -> None:
+def test_show(database: Database, rowvec: Rowvec) -> None:
     shown = rowvec("server", "show", "--dsn", database.dsn, "--json")
     assert json.loads(shown.stdout)["port"] == "5466"
     assert "password" not in shown.stdout
@@ -48,20 +50,20 @@ def test_show(database: Any, rowvec: Any) -> None:
     ],
 )
 def test_set_says_what_is_wrong(
-    migrated_database: Any, rowvec: Any, arguments: tuple[str, ...], code: int, message: str
+    migrated_database: Database, rowvec: Rowvec, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
     done = rowvec("server", "set", "--dsn", migrated_database.dsn, *arguments)
     assert done.returncode == code
     assert message in done.stderr
 
 
-def test_a_database_without_rowvec(empty_database: Any, rowvec: Any) -> None:
+def test_a_database_without_rowvec(empty_database: Database, rowvec: Rowvec) -> None:
     done = rowvec("server", "show", "--dsn", empty_database.dsn)
     assert done.returncode == 3
     assert "rowvec migrate" in done.stderr
 
 
-def test_uninstall_refuses_while_others_use_it(database: Any, rowvec: Any) -> None:
+def test_uninstall_refuses_while_others_use_it(database: Database, rowvec: Rowvec) -> None:
     """A view of the user's goes with nothing; the vectors stay until they are said to go."""
     with database.connect() as conn:
         conn.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")
@@ -81,7 +83,7 @@ def test_uninstall_refuses_while_others_use_it(database: Any, rowvec: Any) -> No
         assert conn.execute("SELECT to_regnamespace('rowvec')").fetchone() == (None,)
 
 
-def test_uninstall_drops_columns_where_told(database: Any, rowvec: Any) -> None:
+def test_uninstall_drops_columns_where_told(database: Database, rowvec: Rowvec) -> None:
     with database.connect() as conn:
         conn.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")
         conn.execute("SELECT rowvec.create_embedding('notes', 'stand-in-small', 'body')")

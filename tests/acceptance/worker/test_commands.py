@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from rowvec.models.stand_in import derived_vector
+from support.commands import Rowvec
+from support.workers import Worker
 
 
-def test_embed_prints_a_vector_a_text(worker: Any, rowvec: Any) -> None:
+def test_embed_prints_a_vector_a_text(worker: Worker, rowvec: Rowvec) -> None:
     done = rowvec("embed", "-m", "stand-in-small", "one", "two", ROWVEC_WORKER=worker.conninfo)
     assert done.returncode == 0, done.stderr
     vectors = [np.array(json.loads(line), dtype=np.float32) for line in done.stdout.splitlines()]
@@ -21,14 +23,14 @@ def test_embed_prints_a_vector_a_text(worker: Any, rowvec: Any) -> None:
         assert (vector == derived_vector(text, 8)).all()
 
 
-def test_embed_as_json_names_the_text(worker: Any, rowvec: Any) -> None:
+def test_embed_as_json_names_the_text(worker: Worker, rowvec: Rowvec) -> None:
     done = rowvec("embed", "-m", "stand-in-small", "--json", "x", ROWVEC_WORKER=worker.conninfo)
     row = json.loads(done.stdout)
     assert row["text"] == "x"
     assert len(row["embedding"]) == 8
 
 
-def test_models_lists_what_is_served(worker: Any, rowvec: Any) -> None:
+def test_models_lists_what_is_served(worker: Worker, rowvec: Rowvec) -> None:
     done = rowvec("models", "--json", "--worker", worker.conninfo)
     assert "stand-in-small" in {model["name"] for model in json.loads(done.stdout)}
     table = rowvec("models", "--worker", worker.conninfo)
@@ -38,7 +40,7 @@ def test_models_lists_what_is_served(worker: Any, rowvec: Any) -> None:
     assert re.search(r"│ 53aa51172d14 +│ (yes|no) +│", minilm)
 
 
-def test_ping_says_whether_a_worker_is_there(worker: Any, rowvec: Any, tmp_path: Any) -> None:
+def test_ping_says_whether_a_worker_is_there(worker: Worker, rowvec: Rowvec, tmp_path: Any) -> None:
     password = str(worker.password_file)
     there = rowvec("worker", "--ping", "--listen", str(worker.folder), "--password-file", password)
     assert there.returncode == 0, there.stderr
@@ -58,7 +60,7 @@ def test_ping_says_whether_a_worker_is_there(worker: Any, rowvec: Any, tmp_path:
     ],
 )
 def test_a_worker_that_cannot_start_says_why(
-    worker: Any, rowvec: Any, arguments: tuple[str, ...], code: int, words: str
+    worker: Worker, rowvec: Rowvec, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     done = rowvec(
         "worker",
@@ -72,7 +74,7 @@ def test_a_worker_that_cannot_start_says_why(
     assert "Traceback" not in done.stderr
 
 
-def test_two_workers_cannot_have_one_socket(worker: Any, rowvec: Any) -> None:
+def test_two_workers_cannot_have_one_socket(worker: Worker, rowvec: Rowvec) -> None:
     done = rowvec(
         "worker", "--listen", str(worker.folder), "--models", str(worker.models_file),
         "--password-file", str(worker.password_file),

@@ -8,7 +8,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import pytest
 
 from rowvec.client import WorkerClient
 from rowvec.models.stand_in import derived_vector
+from support.workers import StartWorker, Worker
 
 MODELS = """
 [[model]]
@@ -31,14 +32,14 @@ LARGE = ['"\\ é€🐘 word ' * 5000 + str(number) for number in range(20)]
 
 
 @pytest.fixture(scope="module")
-def own_worker(start_worker: Callable[..., Any]) -> Any:
-    return start_worker(
+def own_worker(start_module_worker: StartWorker) -> Any:
+    return start_module_worker(
         MODELS, "--http-listen", "127.0.0.1:0", "--max-input-bytes", "1000000", "--cache-bytes", "0"
     )
 
 
 @pytest.fixture
-def connection(own_worker: Any) -> Iterator[psycopg.Connection]:
+def connection(own_worker: Worker) -> Iterator[psycopg.Connection]:
     with psycopg.connect(own_worker.conninfo, autocommit=True) as connection:
         yield connection
 
@@ -65,7 +66,7 @@ def test_every_text_gets_its_vector(connection: psycopg.Connection, *, ascii_onl
             assert (np.array(vector, dtype=np.float32) == derived_vector(text, 8)).all()
 
 
-def test_many_short_texts(own_worker: Any) -> None:
+def test_many_short_texts(own_worker: Worker) -> None:
     """The answer, too, comes in pieces."""
 
     async def scenario() -> None:
@@ -113,7 +114,7 @@ def test_what_is_wrong_is_an_error_and_the_connection_goes_on(
     assert len(vectors(connection, request(["next"]))) == 1
 
 
-def test_others_are_answered_while_one_arrives(own_worker: Any) -> None:
+def test_others_are_answered_while_one_arrives(own_worker: Worker) -> None:
     """Also where it never arrives whole, and its client leaves in the middle."""
     body = request(LARGE).encode() + b"\0"
     message = b"Q" + struct.pack("!i", len(body) + 4) + body
@@ -132,7 +133,7 @@ def test_others_are_answered_while_one_arrives(own_worker: Any) -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_over_http(own_worker: Any, *, chunked: bool) -> None:
+def test_over_http(own_worker: Worker, *, chunked: bool) -> None:
     found = re.search(r"answering HTTP on http://127\.0\.0\.1:(\d+)", own_worker.log.read_text())
     assert found is not None
     connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)

@@ -27,6 +27,8 @@ from rowvec.errors import (
     WorkerUnreachable,
 )
 from rowvec.models.stand_in import derived_vector
+from support.waiting import eventually
+from support.workers import StartWorker, Worker
 
 # A batch of `slow` holds what fits into its tokens: 8 texts of two words, 160 ms.
 SLOW = """
@@ -75,12 +77,12 @@ def texts(count: int, tag: str = "text") -> list[str]:
     return [f"{tag} {i}" for i in range(count)]
 
 
-def engine_of(worker: Any) -> psutil.Process:
+def engine_of(worker: Worker) -> psutil.Process:
     (engine,) = psutil.Process(worker.process.pid).children()
     return engine
 
 
-def test_a_client_that_leaves_takes_its_work_with_it(start_worker: Any) -> None:
+def test_a_client_that_leaves_takes_its_work_with_it(start_worker: StartWorker) -> None:
     worker = start_worker(SLOW, *SMALL_BATCHES)
 
     async def scenario() -> None:
@@ -102,7 +104,9 @@ def test_a_client_that_leaves_takes_its_work_with_it(start_worker: Any) -> None:
     run(scenario)
 
 
-def test_a_cancelled_request_ends_with_57014_and_the_connection_stays(start_worker: Any) -> None:
+def test_a_cancelled_request_ends_with_57014_and_the_connection_stays(
+    start_worker: StartWorker,
+) -> None:
     worker = start_worker(SLOW, *SMALL_BATCHES)
     with psycopg.connect(worker.conninfo, autocommit=True) as connection:
         query = json.dumps({"v": 1, "op": "embed", "model": "slow", "inputs": texts(1000)})
@@ -116,7 +120,7 @@ def test_a_cancelled_request_ends_with_57014_and_the_connection_stays(start_work
         connection.execute('{"v":1,"op":"ping"}')
 
 
-def test_a_deadline_ends_a_request_and_its_work(start_worker: Any) -> None:
+def test_a_deadline_ends_a_request_and_its_work(start_worker: StartWorker) -> None:
     worker = start_worker(SLOW, *SMALL_BATCHES)
 
     async def scenario() -> None:
@@ -129,7 +133,7 @@ def test_a_deadline_ends_a_request_and_its_work(start_worker: Any) -> None:
     run(scenario)
 
 
-def test_a_deadline_that_passes_while_the_model_loads_says_so(start_worker: Any) -> None:
+def test_a_deadline_that_passes_while_the_model_loads_says_so(start_worker: StartWorker) -> None:
     worker = start_worker(SLOW)
 
     async def scenario() -> None:
@@ -143,7 +147,9 @@ def test_a_deadline_that_passes_while_the_model_loads_says_so(start_worker: Any)
     run(scenario)
 
 
-def test_an_idle_connection_is_closed_and_the_client_connects_anew(start_worker: Any) -> None:
+def test_an_idle_connection_is_closed_and_the_client_connects_anew(
+    start_worker: StartWorker,
+) -> None:
     worker = start_worker(SLOW, "--idle-timeout-seconds", "0.2")
 
     async def scenario() -> None:
@@ -163,7 +169,7 @@ def test_an_idle_connection_is_closed_and_the_client_connects_anew(start_worker:
 
 
 def test_an_engine_killed_in_the_middle_is_replaced_and_the_request_answered(
-    start_worker: Any,
+    start_worker: StartWorker,
 ) -> None:
     worker = start_worker(SLOW, *SMALL_BATCHES)
 
@@ -189,7 +195,7 @@ def test_an_engine_killed_in_the_middle_is_replaced_and_the_request_answered(
     run(scenario)
 
 
-def test_an_engine_that_dies_twice_on_a_request_fails_it(start_worker: Any) -> None:
+def test_an_engine_that_dies_twice_on_a_request_fails_it(start_worker: StartWorker) -> None:
     worker = start_worker(SLOW, *SMALL_BATCHES)
 
     async def scenario() -> None:
@@ -217,7 +223,7 @@ def test_an_engine_that_dies_twice_on_a_request_fails_it(start_worker: Any) -> N
     run(scenario)
 
 
-def test_an_engine_that_hangs_is_killed_after_the_deadline(start_worker: Any) -> None:
+def test_an_engine_that_hangs_is_killed_after_the_deadline(start_worker: StartWorker) -> None:
     worker = start_worker(SLOW, "--engine-stall-seconds", "0.5")
 
     async def scenario() -> None:
@@ -237,7 +243,7 @@ def test_an_engine_that_hangs_is_killed_after_the_deadline(start_worker: Any) ->
     run(scenario)
 
 
-def test_what_the_grace_does_not_suffice_for_fails_with_57p01(start_worker: Any) -> None:
+def test_what_the_grace_does_not_suffice_for_fails_with_57p01(start_worker: StartWorker) -> None:
     worker = start_worker(SLOW, *SMALL_BATCHES, "--shutdown-grace-seconds", "0.2")
 
     async def scenario() -> None:
@@ -258,7 +264,7 @@ def test_what_the_grace_does_not_suffice_for_fails_with_57p01(start_worker: Any)
     assert worker.process.wait(timeout=30) == 0
 
 
-def test_a_second_signal_ends_at_once(start_worker: Any, eventually: Any) -> None:
+def test_a_second_signal_ends_at_once(start_worker: StartWorker) -> None:
     worker = start_worker(SLOW, *SMALL_BATCHES)
 
     async def scenario() -> None:
@@ -280,9 +286,7 @@ def test_a_second_signal_ends_at_once(start_worker: Any, eventually: Any) -> Non
     assert worker.process.wait(timeout=30) == 1
 
 
-def test_the_engine_ends_with_its_listener(
-    start_worker: Any, eventually: Callable[..., object]
-) -> None:
+def test_the_engine_ends_with_its_listener(start_worker: StartWorker) -> None:
     worker = start_worker(SLOW)
     # It listens before it has started one.
     eventually(psutil.Process(worker.process.pid).children)
@@ -292,7 +296,7 @@ def test_the_engine_ends_with_its_listener(
     engine.wait(timeout=30)
 
 
-def test_a_socket_that_a_killed_worker_left_is_taken_over(start_worker: Any) -> None:
+def test_a_socket_that_a_killed_worker_left_is_taken_over(start_worker: StartWorker) -> None:
     first = start_worker(SLOW)
     first.process.kill()
     first.process.wait(timeout=30)
@@ -320,7 +324,7 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def start_tcp_worker(tmp_path: Path, eventually: Any) -> Iterator[Callable[..., str]]:
+def start_tcp_worker(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """Starts a worker on a port of the loopback; gives how to reach it."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -368,7 +372,7 @@ def test_nobody_there_is_worker_unreachable() -> None:
     run(scenario)
 
 
-def test_a_large_answer_arrives_whole(worker: Any) -> None:
+def test_a_large_answer_arrives_whole(worker: Worker) -> None:
     async def scenario() -> None:
         async with await WorkerClient.connect(worker.conninfo) as client:
             inputs = [None if i % 7 == 0 else f"{i}" for i in range(5000)]

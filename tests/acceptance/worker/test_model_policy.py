@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import pytest
 from rowvec.client import WorkerClient
 from rowvec.errors import InvalidRequest, NotSupported, OutOfMemory
 from rowvec.models.stand_in import derived_vector
+from support.workers import StartWorker, Worker
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 COMMIT = "e272f3049e853b47cb5ca3952268c6662abda68f"
@@ -38,22 +39,22 @@ delay_ms_per_text = 2
 
 
 @pytest.fixture(scope="module")
-def tight(start_worker: Callable[..., Any]) -> Any:
+def tight(start_module_worker: StartWorker) -> Any:
     """A worker with three models, and memory for two."""
-    return start_worker(THREE_AND_A_LARGE_ONE, "--memory-budget", "200MB")
+    return start_module_worker(THREE_AND_A_LARGE_ONE, "--memory-budget", "200MB")
 
 
-async def one(worker: Any, model: str, text: str, **kwargs: Any) -> np.ndarray:
+async def one(worker: Worker, model: str, text: str, **kwargs: Any) -> np.ndarray:
     async with await WorkerClient.connect(worker.conninfo) as client:
         return (await client.embed(model, [text], kwargs)).vectors[0]
 
 
-async def served(worker: Any) -> dict[str, dict[str, Any]]:
+async def served(worker: Worker) -> dict[str, dict[str, Any]]:
     async with await WorkerClient.connect(worker.conninfo) as client:
         return {model["name"]: model for model in await client.models()}
 
 
-def loaded(worker: Any) -> list[str]:
+def loaded(worker: Worker) -> list[str]:
     models = asyncio.run(served(worker))
     assert sum(model["memory_bytes"] for model in models.values()) <= 200e6
     return [name for name, model in models.items() if model["loaded"]]
@@ -95,7 +96,7 @@ def test_models_say_how_they_were_used(tight: Any) -> None:
     assert (after["memory_bytes"], after["backend"]) == (100_000_000, None)
 
 
-def test_eight_connections_cost_one_copy(worker: Any) -> None:
+def test_eight_connections_cost_one_copy(worker: Worker) -> None:
     async def eight() -> None:
         await asyncio.gather(*(one(worker, MINILM, f"from connection {n}") for n in range(8)))
 
@@ -106,7 +107,7 @@ def test_eight_connections_cost_one_copy(worker: Any) -> None:
     assert worker.log.read_text().count(f"loaded {MINILM}") == 1
 
 
-def test_another_type_never_gets_the_cached_vector(worker: Any) -> None:
+def test_another_type_never_gets_the_cached_vector(worker: Worker) -> None:
     pytest.importorskip("onnxruntime", reason="the extra `fast` is not installed")
     exact = asyncio.run(one(worker, MINILM, "a text in the cache"))
     quantised = asyncio.run(one(worker, MINILM, "a text in the cache", dtype="int8"))
@@ -124,7 +125,7 @@ def test_another_type_never_gets_the_cached_vector(worker: Any) -> None:
         {"prompt": "query: ", "truncate_dim": 100},
     ],
 )
-def test_other_kwargs_never_get_the_cached_vector(worker: Any, kwargs: dict[str, Any]) -> None:
+def test_other_kwargs_never_get_the_cached_vector(worker: Worker, kwargs: dict[str, Any]) -> None:
     async def vectors() -> list[np.ndarray]:
         text = f"in the cache, before {sorted(kwargs)}"
         return [await one(worker, MINILM, text, **given) for given in ({}, kwargs, {}, kwargs)]
@@ -135,7 +136,7 @@ def test_other_kwargs_never_get_the_cached_vector(worker: Any, kwargs: dict[str,
     assert not np.allclose(other, plain[: len(other)], atol=1e-3)
 
 
-def test_another_revision_never_gets_the_cached_vector(worker: Any) -> None:
+def test_another_revision_never_gets_the_cached_vector(worker: Worker) -> None:
     text = "in the cache, of the one revision that is there"
     asyncio.run(one(worker, MINILM, text))
     with pytest.raises(NotSupported, match="pins revision 53aa51172d142c89"):
@@ -152,7 +153,7 @@ def test_another_revision_never_gets_the_cached_vector(worker: Any) -> None:
     ],
 )
 def test_what_this_worker_does_not_have_is_one_sentence(
-    worker: Any, kwargs: dict[str, str], error: type[Exception], message: str
+    worker: Worker, kwargs: dict[str, str], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         asyncio.run(one(worker, MINILM, "x", **kwargs))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+
+from support.postgres import Database
+from support.workers import StartWorker
 
 RECIPE = Path(__file__).parents[3] / "docs" / "recipes" / "own-model.md"
 
@@ -38,17 +40,14 @@ def site(blocks: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def worker(
-    blocks: list[str],
-    site: Path,
-    start_worker: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
+    blocks: list[str], site: Path, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
 ) -> Any:
     """A worker that has the package, and the recipe's list."""
     monkeypatch.setenv("PYTHONPATH", str(site))
     return start_worker(blocks[2])
 
 
-def test_the_recipe_works_in_sql(blocks: list[str], database: Any) -> None:
+def test_the_recipe_works_in_sql(blocks: list[str], database: Database) -> None:
     with database.connect() as connection:
         assert value(connection, blocks[3]) == "[2,1,1]"
         with_prompt = "SELECT rowvec.embed('letters', 'a cab', '{\"prompt\": \"c\"}')"

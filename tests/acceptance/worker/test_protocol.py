@@ -8,7 +8,7 @@ import json
 import socket
 import struct
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -16,7 +16,10 @@ import numpy as np
 import psycopg
 import pytest
 
+from rowvec.embedded.postgres import Cluster
 from rowvec.models.stand_in import derived_vector
+from support.waiting import eventually
+from support.workers import StartWorker, Worker
 
 
 def ask(op: str, **fields: Any) -> str:
@@ -39,13 +42,13 @@ def run(connection: psycopg.Connection, query: str | bytes) -> list[tuple[Any, .
 
 
 @pytest.fixture
-def connection(worker: Any) -> Iterator[psycopg.Connection]:
+def connection(worker: Worker) -> Iterator[psycopg.Connection]:
     with psycopg.connect(worker.conninfo, autocommit=True) as connection:
         yield connection
 
 
 @pytest.fixture
-def line(worker: Any) -> Iterator[socket.socket]:
+def line(worker: Worker) -> Iterator[socket.socket]:
     """A plain socket to the worker."""
     with socket.socket(socket.AF_UNIX) as line:
         line.settimeout(30)
@@ -73,9 +76,7 @@ def test_no_input_gives_no_row(connection: psycopg.Connection) -> None:
     assert run(connection, embed()) == []
 
 
-def test_an_error_may_come_after_the_answer_was_announced(
-    connection: psycopg.Connection, eventually: Callable[..., object]
-) -> None:
+def test_an_error_may_come_after_the_answer_was_announced(connection: psycopg.Connection) -> None:
     """Once a short text was quick, the empty set comes before the next one is computed."""
     numbers = itertools.count()
 
@@ -91,9 +92,7 @@ def test_an_error_may_come_after_the_answer_was_announced(
     assert len(run(connection, embed("fine", model="refusing"))) == 1
 
 
-def test_who_waits_in_line_is_told_for_how_long(
-    worker: Any, eventually: Callable[..., object]
-) -> None:
+def test_who_waits_in_line_is_told_for_how_long(worker: Worker) -> None:
     """As those before waited; the rows then come as ever."""
     numbers = itertools.count()
     with ExitStack() as stack:
@@ -205,7 +204,7 @@ def test_settings_and_empty_queries_are_taken(connection: psycopg.Connection) ->
     assert run(connection, ask("ping")) == [("pong",)]
 
 
-def test_a_client_with_another_encoding_is_understood(worker: Any) -> None:
+def test_a_client_with_another_encoding_is_understood(worker: Worker) -> None:
     text = "Stra\u00dfe"
     with psycopg.connect(worker.conninfo, client_encoding="latin1", autocommit=True) as connection:
         query = '{"v":1,"op":"embed","model":"stand-in","inputs":["Stra\u00dfe"]}'.encode("latin1")
@@ -239,7 +238,7 @@ def test_any_text_is_text(connection: psycopg.Connection, text: str) -> None:
 
 
 def test_a_request_beyond_the_limit_is_dropped_and_the_connection_stays_usable(
-    start_worker: Any,
+    start_worker: StartWorker,
 ) -> None:
     worker = start_worker(
         '[[model]]\nname = "stand-in"\nkind = "stand-in"\n', "--max-request-bytes", "2000"
@@ -253,7 +252,7 @@ def test_a_request_beyond_the_limit_is_dropped_and_the_connection_stays_usable(
 
 @pytest.mark.parametrize(("user", "password"), [("rowvec", "wrong"), ("postgres", None)])
 def test_a_wrong_password_and_an_unknown_user_are_refused_alike(
-    worker: Any, user: str, password: str | None
+    worker: Worker, user: str, password: str | None
 ) -> None:
     with pytest.raises(psycopg.OperationalError, match=f'failed for user "{user}"'):
         psycopg.connect(worker.conninfo, user=user, password=password or worker.password)
@@ -301,12 +300,12 @@ def test_tls_and_gss_are_declined_where_there_is_none(line: socket.socket) -> No
         assert line.recv(1) == b"N"
 
 
-def test_a_newer_minor_version_is_negotiated_down(worker: Any) -> None:
+def test_a_newer_minor_version_is_negotiated_down(worker: Worker) -> None:
     with psycopg.connect(worker.conninfo, max_protocol_version="3.2", autocommit=True) as newer:
         assert run(newer, ask("ping")) == [("pong",)]
 
 
-def test_psql_is_a_client(worker: Any, cluster: Any) -> None:
+def test_psql_is_a_client(worker: Worker, cluster: Cluster) -> None:
     done = subprocess.run(
         [cluster.binary("psql"), worker.conninfo, "-XAtc", embed("x", model="stand-in-small")],
         capture_output=True,
@@ -317,7 +316,7 @@ def test_psql_is_a_client(worker: Any, cluster: Any) -> None:
     assert len(json.loads(done.stdout)) == 8
 
 
-def test_requests_sent_ahead_are_answered_in_order(worker: Any) -> None:
+def test_requests_sent_ahead_are_answered_in_order(worker: Worker) -> None:
     with psycopg.connect(worker.conninfo, autocommit=True) as connection:
         bodies = [embed(f"ahead {i}").encode() + b"\0" for i in range(50)]
         data = b"".join(b"Q" + struct.pack("!i", len(body) + 4) + body for body in bodies)

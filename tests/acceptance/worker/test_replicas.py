@@ -7,13 +7,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rowvec.client import WorkerClient
+from support.commands import Rowvec
+from support.postgres import Database
+from support.waiting import eventually
+from support.workers import StartWorker, Worker
 
 pytestmark = pytest.mark.timeout(400)
 
@@ -27,7 +31,7 @@ delay_ms_per_text = 3
 """
 
 
-def computed(worker: Any) -> int:
+def computed(worker: Worker) -> int:
     """Texts that this worker has computed."""
 
     async def ask() -> int:
@@ -38,12 +42,12 @@ def computed(worker: Any) -> int:
 
 
 @pytest.fixture
-def replicas(start_worker: Callable[..., Any]) -> list[Any]:
+def replicas(start_worker: StartWorker) -> list[Any]:
     return [start_worker(MODELS) for _ in range(2)]
 
 
 @pytest.fixture
-def backfill(database: Any) -> Iterator[subprocess.Popen[str]]:
+def backfill(database: Database) -> Iterator[subprocess.Popen[str]]:
     """A backfill in small steps, of a table that the test makes before it asks for this."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
     process = subprocess.Popen(
@@ -58,7 +62,7 @@ def backfill(database: Any) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.fixture
-def served(database: Any, rowvec: Any, replicas: list[Any]) -> list[Any]:
+def served(database: Database, rowvec: Rowvec, replicas: list[Any]) -> list[Any]:
     """The replicas, set as the workers of a database with a table to fill."""
     hosts = ",".join(str(worker.folder) for worker in replicas)
     done = rowvec(
@@ -75,7 +79,7 @@ def served(database: Any, rowvec: Any, replicas: list[Any]) -> list[Any]:
 
 
 def test_replicas_share_the_load_and_one_may_die(
-    database: Any, served: list[Any], eventually: Any, request: pytest.FixtureRequest
+    database: Database, served: list[Any], request: pytest.FixtureRequest
 ) -> None:
     with database.connect() as conn:
         process = request.getfixturevalue("backfill")

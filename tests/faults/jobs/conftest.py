@@ -14,6 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from support.postgres import Database
+from support.workers import StartWorker
+
 ROWVEC = Path(sys.executable).parent / "rowvec"
 
 MODELS = """
@@ -37,9 +40,9 @@ refuse = "refuse me"
 
 
 @pytest.fixture(scope="module")
-def worker(start_worker: Callable[..., Any]) -> Any:
+def worker(start_module_worker: StartWorker) -> Any:
     """Models of the right speed for what is to happen meanwhile; no cache hides double work."""
-    return start_worker(MODELS, "--cache-bytes", "0")
+    return start_module_worker(MODELS, "--cache-bytes", "0")
 
 
 class Reviews:
@@ -113,7 +116,7 @@ def reviews_of() -> Callable[[psycopg.Connection], Reviews]:
 
 
 @pytest.fixture
-def reviews(database: Any) -> Iterator[Reviews]:
+def reviews(database: Database) -> Iterator[Reviews]:
     with database.connect() as connection:
         yield Reviews(connection)
 

@@ -10,11 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
+
+from support.postgres import Database
+from support.waiting import eventually
 
 # Each starts several commands, one after the other.
 pytestmark = pytest.mark.timeout(400)
@@ -27,7 +29,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(database: Any) -> Iterator[Start]:
+def start(database: Database) -> Iterator[Start]:
     """Starts the command; what is still running at the end is ended."""
     started: list[subprocess.Popen[str]] = []
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
@@ -48,7 +50,7 @@ def start(database: Any) -> Iterator[Start]:
 
 
 @pytest.fixture
-def connection(database: Any) -> Iterator[psycopg.Connection]:
+def connection(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
@@ -78,7 +80,7 @@ def filled(connection: psycopg.Connection) -> int:
 
 
 def test_killed_ten_times_every_row_is_filled_once_and_right(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     """Each kill comes at a random number of committed rows, wherever the job is then."""
     fill_table(connection, ROWS, "stand-in")
@@ -102,7 +104,7 @@ def test_killed_ten_times_every_row_is_filled_once_and_right(
 
 
 def test_interrupted_it_writes_the_batch_in_hand_and_says_so(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     fill_table(connection, 500, "slow")
     process = start("backfill", "reviews", "--commit-rows", "20")
@@ -117,7 +119,7 @@ def test_interrupted_it_writes_the_batch_in_hand_and_says_so(
 
 
 def test_two_commands_share_the_work_and_survive_one_kill(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     fill_table(connection, 400, "slow")
     one, other = (start("backfill", "reviews", "--commit-rows", "5", "--json") for _ in range(2))

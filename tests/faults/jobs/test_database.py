@@ -18,6 +18,8 @@ import pytest
 from rowvec.db.schema import migrate
 from rowvec.embedded import binaries
 from rowvec.embedded.postgres import Cluster
+from support.waiting import eventually
+from support.workers import Worker, point_at
 
 # Each starts servers and commands, one after the other.
 pytestmark = pytest.mark.timeout(400)
@@ -39,9 +41,7 @@ def primary(folder: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def home(
-    primary: Cluster, worker: Any, point_at: Any, request: pytest.FixtureRequest
-) -> Iterator[str]:
+def home(primary: Cluster, worker: Worker, request: pytest.FixtureRequest) -> Iterator[str]:
     """The DSN of a migrated database in it."""
     name = f"db_{request.node.name.split('_')[2]}"
     with psycopg.connect(primary.dsn(), autocommit=True) as connection:
@@ -87,7 +87,7 @@ def copy_of(primary: Cluster, root: Path, *, standby: bool) -> Iterator[Cluster]
 
 
 def test_fault_40_postgres_is_killed_and_restarted(
-    primary: Cluster, home: str, reviews_of: Any, start: Any, eventually: Any
+    primary: Cluster, home: str, reviews_of: Any, start: Any
 ) -> None:
     with psycopg.connect(home, autocommit=True) as connection:
         reviews = reviews_of(connection)
@@ -166,7 +166,7 @@ class SmallDisk:
 
 
 @pytest.fixture
-def small_disk(primary: Cluster, folder: Path, worker: Any, point_at: Any) -> Iterator[SmallDisk]:
+def small_disk(primary: Cluster, folder: Path, worker: Worker) -> Iterator[SmallDisk]:
     """Four megabytes at first, in the tablespace `small`."""
     place = folder / "disk"
     place.mkdir(exist_ok=True)
@@ -194,7 +194,7 @@ def small_disk(primary: Cluster, folder: Path, worker: Any, point_at: Any) -> It
 
 
 def test_fault_44_a_full_disk_pauses_the_job(
-    small_disk: SmallDisk, reviews_of: Any, start: Any, eventually: Any
+    small_disk: SmallDisk, reviews_of: Any, start: Any
 ) -> None:
     """It says what Postgres said, waits, and goes on where there is room again."""
     with psycopg.connect(small_disk.dsn, autocommit=True) as connection:

@@ -11,6 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
+from support.postgres import Database
+from support.waiting import eventually
+
 # Each starts several commands, one after the other.
 pytestmark = pytest.mark.timeout(400)
 
@@ -29,7 +32,7 @@ def test_fault_38_two_jobs_do_nothing_twice(reviews: Any, start: Any) -> None:
     assert reviews.computed() - before <= 1000 + 2
 
 
-def test_fault_39_killed_anywhere_it_goes_on(reviews: Any, start: Any, eventually: Any) -> None:
+def test_fault_39_killed_anywhere_it_goes_on(reviews: Any, start: Any) -> None:
     """Nothing is written twice, and no more is computed again than a batch for each kill."""
     reviews.make(1000)
     before = reviews.computed()
@@ -48,9 +51,7 @@ def test_fault_39_killed_anywhere_it_goes_on(reviews: Any, start: Any, eventuall
     assert reviews.one("SELECT count(*) FROM rowvec.shard") == 0
 
 
-def test_fault_46_a_clock_that_is_an_hour_ahead(
-    reviews: Any, start: Any, tmp_path: Path, eventually: Any
-) -> None:
+def test_fault_46_a_clock_that_is_an_hour_ahead(reviews: Any, start: Any, tmp_path: Path) -> None:
     """Leases are of the database's clock: who is ahead takes nothing from who is not."""
     (tmp_path / "sitecustomize.py").write_text(
         "import time\n"
@@ -70,9 +71,7 @@ def test_fault_46_a_clock_that_is_an_hour_ahead(
     assert reviews.is_right()
 
 
-def test_fault_47_a_frozen_job_writes_nothing_after_its_lease(
-    reviews: Any, start: Any, eventually: Any
-) -> None:
+def test_fault_47_a_frozen_job_writes_nothing_after_its_lease(reviews: Any, start: Any) -> None:
     reviews.make(400)
     options = ("backfill", "reviews", "--json", "--commit-rows", "100", "--lease-seconds", "2")
     frozen = start(*options)
@@ -130,7 +129,7 @@ def test_fault_51_another_revision_never_gets_into_the_column(
     assert reviews.one("SELECT bool_and(embedding = rowvec.embed('paced', body)) FROM reviews")
 
 
-def test_fault_52_a_killed_sync_is_replaced(reviews: Any, start: Any, eventually: Any) -> None:
+def test_fault_52_a_killed_sync_is_replaced(reviews: Any, start: Any) -> None:
     reviews.make(5, "plain")
     one = start("sync")
     eventually(lambda: reviews.filled() == 5)
@@ -151,7 +150,7 @@ def test_fault_52_a_killed_sync_is_replaced(reviews: Any, start: Any, eventually
 
 
 def test_fault_57_a_killed_build_is_found_dropped_and_done_again(
-    database: Any, reviews: Any, start: Any, eventually: Any, backfill: Callable[..., Any]
+    database: Database, reviews: Any, start: Any, backfill: Callable[..., Any]
 ) -> None:
     """CREATE INDEX CONCURRENTLY waits for a transaction that is open, and dies there."""
     reviews.make(100, "plain")

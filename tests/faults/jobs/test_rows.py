@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
+from rowvec.embedded.postgres import Cluster
+from support.postgres import CreateDatabase, Database, refused
+from support.waiting import eventually
+
 Backfill = Callable[..., dict[str, Any]]
 
 
-def test_fault_36_a_row_that_changes_while_it_is_embedded(
-    reviews: Any, start: Any, eventually: Any
-) -> None:
+def test_fault_36_a_row_that_changes_while_it_is_embedded(reviews: Any, start: Any) -> None:
     reviews.make(600)
     job = start("backfill", "reviews", "--json", "--commit-rows", "100")
     eventually(reviews.is_embedding)
@@ -25,9 +27,7 @@ def test_fault_36_a_row_that_changes_while_it_is_embedded(
     assert reviews.is_right()
 
 
-def test_fault_37_a_row_that_is_deleted_while_it_is_embedded(
-    reviews: Any, start: Any, eventually: Any
-) -> None:
+def test_fault_37_a_row_that_is_deleted_while_it_is_embedded(reviews: Any, start: Any) -> None:
     reviews.make(600)
     job = start("backfill", "reviews", "--json", "--commit-rows", "100")
     eventually(reviews.is_embedding)
@@ -39,7 +39,7 @@ def test_fault_37_a_row_that_is_deleted_while_it_is_embedded(
 
 
 def test_fault_43_what_others_have_locked_costs_nobody_else(
-    database: Any, reviews: Any, start: Any, eventually: Any
+    database: Database, reviews: Any, start: Any
 ) -> None:
     """A lock that does not come (55P03) ends a batch; its halves go on until the row is alone."""
     reviews.make(60, "plain")
@@ -126,7 +126,7 @@ def test_fault_48_partitions_with_row_level_security(reviews: Any, backfill: Bac
     assert reviews.is_right("t")
 
 
-def test_fault_49_no_primary_key(reviews: Any, refused: Any) -> None:
+def test_fault_49_no_primary_key(reviews: Any) -> None:
     reviews.run("CREATE TABLE keyless (body text UNIQUE)")
     with refused("42P16", "no primary key", "ADD PRIMARY KEY"):
         reviews.run("SELECT rowvec.create_embedding('keyless', 'plain', 'body')")
@@ -180,7 +180,11 @@ def test_fault_50_a_partition_moves(reviews: Any, backfill: Backfill) -> None:
 
 
 def test_fault_50_a_restored_dump(
-    reviews: Any, database: Any, cluster: Any, create_database: Any, backfill: Backfill
+    reviews: Any,
+    database: Database,
+    cluster: Cluster,
+    create_database: CreateDatabase,
+    backfill: Backfill,
 ) -> None:
     """The catalog goes with the tables; a row that was pending is pending."""
     reviews.make(50, "plain")
@@ -206,7 +210,7 @@ def test_fault_50_a_restored_dump(
         assert there.is_right()
 
 
-def test_fault_53_writes_go_on_without_sync_and_worker(migrated_database: Any) -> None:
+def test_fault_53_writes_go_on_without_sync_and_worker(migrated_database: Database) -> None:
     """Nothing of ours is in the way of a write: no trigger, and no call."""
     with migrated_database.connect() as conn:
         conn.execute("CREATE TABLE t (id int PRIMARY KEY, body text, embedding vector(8),"

@@ -27,6 +27,7 @@ from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from rowvec.db.schema import migrate
 from rowvec.embedded.postgres import Cluster
+from support.workers import StartWorker, point_at
 
 ROWVEC = Path(sys.executable).parent / "rowvec"
 MODEL = "mortal"
@@ -84,7 +85,7 @@ NOT_SET_ASIDE = """
 class Stage:
     """A Postgres, a worker and a sync of its own, which may be killed and come back."""
 
-    def __init__(self, folder: Path, start_worker: Callable[..., Any], point_at: Any) -> None:
+    def __init__(self, folder: Path, start_worker: StartWorker, point_at: Any) -> None:
         self.cluster = Cluster(
             folder / "mortal", {"max_connections": "50", "deadlock_timeout": "10s"}
         )
@@ -138,8 +139,8 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(folder: Path, start_worker: Any, point_at: Any) -> Iterator[Stage]:
-    stage = Stage(folder, start_worker, point_at)
+def stage(folder: Path, start_module_worker: StartWorker) -> Iterator[Stage]:
+    stage = Stage(folder, start_module_worker, point_at)
     yield stage
     stage.close()
 

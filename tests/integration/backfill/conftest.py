@@ -15,6 +15,8 @@ from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
 from rowvec.pipeline.backfill import Request, backfill
 from rowvec.pipeline.report import Summary
+from support.postgres import Database
+from support.workers import StartWorker, Worker, point_at
 
 
 @dataclass
@@ -38,7 +40,7 @@ Fill = Callable[..., Summary]
 
 
 @pytest.fixture
-def fill(database: Any) -> Fill:
+def fill(database: Database) -> Fill:
     """Runs a backfill to its end."""
 
     def run(
@@ -82,7 +84,7 @@ def run(fill: Fill, in_background: Any) -> Callable[..., tuple[Future[Summary], 
 
 
 @pytest.fixture
-def connection(database: Any) -> Iterator[psycopg.Connection]:
+def connection(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
@@ -131,7 +133,7 @@ def reviews(connection: psycopg.Connection) -> Reviews:
 
 
 @pytest.fixture
-def own_worker(database: Any, worker: Any, start_worker: Any, point_at: Any) -> Any:
+def own_worker(database: Database, worker: Worker, start_worker: StartWorker) -> Any:
     """A worker of this test's database alone; without a cache, which would hide double work."""
     own = start_worker(worker.models_file.read_text(), "--cache-bytes", "0")
     point_at(database, own)

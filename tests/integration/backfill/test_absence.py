@@ -8,10 +8,12 @@ import psycopg
 import pytest
 
 from rowvec.errors import DimensionMismatch, WorkerUnreachable
+from support.waiting import eventually
+from support.workers import StartWorker, Worker
 
 
 def test_waits_for_a_worker_that_is_down(
-    own_worker: Any, reviews: Any, run: Any, eventually: Any, start_worker: Any
+    own_worker: Worker, reviews: Any, run: Any, start_worker: StartWorker
 ) -> None:
     reviews.make(20)
     own_worker.process.terminate()
@@ -23,7 +25,7 @@ def test_waits_for_a_worker_that_is_down(
     assert "answered again, going on" in reporter.sentences
 
 
-def test_gives_up_on_a_worker_that_stays_away(own_worker: Any, reviews: Any, fill: Any) -> None:
+def test_gives_up_on_a_worker_that_stays_away(own_worker: Worker, reviews: Any, fill: Any) -> None:
     reviews.make(20)
     own_worker.process.kill()
     own_worker.process.wait()
@@ -33,7 +35,7 @@ def test_gives_up_on_a_worker_that_stays_away(own_worker: Any, reviews: Any, fil
 
 
 def test_a_lost_connection_to_postgres_is_opened_again(
-    connection: psycopg.Connection, reviews: Any, run: Any, eventually: Any
+    connection: psycopg.Connection, reviews: Any, run: Any
 ) -> None:
     reviews.make(200, "slow")
     running, reporter = run("reviews", commit_rows=10)

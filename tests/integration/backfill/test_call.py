@@ -9,6 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from support.postgres import Database, refused
+from support.waiting import eventually
+
 DONE = (
     "SELECT bool_and(embedding IS NOT DISTINCT FROM "
     "(SELECT v FROM rowvec.embed_batch('{model}', ARRAY[body]) AS v)) FROM notes"
@@ -16,7 +19,7 @@ DONE = (
 
 
 @pytest.fixture
-def conn(database: Any) -> Iterator[psycopg.Connection]:
+def conn(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         # Columns with the names that the statements of backfill use themselves.
         connection.execute(
@@ -118,7 +121,7 @@ def test_too_long_is_a_failure_where_that_was_asked_for(conn: psycopg.Connection
     assert one(conn, "SELECT sqlstate FROM rowvec.failure") == "22001"
 
 
-def test_an_error_that_is_no_rows_fault_ends_it(conn: psycopg.Connection, refused: Any) -> None:
+def test_an_error_that_is_no_rows_fault_ends_it(conn: psycopg.Connection) -> None:
     define(conn)
     conn.execute("UPDATE rowvec.embedding SET model = 'gone'")
     with refused("42501", "'gone'"):
@@ -126,7 +129,7 @@ def test_an_error_that_is_no_rows_fault_ends_it(conn: psycopg.Connection, refuse
     assert one(conn, "SELECT count(*) FROM rowvec.failure") == 0
 
 
-def test_refused_in_a_transaction(conn: psycopg.Connection, refused: Any) -> None:
+def test_refused_in_a_transaction(conn: psycopg.Connection) -> None:
     define(conn)
     for _ in range(2):
         with refused("25001", "cannot run inside a transaction"), conn.transaction():
@@ -146,14 +149,14 @@ def test_either_protocol(conn: psycopg.Connection) -> None:
     assert one(conn, "SELECT pending FROM rowvec.status") == 0
 
 
-def test_commit_rows(conn: psycopg.Connection, refused: Any) -> None:
+def test_commit_rows(conn: psycopg.Connection) -> None:
     define(conn)
     with refused("22023", "commit_rows"):
         conn.execute("CALL rowvec.backfill('notes', commit_rows => 0)")
 
 
 def test_stopped_in_the_middle_keeps_what_it_committed(
-    database: Any, conn: psycopg.Connection, eventually: Any
+    database: Database, conn: psycopg.Connection
 ) -> None:
     define(conn, "slow", "'stopped ' || body")
     with database.connect() as watcher:
@@ -174,7 +177,7 @@ def test_stopped_in_the_middle_keeps_what_it_committed(
     assert one(conn, "SELECT pending FROM rowvec.status") == 0
 
 
-def test_two_at_once_and_writes_meanwhile(database: Any, conn: psycopg.Connection) -> None:
+def test_two_at_once_and_writes_meanwhile(database: Database, conn: psycopg.Connection) -> None:
     """Once quiet, every live row's vector is that of its text, and there are no others."""
     define(conn)
 
@@ -255,7 +258,7 @@ def test_filter(conn: psycopg.Connection) -> None:
 
 
 def test_changed_definition_takes_the_batch_back(
-    database: Any, conn: psycopg.Connection, refused: Any, eventually: Any
+    database: Database, conn: psycopg.Connection
 ) -> None:
     define(conn, "slow", "'changed meanwhile ' || body")
     pid = conn.info.backend_pid
@@ -286,7 +289,7 @@ def test_it_knows_which_texts_were_cut(conn: psycopg.Connection) -> None:
     assert conn.execute(listed).fetchall() == [(17, 17, 1)]
 
 
-def test_it_says_that_it_does_not_cut(conn: psycopg.Connection, refused: Any) -> None:
+def test_it_says_that_it_does_not_cut(conn: psycopg.Connection) -> None:
     conn.execute("CREATE TABLE long (id int PRIMARY KEY, body text)")
     for name, options in (("a", "on_truncate => 'mean'"), ("b", "destination => 'table'")):
         conn.execute(

@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from rowvec.errors import DefinitionChanged
+from support.postgres import Database
+from support.waiting import eventually
 
 
 def test_null_is_never_embedded_and_clears_the_vector(
@@ -26,7 +28,7 @@ def test_null_is_never_embedded_and_clears_the_vector(
 
 
 def test_rows_that_change_meanwhile_are_left_to_the_next_pass(
-    connection: psycopg.Connection, reviews: Any, fill: Any, in_background: Any, eventually: Any
+    connection: psycopg.Connection, reviews: Any, fill: Any, in_background: Any
 ) -> None:
     """No transaction is open while the worker computes, and the guard refuses what is stale."""
     reviews.make(150, "slow")
@@ -51,7 +53,7 @@ def test_rows_that_change_meanwhile_are_left_to_the_next_pass(
 
 
 def test_a_definition_that_changes_stops_the_run(
-    connection: psycopg.Connection, reviews: Any, fill: Any, in_background: Any, eventually: Any
+    connection: psycopg.Connection, reviews: Any, fill: Any, in_background: Any
 ) -> None:
     reviews.make(150, "slow")
     run = in_background(fill, "reviews", commit_rows=80)
@@ -62,7 +64,9 @@ def test_a_definition_that_changes_stops_the_run(
     assert reviews.one("SELECT count(embedding) FROM reviews") == 0
 
 
-def test_a_row_that_others_lock_is_left_pending(database: Any, reviews: Any, fill: Any) -> None:
+def test_a_row_that_others_lock_is_left_pending(
+    database: Database, reviews: Any, fill: Any
+) -> None:
     reviews.make(4)
     fill("reviews", limit=1)
     with database.connect() as other, other.transaction():

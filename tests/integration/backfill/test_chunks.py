@@ -16,12 +16,13 @@ from rowvec.db.source import Range, Source
 from rowvec.db.worker_address import worker_conninfo
 from rowvec.pipeline.backfill import Request, backfill
 from rowvec.pipeline.report import LogReporter, Summary
+from support.postgres import Database, refused
 
 Fill = Callable[..., Summary]
 
 
 @pytest.fixture
-def fill(database: Any) -> Fill:
+def fill(database: Database) -> Fill:
     """Runs a backfill of this process to its end."""
 
     def run(source: str, **settings: Any) -> Summary:
@@ -37,7 +38,7 @@ def fill(database: Any) -> Fill:
 
 
 @pytest.fixture
-def connection(database: Any) -> Iterator[psycopg.Connection]:
+def connection(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
@@ -159,7 +160,7 @@ def test_old_chunks_are_served_until_the_new_ones_are_there(
     ],
 )
 def test_what_cannot_be_is_refused_and_nothing_made(
-    connection: psycopg.Connection, refused: Any, options: dict[str, str], message: str, hint: str
+    connection: psycopg.Connection, options: dict[str, str], message: str, hint: str
 ) -> None:
     with refused("22023", message, hint):
         documents(connection, **options)
@@ -178,7 +179,7 @@ def test_it_is_dropped_with_its_embedding(connection: psycopg.Connection) -> Non
 
 
 def test_a_batch_of_long_texts_is_bounded_by_their_bytes(
-    connection: psycopg.Connection, database: Any
+    connection: psycopg.Connection, database: Database
 ) -> None:
     documents(connection)
     connection.execute(

@@ -12,15 +12,18 @@ from typing import Any
 import psycopg
 import pytest
 
+from support.commands import Rowvec
+from support.postgres import Database
+
 
 @pytest.fixture
-def connection(database: Any) -> Iterator[psycopg.Connection]:
+def connection(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
 
 @pytest.fixture
-def run(database: Any, rowvec: Callable[..., Any]) -> Callable[..., Any]:
+def run(database: Database, rowvec: Rowvec) -> Callable[..., Any]:
     """The installed command on the test's database."""
     return lambda *arguments: rowvec(*arguments, "--dsn", database.dsn)
 
@@ -136,7 +139,7 @@ def test_a_worker_that_is_down(connection: psycopg.Connection, run: Callable[...
     assert "Traceback" not in done.stderr
 
 
-def test_without_rowvec_in_the_database(empty_database: Any, rowvec: Callable[..., Any]) -> None:
+def test_without_rowvec_in_the_database(empty_database: Database, rowvec: Rowvec) -> None:
     for command in (("backfill", "t"), ("index", "t"), ("search", "t", "words")):
         done = rowvec(*command, "--dsn", empty_database.dsn)
         assert done.returncode == 3
@@ -144,7 +147,7 @@ def test_without_rowvec_in_the_database(empty_database: Any, rowvec: Callable[..
 
 
 def test_the_password_is_for_who_may_be_the_caller(
-    database: Any, connection: psycopg.Connection, rowvec: Callable[..., Any]
+    database: Database, connection: psycopg.Connection, rowvec: Rowvec
 ) -> None:
     reviews(connection)
     user = f"u_{database.name}"
@@ -160,7 +163,7 @@ def test_the_password_is_for_who_may_be_the_caller(
         connection.execute(f"DROP ROLE {user}")
 
 
-def test_jobs_run_as_modules(database: Any, connection: psycopg.Connection) -> None:
+def test_jobs_run_as_modules(database: Database, connection: psycopg.Connection) -> None:
     """For schedulers: settings from the environment, JSON on stdout."""
     reviews(connection)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}

@@ -24,12 +24,15 @@ from rowvec.db.worker_address import worker_conninfo
 from rowvec.pipeline.backfill import Request, backfill
 from rowvec.pipeline.gauge import Gauge
 from rowvec.pipeline.report import LogReporter
+from support.commands import Rowvec
+from support.postgres import Database
+from support.waiting import eventually
 
 ROWVEC = Path(sys.executable).parent / "rowvec"
 
 
 @pytest.fixture
-def connection(database: Any) -> Iterator[psycopg.Connection]:
+def connection(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
@@ -51,7 +54,7 @@ def declare(connection: psycopg.Connection, model: str, rows: int, **options: st
     connection.execute(f"SELECT rowvec.create_embedding('t', %s, 'body'{arguments})", (model,))
 
 
-def run(database: Any, stop: asyncio.Event, **settings: Any) -> Any:
+def run(database: Database, stop: asyncio.Event, **settings: Any) -> Any:
     built = Settings.build(dsn=database.dsn, **settings)
     return asyncio.run(
         backfill(
@@ -61,7 +64,7 @@ def run(database: Any, stop: asyncio.Event, **settings: Any) -> Any:
 
 
 def test_a_backfill_is_seen_at_work_and_gone(
-    connection: psycopg.Connection, database: Any, eventually: Any
+    connection: psycopg.Connection, database: Database
 ) -> None:
     declare(connection, "slow", 600)
     before = progress(connection)
@@ -87,9 +90,7 @@ def test_a_backfill_is_seen_at_work_and_gone(
     assert after["done"] > 0
 
 
-def test_what_a_job_waits_for_is_told(
-    connection: psycopg.Connection, database: Any, eventually: Any
-) -> None:
+def test_what_a_job_waits_for_is_told(connection: psycopg.Connection, database: Database) -> None:
     declare(connection, "stand-in-small", 5)
     with ThreadPoolExecutor() as pool:
         stop = asyncio.Event()
@@ -108,7 +109,7 @@ def test_what_a_job_waits_for_is_told(
 
 
 def test_truncated_rows_are_counted_until_their_text_is_short(
-    connection: psycopg.Connection, database: Any
+    connection: psycopg.Connection, database: Database
 ) -> None:
     declare(connection, "stand-in-small", 3)
     connection.execute("UPDATE t SET body = repeat('word ', 20) WHERE id < 3")
@@ -125,7 +126,7 @@ def test_truncated_rows_are_counted_until_their_text_is_short(
 
 @pytest.mark.parametrize("rows", [1, 40])
 def test_long_texts_get_the_mean_of_their_chunks(
-    connection: psycopg.Connection, database: Any, rows: int
+    connection: psycopg.Connection, database: Database, rows: int
 ) -> None:
     declare(connection, "stand-in-small", rows, on_truncate="mean")
     connection.execute(
@@ -155,7 +156,9 @@ def test_rows_a_second_are_those_of_the_last_minute() -> None:
     assert gauge.rows_done == 120
 
 
-def test_the_command_shows_it(connection: psycopg.Connection, database: Any, rowvec: Any) -> None:
+def test_the_command_shows_it(
+    connection: psycopg.Connection, database: Database, rowvec: Rowvec
+) -> None:
     declare(connection, "stand-in-small", 3)
     connection.execute("UPDATE t SET body = repeat('word ', 20) WHERE id = 2")
     run(database, asyncio.Event())
@@ -172,7 +175,7 @@ def test_the_command_shows_it(connection: psycopg.Connection, database: Any, row
     assert rowvec("status", "--truncated", "--dsn", database.dsn).returncode == 2
 
 
-def test_it_is_watched_until_ctrl_c(connection: psycopg.Connection, database: Any) -> None:
+def test_it_is_watched_until_ctrl_c(connection: psycopg.Connection, database: Database) -> None:
     declare(connection, "stand-in-small", 3)
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
     watching = subprocess.Popen(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
+
+from support.postgres import Database, refused
+from support.workers import StartWorker, point_at
 
 MODELS = """
 [[model]]
@@ -27,7 +30,7 @@ dimensions = 16
 
 
 @pytest.fixture
-def conn(database: Any) -> Iterator[psycopg.Connection]:
+def conn(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         connection.execute("CREATE TABLE reviews (id bigint PRIMARY KEY, title text, body text)")
         connection.execute(
@@ -79,11 +82,7 @@ def test_another_filter(conn: psycopg.Connection) -> None:
 
 
 def test_another_model_begins_with_an_empty_column(
-    database: Any,
-    conn: psycopg.Connection,
-    start_worker: Callable[..., Any],
-    point_at: Any,
-    refused: Any,
+    database: Database, conn: psycopg.Connection, start_worker: StartWorker
 ) -> None:
     """Vectors of two models never stand in one column, also while it is being filled."""
     point_at(database, start_worker(MODELS))
@@ -125,9 +124,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_changes_nothing(
-    conn: psycopg.Connection, refused: Any, mistake: tuple[str, str, str]
-) -> None:
+def test_a_mistake_changes_nothing(conn: psycopg.Connection, mistake: tuple[str, str, str]) -> None:
     define(conn)
     everything = "SELECT e.*, pg_get_viewdef('rowvec.status') FROM rowvec.embedding AS e"
     before = conn.execute(everything).fetchall()
@@ -137,7 +134,7 @@ def test_a_mistake_changes_nothing(
     assert pending(conn) == 0
 
 
-def test_paused_nothing_is_filled(conn: psycopg.Connection, refused: Any) -> None:
+def test_paused_nothing_is_filled(conn: psycopg.Connection) -> None:
     define(conn, fill=False)
     conn.execute("SELECT rowvec.pause_embedding('reviews')")
     with refused("55000", "is paused", "resume_embedding"):
@@ -172,7 +169,7 @@ def test_vectors_that_are_there_are_adopted(conn: psycopg.Connection) -> None:
     )
 
 
-def test_vectors_of_something_else_are_not_adopted(conn: psycopg.Connection, refused: Any) -> None:
+def test_vectors_of_something_else_are_not_adopted(conn: psycopg.Connection) -> None:
     with_vectors(conn, of="title")
     with refused("22000", "32 of 32 sampled rows differ", "prompt"):
         define(conn, fill=False)
@@ -197,7 +194,7 @@ def test_kept_columns_are_adopted_with_their_hashes(conn: psycopg.Connection) ->
     assert pending(conn) == 0
 
 
-def test_verify_finds_the_wrong_vector(conn: psycopg.Connection, refused: Any) -> None:
+def test_verify_finds_the_wrong_vector(conn: psycopg.Connection) -> None:
     define(conn)
     assert one(conn, "SELECT min(similarity) FROM rowvec.verify('reviews')") == pytest.approx(1)
     conn.execute("UPDATE reviews SET embedding = rowvec.embed('stand-in-small', 'x') WHERE id = 7")
@@ -209,7 +206,7 @@ def test_verify_finds_the_wrong_vector(conn: psycopg.Connection, refused: Any) -
         conn.execute("SELECT FROM rowvec.verify('reviews', sample => 0)")
 
 
-def test_retry(conn: psycopg.Connection, refused: Any) -> None:
+def test_retry(conn: psycopg.Connection) -> None:
     conn.execute("UPDATE reviews SET body = 'refuse me ' || id WHERE id <= 3")
     define(conn, model="refusing")
     failures = "SELECT attempts, next_attempt_at FROM rowvec.failure"

@@ -8,9 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from support.postgres import Database, refused
+
 
 @pytest.fixture
-def conn(database: Any) -> Iterator[psycopg.Connection]:
+def conn(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         connection.execute(
             "CREATE TABLE reviews (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
@@ -104,7 +106,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_changes_nothing(
-    conn: psycopg.Connection, refused: Any, mistake: tuple[str, str, str, str]
+    conn: psycopg.Connection, mistake: tuple[str, str, str, str]
 ) -> None:
     arguments, sqlstate, message, hint = mistake
     before = columns(conn)
@@ -150,12 +152,12 @@ def test_an_expression_is_one_expression(
     assert one(conn, "SELECT count(*) FROM reviews") == 20
 
 
-def test_model_must_be_listed(conn: psycopg.Connection, refused: Any) -> None:
+def test_model_must_be_listed(conn: psycopg.Connection) -> None:
     with refused("42501", "'nope'", "stand-in"):
         conn.execute("SELECT rowvec.create_embedding('reviews', 'nope', 'title')")
 
 
-def test_worker_is_needed(migrated_database: Any, refused: Any) -> None:
+def test_worker_is_needed(migrated_database: Database) -> None:
     with migrated_database.connect() as conn:
         conn.execute("CREATE TABLE t (id int PRIMARY KEY, body text)")
         with refused("08001"):
@@ -178,7 +180,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("source", OTHERS)
-def test_source_is_a_table_with_a_key(conn: psycopg.Connection, refused: Any, source: str) -> None:
+def test_source_is_a_table_with_a_key(conn: psycopg.Connection, source: str) -> None:
     statement, sqlstate, message = OTHERS[source]
     if statement:
         conn.execute(statement)
@@ -186,7 +188,7 @@ def test_source_is_a_table_with_a_key(conn: psycopg.Connection, refused: Any, so
         conn.execute(f"SELECT rowvec.create_embedding('{source}', 'stand-in', 'title')")
 
 
-def test_column_of_another_dimension(conn: psycopg.Connection, refused: Any) -> None:
+def test_column_of_another_dimension(conn: psycopg.Connection) -> None:
     conn.execute("ALTER TABLE reviews ADD COLUMN embedding vector(8)")
     with refused("22000", "makes 384 dimensions"):
         conn.execute("SELECT rowvec.create_embedding('reviews', 'stand-in', 'title')")
@@ -198,20 +200,20 @@ def test_an_empty_column_is_used(conn: psycopg.Connection) -> None:
     assert columns(conn)["embedding_of"] == "bigint"
 
 
-def test_hash_column_of_another_type(conn: psycopg.Connection, refused: Any) -> None:
+def test_hash_column_of_another_type(conn: psycopg.Connection) -> None:
     conn.execute("ALTER TABLE reviews ADD COLUMN embedding_of text")
     with refused("42804", "must be bigint"):
         conn.execute("SELECT rowvec.create_embedding('reviews', 'stand-in-small', 'title')")
     assert "embedding" not in columns(conn)
 
 
-def test_virtual_column_is_refused(conn: psycopg.Connection, refused: Any) -> None:
+def test_virtual_column_is_refused(conn: psycopg.Connection) -> None:
     conn.execute("ALTER TABLE reviews ADD both_ text GENERATED ALWAYS AS (title || body) VIRTUAL")
     with refused("0A000", "virtual generated column"):
         conn.execute("SELECT rowvec.create_embedding('reviews', 'stand-in', 'both_')")
 
 
-def test_a_lock_that_does_not_come(database: Any, conn: psycopg.Connection, refused: Any) -> None:
+def test_a_lock_that_does_not_come(database: Database, conn: psycopg.Connection) -> None:
     with database.connect() as reader, reader.transaction():
         reader.execute("SELECT FROM reviews LIMIT 1")
         with refused("55P03", "in use", "try again"):
@@ -239,7 +241,7 @@ def test_names_that_need_quotes(conn: psycopg.Connection) -> None:
     assert one(conn, "SELECT count(*) FROM reviews") == 20
 
 
-def test_which_embedding_is_meant(conn: psycopg.Connection, refused: Any) -> None:
+def test_which_embedding_is_meant(conn: psycopg.Connection) -> None:
     with refused("42P01", "has no embedding", "create_embedding"):
         conn.execute("SELECT rowvec.embed_query('reviews', 'x')")
     for name in ("one", "two"):
@@ -266,7 +268,7 @@ def test_drop_embedding(conn: psycopg.Connection) -> None:
     assert one(conn, "SELECT count(*) FROM rowvec.embedding") == 0
 
 
-def test_what_others_need_is_not_dropped(conn: psycopg.Connection, refused: Any) -> None:
+def test_what_others_need_is_not_dropped(conn: psycopg.Connection) -> None:
     conn.execute("SELECT rowvec.create_embedding('reviews', 'stand-in-small', 'title')")
     conn.execute("CREATE VIEW titles AS SELECT title, embedding FROM reviews")
     with refused("2BP01", "nothing was changed", "keep_columns => true") as refusal:
@@ -276,7 +278,7 @@ def test_what_others_need_is_not_dropped(conn: psycopg.Connection, refused: Any)
     conn.execute("SELECT rowvec.drop_embedding('reviews', keep_columns => true)")
 
 
-def test_hints_are_for_a_shell(conn: psycopg.Connection, refused: Any) -> None:
+def test_hints_are_for_a_shell(conn: psycopg.Connection) -> None:
     conn.execute("""CREATE TABLE "it's" (id int PRIMARY KEY, body text)""")
     hints: list[str | None] = []
     conn.add_notice_handler(lambda d: hints.append(d.message_hint))
@@ -323,7 +325,7 @@ def test_a_rename_is_followed(conn: psycopg.Connection) -> None:
 
 
 def test_a_column_that_is_gone_is_said_and_hides_no_other_embedding(
-    conn: psycopg.Connection, refused: Any
+    conn: psycopg.Connection,
 ) -> None:
     for name in ("title", "body"):
         conn.execute(

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from subprocess import CompletedProcess
 from typing import Any
 
 import psycopg
 import pytest
 
+from support.commands import Rowvec
+from support.postgres import CreateDatabase, Database
+from support.workers import Worker, point_at
+
 
 @pytest.fixture
-def connection(database: Any) -> Iterator[psycopg.Connection]:
+def connection(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
 
 @pytest.fixture
-def backfill(rowvec: Callable[..., CompletedProcess[str]]) -> Callable[..., Any]:
+def backfill(rowvec: Rowvec) -> Callable[..., Any]:
     """Runs the command on a database and gives its summary, or the error that it ended with."""
 
-    def run(database: Any, source: str) -> Any:
+    def run(database: Database, source: str) -> Any:
         done = rowvec("backfill", source, "--json", "--dsn", database.dsn)
         return json.loads(done.stdout) if done.returncode == 0 else done.stderr
 
@@ -29,7 +32,7 @@ def backfill(rowvec: Callable[..., CompletedProcess[str]]) -> Callable[..., Any]
 
 
 def test_a_stored_generated_column_is_an_input(
-    database: Any, connection: psycopg.Connection, backfill: Any
+    database: Database, connection: psycopg.Connection, backfill: Any
 ) -> None:
     connection.execute(
         "CREATE TABLE t (id int PRIMARY KEY, title text,"
@@ -46,7 +49,7 @@ def test_a_stored_generated_column_is_an_input(
 
 
 def test_a_policy_that_would_hide_rows_from_the_job_is_said(
-    database: Any, connection: psycopg.Connection, backfill: Any
+    database: Database, connection: psycopg.Connection, backfill: Any
 ) -> None:
     """The owner is exempt from policies, unless they are forced on the owner too."""
     connection.execute("CREATE TABLE t (id int PRIMARY KEY, body text)")
@@ -76,13 +79,13 @@ def test_a_policy_that_would_hide_rows_from_the_job_is_said(
 class As:
     """A database as another role sees it."""
 
-    def __init__(self, database: Any, role: str) -> None:
+    def __init__(self, database: Database, role: str) -> None:
         self.dsn = database.cluster.dsn(database.name, role)
 
 
 @pytest.mark.usefixtures("_template")
 def test_several_databases_share_a_worker(
-    create_database: Callable[..., Any], worker: Any, point_at: Any, backfill: Any
+    create_database: CreateDatabase, worker: Worker, backfill: Any
 ) -> None:
     """The same names in each, other rows and other models: nothing is mixed up."""
     models = {"stand-in": 384, "stand-in-small": 8}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+
+from support.postgres import Database, refused
+from support.waiting import eventually
+from support.workers import StartWorker, Worker, point_at
 
 MODELS = """
 [[model]]
@@ -34,13 +38,13 @@ SHORT = "SELECT rowvec.embed('stand-in', %s)::text"
 
 
 @pytest.fixture
-def own_worker(start_worker: Callable[..., Any]) -> Any:
+def own_worker(start_worker: StartWorker) -> Any:
     """A worker of this test's own, to stop, freeze and kill."""
     return start_worker(MODELS)
 
 
 @pytest.fixture
-def own_database(migrated_database: Any, own_worker: Any, point_at: Any) -> Any:
+def own_database(migrated_database: Database, own_worker: Worker) -> Any:
     point_at(migrated_database, own_worker)
     return migrated_database
 
@@ -57,20 +61,20 @@ def one(conn: psycopg.Connection, statement: str, *parameters: object) -> Any:
     return row[0]
 
 
-def kill(worker: Any) -> None:
+def kill(worker: Worker) -> None:
     worker.process.kill()
     worker.process.wait()
     (Path(worker.folder) / ".s.PGSQL.5466").unlink(missing_ok=True)
 
 
-def waits_for_worker(database: Any, pid: int) -> bool:
+def waits_for_worker(database: Database, pid: int) -> bool:
     """Whether that session is in the waiting loop of a call."""
     with database.connect() as watcher:
         event = one(watcher, "SELECT wait_event FROM pg_stat_activity WHERE pid = %s", pid)
     return bool(event == "PgSleep")
 
 
-def test_no_password(own_database: Any, refused: Any) -> None:
+def test_no_password(own_database: Any) -> None:
     with own_database.connect() as conn:
         conn.execute("DROP USER MAPPING FOR rowvec_caller SERVER rowvec_worker")
         with refused("08001", "no password for the rowvec worker", "rowvec server set"):
@@ -78,7 +82,7 @@ def test_no_password(own_database: Any, refused: Any) -> None:
 
 
 def test_killed_in_the_middle(
-    own_database: Any, own_worker: Any, start_worker: Any, refused: Any, eventually: Any
+    own_database: Any, own_worker: Worker, start_worker: StartWorker
 ) -> None:
     """One sentence, and after a restart the same session goes on."""
     conn = own_database.connect()
@@ -100,7 +104,7 @@ def test_killed_in_the_middle(
     conn.close()
 
 
-def test_deadline_of_the_database(conn: psycopg.Connection, refused: Any) -> None:
+def test_deadline_of_the_database(conn: psycopg.Connection) -> None:
     conn.execute("UPDATE rowvec.setting SET value = '100' WHERE name = 'worker_deadline_ms'")
     with refused("57000"):
         conn.execute(LONG, ("d",))
@@ -108,13 +112,13 @@ def test_deadline_of_the_database(conn: psycopg.Connection, refused: Any) -> Non
     assert one(conn, SHORT, "x") is not None
 
 
-def test_timeout_that_ends_after_the_deadline(conn: psycopg.Connection, refused: Any) -> None:
+def test_timeout_that_ends_after_the_deadline(conn: psycopg.Connection) -> None:
     conn.execute("SET statement_timeout = '30s'")
     with refused("57000"):
         conn.execute("""SELECT rowvec.embed('slow', 'z', '{"timeout_ms": 5}')""")
 
 
-def test_error_in_a_savepoint_keeps_the_line(conn: psycopg.Connection, refused: Any) -> None:
+def test_error_in_a_savepoint_keeps_the_line(conn: psycopg.Connection) -> None:
     expected = one(conn, SHORT, "x")
     with conn.transaction():
         for _ in range(3):
@@ -139,7 +143,7 @@ def test_one_line_a_session(conn: psycopg.Connection) -> None:
     assert one(conn, "SELECT cardinality(rowvec_dblink.dblink_get_connections())") == 1
 
 
-def test_who_waited_frees_the_seat_of_the_spinning(conn: psycopg.Connection, refused: Any) -> None:
+def test_who_waited_frees_the_seat_of_the_spinning(conn: psycopg.Connection) -> None:
     one(conn, SHORT, "answered")
     with refused("22023"):
         conn.execute("""SELECT rowvec.embed('stand-in', 'x', '{"colour": 1}')""")

@@ -19,6 +19,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from support.postgres import Database
+
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 MIXED = (
@@ -58,7 +60,7 @@ def messages(catalog: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def conn(database: Any) -> Iterator[psycopg.Connection]:
+def conn(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
@@ -163,7 +165,7 @@ def test_an_unlisted_model(conn: psycopg.Connection) -> None:
         chunks(conn, "../m", "a text", "{}")
 
 
-def test_who_may(database: Any) -> None:
+def test_who_may(database: Database) -> None:
     with database.connect() as conn:
         conn.execute("CREATE ROLE chunker LOGIN")
         try:

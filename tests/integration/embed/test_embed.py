@@ -10,13 +10,16 @@ import psycopg
 import pytest
 
 from rowvec.db.schema import migrate
+from rowvec.embedded.postgres import Cluster
+from support.postgres import Database, refused
+from support.workers import Worker, point_at
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SEED = [-0.03447725, 0.03102325, 0.00673496, 0.02610892, -0.03936201]
 
 
 @pytest.fixture
-def conn(database: Any) -> Iterator[psycopg.Connection]:
+def conn(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
@@ -41,7 +44,7 @@ def test_alias_is_the_same_model(conn: psycopg.Connection) -> None:
     )
 
 
-def test_null_needs_no_worker(migrated_database: Any) -> None:
+def test_null_needs_no_worker(migrated_database: Database) -> None:
     with migrated_database.connect() as conn:
         assert one(conn, "SELECT rowvec.embed('stand-in', NULL)") is None
         assert one(conn, "SELECT rowvec.count_tokens('stand-in', NULL)") is None
@@ -148,7 +151,7 @@ def test_embed_rows_means_what_the_caller_means(conn: psycopg.Connection) -> Non
     assert one(conn, statement) == "7"
 
 
-def test_embed_rows_refuses_other_than_two_columns(conn: psycopg.Connection, refused: Any) -> None:
+def test_embed_rows_refuses_other_than_two_columns(conn: psycopg.Connection) -> None:
     for query in ("SELECT 1", "SELECT 1, 2, 3", "SELECT"):
         with refused("42601", "must have two columns"):
             conn.execute("SELECT * FROM rowvec.embed_rows('stand-in', %s)", (query,))
@@ -165,9 +168,7 @@ def test_embed_rows_refuses_other_than_two_columns(conn: psycopg.Connection, ref
         ("SELECT id, nothing FROM kept", "42703"),
     ],
 )
-def test_embed_rows_takes_one_query(
-    conn: psycopg.Connection, refused: Any, query: str, sqlstate: str
-) -> None:
+def test_embed_rows_takes_one_query(conn: psycopg.Connection, query: str, sqlstate: str) -> None:
     conn.execute("CREATE TABLE kept (id int)")
     with refused(sqlstate):
         conn.execute("SELECT * FROM rowvec.embed_rows('stand-in', %s)", (query,))
@@ -205,7 +206,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_sentence(
-    conn: psycopg.Connection, refused: Any, mistake: tuple[str, str, str, str]
+    conn: psycopg.Connection, mistake: tuple[str, str, str, str]
 ) -> None:
     """The right SQLSTATE and words, no name of a connection, and the next call is right."""
     call, sqlstate, message, hint = mistake
@@ -219,7 +220,7 @@ def test_a_mistake_is_one_sentence(
     assert one(conn, "SELECT rowvec.embed('stand-in', 'before')::text") == expected
 
 
-def test_an_error_never_shows_the_text(conn: psycopg.Connection, refused: Any) -> None:
+def test_an_error_never_shows_the_text(conn: psycopg.Connection) -> None:
     with refused("22023") as refusal:
         conn.execute("SELECT rowvec.embed('refusing', %s)", ("a secret: refuse me",))
     assert "secret" not in refusal.everything
@@ -231,7 +232,7 @@ def test_works_in_a_read_only_transaction(conn: psycopg.Connection) -> None:
     conn.execute("COMMIT")
 
 
-def test_works_in_a_database_of_another_encoding(cluster: Any, worker: Any, point_at: Any) -> None:
+def test_works_in_a_database_of_another_encoding(cluster: Cluster, worker: Worker) -> None:
     """Texts travel in the database's encoding, vectors and messages come back as ASCII."""
     name = "latin"
     with psycopg.connect(cluster.dsn(), autocommit=True) as admin:

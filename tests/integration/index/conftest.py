@@ -17,6 +17,7 @@ from rowvec.search.explain import Explained, ExplainRequest, explain_search
 from rowvec.search.recall import Measured
 from rowvec.search.request import IndexRequest, IndexResult
 from rowvec.search.tune import TuneRequest, TuneResult, tune
+from support.postgres import Database
 
 
 @dataclass
@@ -113,6 +114,6 @@ class Work:
 
 
 @pytest.fixture
-def work(database: Any) -> Iterator[Work]:
+def work(database: Database) -> Iterator[Work]:
     with database.connect() as connection:
         yield Work(database.dsn, connection)

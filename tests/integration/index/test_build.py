@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from rowvec.errors import DatabaseError, InvalidRequest, NotSupported
+from support.commands import Rowvec
+from support.postgres import Database
+from support.waiting import eventually
 
 
 def test_builds_measures_and_stores(work: Any) -> None:
@@ -284,7 +287,7 @@ def test_partitioned_index_is_made_whole_and_refreshed(work: Any) -> None:
     assert not any(name.endswith(("_new", "_old")) for name in found)
 
 
-def test_a_moment_without_writers_is_waited_for(work: Any, database: Any, eventually: Any) -> None:
+def test_a_moment_without_writers_is_waited_for(work: Any, database: Database) -> None:
     """Indexing partitions needs a lock for a moment; whoever writes meanwhile goes first."""
     partitioned(work)
     with database.connect() as writer, ThreadPoolExecutor(1) as pool:
@@ -303,7 +306,7 @@ def test_a_moment_without_writers_is_waited_for(work: Any, database: Any, eventu
         assert building.result().was_built
 
 
-def test_chunks_are_indexed_where_they_are(work: Any, rowvec: Any) -> None:
+def test_chunks_are_indexed_where_they_are(work: Any, rowvec: Rowvec) -> None:
     """The index of a destination table is on the table of chunks, and search uses it."""
     work.connection.execute(
         "CREATE TABLE papers AS SELECT i AS id, repeat('text ' || i || ' ', 12) AS body"
@@ -335,7 +338,7 @@ def advice(work: Any) -> str | None:
     return found[0]  # type: ignore[no-any-return]
 
 
-def test_status_says_when_to_build_anew(work: Any, rowvec: Any) -> None:
+def test_status_says_when_to_build_anew(work: Any, rowvec: Rowvec) -> None:
     """A table that has grown, a recall below the target, an index that is gone; hnsw just grows."""
     work.items(400)
     assert advice(work) is None

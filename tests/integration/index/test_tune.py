@@ -14,6 +14,8 @@ from rowvec.search.chart import HEIGHT, WIDTH, Curve, Dot, Line, Words, chart
 from rowvec.search.draw import check_plot, draw
 from rowvec.search.recall import Measured
 from rowvec.search.tune import read_queries
+from support.commands import Rowvec
+from support.postgres import Database
 
 
 def test_the_curve_and_the_smallest_setting_that_reaches_the_target(work: Any) -> None:
@@ -92,7 +94,7 @@ def test_no_index_to_tune(work: Any) -> None:
 
 
 @pytest.mark.parametrize("scope", ["role", "database"])
-def test_the_setting_as_a_default(work: Any, database: Any, scope: str) -> None:
+def test_the_setting_as_a_default(work: Any, database: Database, scope: str) -> None:
     """For SQL that does not go through `search`."""
     work.items(1000)
     work.build("items", lists=50)
@@ -177,7 +179,7 @@ def test_what_cannot_be_drawn_is_said_before_measuring(tmp_path: Path) -> None:
         check_plot(tmp_path / "nowhere" / "recall.html")
 
 
-def test_the_commands_answer_programs(work: Any, rowvec: Any, tmp_path: Path) -> None:
+def test_the_commands_answer_programs(work: Any, rowvec: Rowvec, tmp_path: Path) -> None:
     """`--json`, and the exit code of what was wrong with the command."""
     work.items(500)
     work.build("items")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
 from rowvec.cli import main
+from support.postgres import Database
 
 Load = Callable[..., Result]
 
@@ -21,7 +21,7 @@ WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnu
 
 
 @pytest.fixture
-def load(database: Any) -> Load:
+def load(database: Database) -> Load:
     """Runs `rowvec load` on the test's database; `fails` is what its error says."""
 
     def run(*arguments: object, stdin: str = "", fails: str = "", code: int = 1) -> Result:
@@ -39,7 +39,7 @@ def load(database: Any) -> Load:
 
 
 @pytest.fixture
-def conn(database: Any) -> Iterator[psycopg.Connection]:
+def conn(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 

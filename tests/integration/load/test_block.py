@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rowvec.db.landing import Landing
 from rowvec.explore.load.shape import JsonShape
 from rowvec.rows.columns import Names
+from support.postgres import Database
 
 WHOLE = st.integers(-(2**63), 2**63 - 1)
 FLOAT = st.floats(allow_nan=False, allow_infinity=False)
@@ -43,7 +44,7 @@ ROWS = st.lists(
 
 
 @pytest.fixture
-def connection(empty_database: Any) -> Iterator[psycopg.Connection]:
+def connection(empty_database: Database) -> Iterator[psycopg.Connection]:
     with empty_database.connect() as connection:
         yield connection
 

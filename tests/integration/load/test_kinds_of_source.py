@@ -16,6 +16,8 @@ import pytest
 from click.testing import Result
 from PIL import Image
 
+from support.postgres import Database
+
 Load = Callable[..., Result]
 Types = Callable[[str], dict[str, str]]
 
@@ -112,7 +114,7 @@ def test_a_sqlite_file_of_llm(
 
 
 def test_a_query_to_another_postgres(
-    load: Load, conn: psycopg.Connection, types: Types, empty_database: Any
+    load: Load, conn: psycopg.Connection, types: Types, empty_database: Database
 ) -> None:
     with empty_database.connect() as other:
         other.execute("CREATE TYPE mood AS ENUM ('fine')")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from rowvec.rows.reading import MAX_ROW_BYTES
+from support.postgres import Database
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -90,7 +91,7 @@ def write(folder: Path, form: str, count: int) -> Path:
 
 
 @pytest.mark.parametrize("form", ["lines", "array", "csv", "parquet"])
-def test_load(empty_database: Any, tmp_path: Path, form: str) -> None:
+def test_load(empty_database: Database, tmp_path: Path, form: str) -> None:
     small, large = (
         peak_mb(MEASURED, "load", f"t{count}", write(tmp_path, form, count),
                 "--dsn", empty_database.dsn)
@@ -126,7 +127,9 @@ except BrokenPipeError:
         ("json", '[{"a": "', "the value on line 1 of standard input"),
     ],
 )
-def test_a_field_without_an_end(empty_database: Any, form: str, beginning: str, where: str) -> None:
+def test_a_field_without_an_end(
+    empty_database: Database, form: str, beginning: str, where: str
+) -> None:
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
     with subprocess.Popen(
         [sys.executable, "-c", ENDLESS, beginning], stdout=subprocess.PIPE
@@ -147,7 +150,7 @@ def test_a_field_without_an_end(empty_database: Any, form: str, beginning: str, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beginning", ['a,b\n1,"', '{"a": "', '[{"a": "'])
-def test_a_field_of_two_gigabytes(empty_database: Any, tmp_path: Path, beginning: str) -> None:
+def test_a_field_of_two_gigabytes(empty_database: Database, tmp_path: Path, beginning: str) -> None:
     """An error before the memory is gone; the file has a hole, so it takes no room."""
     file = tmp_path / ("a.csv" if beginning.startswith("a") else "a.json")
     file.write_text(beginning)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ import pytest
 from datasets import Array2D, Array3D, ClassLabel, Features, Image, Json, List, Value
 
 from rowvec.db.schema import migrate
+from support.postgres import Database, refused
+from support.workers import StartWorker, point_at
 
 MODEL = """
 [[model]]
@@ -138,19 +140,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def reading_worker(home: Path, start_worker: Callable[..., Any]) -> Any:
+def reading_worker(home: Path, start_module_worker: StartWorker) -> Any:
     listed = "".join(
         f'\n[[dataset]]\nname = "{name}"\npath = "{home / name.replace("owner/name", "csv")}"\n'
         for name in NAMES
     )
     hub = '\n[[dataset]]\nname = "hub"\nhub = "no/such"\nrevision = "' + "0" * 40 + '"\n'
-    return start_worker(MODEL + listed + hub)
+    return start_module_worker(MODEL + listed + hub)
 
 
 @pytest.fixture
-def conn(
-    migrated_database: Any, reading_worker: Any, point_at: Callable[..., None]
-) -> Iterator[psycopg.Connection]:
+def conn(migrated_database: Database, reading_worker: Any) -> Iterator[psycopg.Connection]:
     migrate(migrated_database.dsn, with_pgml=True)
     point_at(migrated_database, reading_worker)
     with migrated_database.connect() as connection:
@@ -281,7 +281,7 @@ def test_limit(conn: psycopg.Connection, limit: int) -> None:
     assert rows(conn, "SELECT count(*), max(n) FROM pgml.many") == [(min(limit, 5000), expected)]
 
 
-def test_subset(conn: psycopg.Connection, refused: Callable[..., Any]) -> None:
+def test_subset(conn: psycopg.Connection) -> None:
     with refused("22023", "several subsets", "Books_v1_00, Video_DVD_v1_00"):
         load(conn, "'subsets'")
     for subset in ("../csv", "/etc", "", "nope"):
@@ -296,7 +296,7 @@ def test_a_name_with_a_slash(conn: psycopg.Connection) -> None:
     assert rows(conn, 'SELECT count(*) FROM pgml."owner/name"') == [(3,)]
 
 
-def test_a_table_that_is_there_stays(conn: psycopg.Connection, refused: Callable[..., Any]) -> None:
+def test_a_table_that_is_there_stays(conn: psycopg.Connection) -> None:
     conn.execute("CREATE TABLE pgml.csv AS SELECT 1 AS mine")
     with refused("42P07", "the table pgml.csv is there already", "rename or drop it"):
         load(conn, "'csv'")
@@ -325,9 +325,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_refused(
-    conn: psycopg.Connection, refused: Callable[..., Any], reading_worker: Any, bad: str
-) -> None:
+def test_refused(conn: psycopg.Connection, reading_worker: Any, bad: str) -> None:
     arguments, sqlstate, message, hint = BAD[bad]
     with refused(sqlstate, message, hint) as refusal:
         load(conn, arguments)
@@ -337,7 +335,7 @@ def test_refused(
     assert rows(conn, tables) == [(0,)]
 
 
-def test_the_owners_only(conn: psycopg.Connection, migrated_database: Any) -> None:
+def test_the_owners_only(conn: psycopg.Connection, migrated_database: Database) -> None:
     conn.execute("CREATE ROLE dataset_reader LOGIN IN ROLE rowvec_user")
     try:
         with (

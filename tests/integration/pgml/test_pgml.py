@@ -11,12 +11,13 @@ import psycopg
 import pytest
 
 from rowvec.db.schema import migrate
+from support.postgres import Database
 
 TEXT = "It was the best of times.\n\nIt was the worst of times, it was the age of wisdom. " * 4
 
 
 @pytest.fixture
-def conn(database: Any) -> Iterator[psycopg.Connection]:
+def conn(database: Database) -> Iterator[psycopg.Connection]:
     migrate(database.dsn, with_pgml=True)
     with database.connect() as connection:
         yield connection
@@ -137,7 +138,7 @@ def test_a_loop_that_commits(conn: psycopg.Connection) -> None:
     assert one(conn, "SELECT count(embedding) FROM reviews") == 25
 
 
-def test_who_has_the_role_may(conn: psycopg.Connection, database: Any) -> None:
+def test_who_has_the_role_may(conn: psycopg.Connection, database: Database) -> None:
     conn.execute("CREATE ROLE pgml_user LOGIN IN ROLE rowvec_user")
     try:
         with database.connect("pgml_user") as theirs:

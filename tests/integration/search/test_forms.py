@@ -9,6 +9,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from rowvec.embedded.postgres import Cluster
+
 ROWS = 20_000
 DIMENSIONS = 64
 
@@ -52,7 +54,7 @@ FORMS = {
 
 
 @pytest.fixture(scope="module")
-def _filled(_template: str, _admin: psycopg.Connection, cluster: Any) -> Iterator[str]:
+def _filled(_template: str, _admin: psycopg.Connection, cluster: Cluster) -> Iterator[str]:
     """A database of 20,000 vectors in clusters, without an index; made once."""
     name = "rowvec_forms"
     _admin.execute(f"CREATE DATABASE {name} TEMPLATE {_template} STRATEGY file_copy")
@@ -78,7 +80,9 @@ def _filled(_template: str, _admin: psycopg.Connection, cluster: Any) -> Iterato
 
 
 @pytest.fixture(scope="module", params=FORMS)
-def _indexed(request: Any, _filled: str, _admin: psycopg.Connection, cluster: Any) -> Iterator[str]:
+def _indexed(
+    request: Any, _filled: str, _admin: psycopg.Connection, cluster: Cluster
+) -> Iterator[str]:
     """The same with one form of index."""
     name = "rowvec_form"
     _admin.execute(f"CREATE DATABASE {name} TEMPLATE {_filled} STRATEGY file_copy")
@@ -92,7 +96,7 @@ def _indexed(request: Any, _filled: str, _admin: psycopg.Connection, cluster: An
 
 
 @pytest.fixture
-def conn(_indexed: str, cluster: Any) -> Iterator[psycopg.Connection]:
+def conn(_indexed: str, cluster: Cluster) -> Iterator[psycopg.Connection]:
     with psycopg.connect(cluster.dsn(_indexed), autocommit=True) as connection:
         yield connection
 

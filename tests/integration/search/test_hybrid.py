@@ -10,11 +10,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from support.commands import Rowvec
+from support.postgres import Database, refused
+
 WORDS = ("apple", "pear", "plum", "quince", "fig")
 
 
 @pytest.fixture
-def conn(database: Any) -> Iterator[psycopg.Connection]:
+def conn(database: Database) -> Iterator[psycopg.Connection]:
     """200 notes: each has one of five fruits, every 40th the word zebra."""
     with database.connect() as connection:
         connection.execute("CREATE TABLE notes (id int PRIMARY KEY, title text, body text)")
@@ -138,7 +141,7 @@ def test_a_mistake(conn: psycopg.Connection, mistake: tuple[str, str, str]) -> N
     assert message in str(caught.value)
 
 
-def test_rows_have_no_words_to_search_by(conn: psycopg.Connection, refused: Any) -> None:
+def test_rows_have_no_words_to_search_by(conn: psycopg.Connection) -> None:
     for call in (
         """similar('notes', '1', options => '{"method": "hybrid"}')""",
         """similar_pairs('notes', options => '{"rerank": "m"}')""",
@@ -173,7 +176,7 @@ def test_typed_rows_of_a_table_that_has_changed(conn: psycopg.Connection) -> Non
     assert row == (5, 1, "text", "m")
 
 
-def test_typed_rows_of_no_table(conn: psycopg.Connection, refused: Any) -> None:
+def test_typed_rows_of_no_table(conn: psycopg.Connection) -> None:
     with refused("42809", "integer is not the row type of a table", "NULL::reviews"):
         conn.execute("SELECT * FROM rowvec.search_rows(NULL::int, 'x')")
     conn.execute("CREATE TABLE bare (id int PRIMARY KEY)")
@@ -298,7 +301,9 @@ def test_a_warning_where_the_query_is_too_long(conn: psycopg.Connection, call: s
     assert message.startswith("the query has ")
 
 
-def test_an_index_of_the_words(conn: psycopg.Connection, database: Any, rowvec: Any) -> None:
+def test_an_index_of_the_words(
+    conn: psycopg.Connection, database: Database, rowvec: Rowvec
+) -> None:
     """By the command or by the statement that SQL gives; once, and used at default settings."""
     conn.execute(
         "INSERT INTO notes SELECT g, 't', repeat('filler ', 30)"
@@ -323,7 +328,7 @@ def test_an_index_of_the_words(conn: psycopg.Connection, database: Any, rowvec: 
     assert "Bitmap Index Scan on notes_embedding_text_idx" in "\n".join(said)
 
 
-def test_weights_of_columns(conn: psycopg.Connection, refused: Any) -> None:
+def test_weights_of_columns(conn: psycopg.Connection) -> None:
     conn.execute("INSERT INTO notes VALUES (300, 'zebra', 'nothing of the kind')")
     assert 300 not in keys(conn, "'zebra', method => 'text'")
     statement = conn.execute(
@@ -348,7 +353,7 @@ def test_another_input_is_searched_by_its_own_words(conn: psycopg.Connection) ->
     assert keys(conn, f"'note 77', 1, {english}") == [77]
 
 
-def test_a_column_of_parsed_words(conn: psycopg.Connection, refused: Any) -> None:
+def test_a_column_of_parsed_words(conn: psycopg.Connection) -> None:
     conn.execute(
         'ALTER TABLE notes ADD "the %s" tsvector'
         " GENERATED ALWAYS AS (to_tsvector('english', title)) STORED"
@@ -366,7 +371,7 @@ def test_a_column_of_parsed_words(conn: psycopg.Connection, refused: Any) -> Non
             conn.execute(f"SELECT rowvec.set_text_search('notes', {mistake})")
 
 
-def test_the_command(conn: psycopg.Connection, database: Any, rowvec: Any) -> None:
+def test_the_command(conn: psycopg.Connection, database: Database, rowvec: Rowvec) -> None:
     conn.execute("INSERT INTO notes VALUES (999, 'new', 'an okapi')")
     arguments = ("search", "notes", "okapi", "-k", "1", "--method", "text", "--dsn", database.dsn)
     done = rowvec(*arguments, "--json", "--sql")

@@ -11,9 +11,13 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from rowvec.embedded.postgres import Cluster
+from support.postgres import Database, refused
+from support.workers import Worker
+
 
 @pytest.fixture
-def conn(database: Any) -> Iterator[psycopg.Connection]:
+def conn(database: Database) -> Iterator[psycopg.Connection]:
     """A filled table of 60 things."""
     with database.connect() as connection:
         connection.execute(
@@ -30,7 +34,9 @@ def conn(database: Any) -> Iterator[psycopg.Connection]:
 
 
 @pytest.fixture(scope="module")
-def _large(_template: str, cluster: Any, _admin: psycopg.Connection, worker: Any) -> Iterator[str]:
+def _large(
+    _template: str, cluster: Cluster, _admin: psycopg.Connection, worker: Worker
+) -> Iterator[str]:
     """A database with 20,000 random vectors under an ivfflat index, analysed; made once."""
     name = "rowvec_large"
     _admin.execute(f"CREATE DATABASE {name} TEMPLATE {_template} STRATEGY file_copy")
@@ -68,7 +74,7 @@ def _large(_template: str, cluster: Any, _admin: psycopg.Connection, worker: Any
 
 
 @pytest.fixture
-def large(_large: str, cluster: Any) -> Iterator[psycopg.Connection]:
+def large(_large: str, cluster: Cluster) -> Iterator[psycopg.Connection]:
     with psycopg.connect(cluster.dsn(_large), autocommit=True) as connection:
         yield connection
 
@@ -195,7 +201,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_sentence_and_leaves_nothing(
-    conn: psycopg.Connection, refused: Any, mistake: tuple[str, str, str, str]
+    conn: psycopg.Connection, mistake: tuple[str, str, str, str]
 ) -> None:
     """The caller's settings and prepared statements are as they were, in a transaction too."""
     call, sqlstate, message, hint = mistake
@@ -252,7 +258,7 @@ def test_names_of_the_users_meet_none_of_ours(conn: psycopg.Connection) -> None:
     assert all(key != other for key, other in pairs)
 
 
-def test_composite_key(conn: psycopg.Connection, refused: Any) -> None:
+def test_composite_key(conn: psycopg.Connection) -> None:
     conn.execute('CREATE TABLE pairs (b text, "A" int, body text, PRIMARY KEY ("A", b))')
     conn.execute("INSERT INTO pairs VALUES ('x', 1, 'one'), ('x', 2, 'two'), ('y', 1, 'three')")
     conn.execute("SELECT rowvec.create_embedding('pairs', 'stand-in-small', 'body')")

@@ -12,6 +12,8 @@ import pytest
 from rowvec.config import Settings
 from rowvec.errors import DatabaseError, InvalidRequest
 from rowvec.search.similarities import SimilaritiesRequest, SimilaritiesResult, similarities
+from support.commands import Rowvec
+from support.postgres import Database
 
 Store = Callable[..., SimilaritiesResult]
 
@@ -52,7 +54,7 @@ class Deadly(Quiet):
 
 
 @pytest.fixture
-def store(database: Any) -> Store:
+def store(database: Database) -> Store:
     def run(source: str = "items", progress: Any = None, **request: Any) -> SimilaritiesResult:
         return asyncio.run(
             similarities(
@@ -66,7 +68,7 @@ def store(database: Any) -> Store:
 
 
 @pytest.fixture
-def conn(database: Any) -> Iterator[psycopg.Connection]:
+def conn(database: Database) -> Iterator[psycopg.Connection]:
     """600 items with vectors of 8 dimensions, as the stand-in makes them."""
     with database.connect() as connection:
         connection.execute("CREATE TABLE items (id int PRIMARY KEY, body text)")
@@ -173,7 +175,7 @@ def test_other_metrics(conn: psycopg.Connection, store: Store, metric: str) -> N
     assert conn.execute(STORED).fetchall() == exact
 
 
-def test_composite_and_awkward_keys(database: Any, store: Store) -> None:
+def test_composite_and_awkward_keys(database: Database, store: Store) -> None:
     with database.connect() as conn:
         conn.execute(
             'CREATE TABLE "odd %s" ("A b" text, other_id int, "other_A b" uuid DEFAULT '
@@ -220,7 +222,7 @@ def test_beyond_memory_the_index_is_asked(conn: psycopg.Connection, store: Store
 
 
 @pytest.mark.usefixtures("too_many")
-def test_keys_of_other_types_by_the_index(database: Any, store: Store) -> None:
+def test_keys_of_other_types_by_the_index(database: Database, store: Store) -> None:
     with database.connect() as conn:
         conn.execute(
             'CREATE TABLE items (at timestamptz, "the %s" numeric(5, 2), body text,'
@@ -259,7 +261,7 @@ def test_one_at_a_time(conn: psycopg.Connection, store: Store) -> None:
         store()
 
 
-def test_the_command(conn: psycopg.Connection, database: Any, rowvec: Callable[..., Any]) -> None:
+def test_the_command(conn: psycopg.Connection, database: Database, rowvec: Rowvec) -> None:
     done = rowvec("similarities", "items", "-k", "3", "--json", "--dsn", database.dsn)
     assert done.returncode == 0, done.stderr
     assert '"compared":600' in done.stdout

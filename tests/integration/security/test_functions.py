@@ -9,6 +9,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from support.postgres import Database, refused
+
 INTERNAL = (
     "rowvec.secret", "rowvec.failure", "rowvec.sql_object", "rowvec.shard",
     "rowvec.alembic_version",
@@ -16,7 +18,7 @@ INTERNAL = (
 
 
 @pytest.fixture
-def role(database: Any) -> Iterator[Callable[..., str]]:
+def role(database: Database) -> Iterator[Callable[..., str]]:
     """Makes login roles, members of the given ones; gone after the test."""
     made: list[str] = []
 
@@ -37,7 +39,7 @@ def role(database: Any) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def filled(database: Any) -> Any:
+def filled(database: Database) -> Any:
     with database.connect() as conn:
         conn.execute("CREATE TABLE notes (id int PRIMARY KEY, body text, tenant text)")
         conn.execute("INSERT INTO notes VALUES (1, 'one', 'a'), (2, 'two', 'b'), (3, 'three', 'a')")
@@ -66,7 +68,7 @@ CALLS = (
 
 @pytest.mark.parametrize("call", CALLS)
 def test_the_role_may_embed_and_nobody_else(
-    filled: Any, role: Callable[..., str], refused: Any, call: str
+    filled: Any, role: Callable[..., str], call: str
 ) -> None:
     with filled.connect(role("rowvec_user")) as member:
         assert member.execute(call).fetchall()
@@ -74,9 +76,7 @@ def test_the_role_may_embed_and_nobody_else(
         stranger.execute(call)
 
 
-def test_search_needs_the_role_and_the_table(
-    filled: Any, role: Callable[..., str], refused: Any
-) -> None:
+def test_search_needs_the_role_and_the_table(filled: Any, role: Callable[..., str]) -> None:
     name = role("rowvec_user")
     with filled.connect(name) as member:
         for call in ("search('notes', 'x')", "similar('notes', '1')"):
@@ -110,14 +110,12 @@ def test_search_needs_the_role_and_the_table(
         *(f"SELECT * FROM {table}" for table in INTERNAL),
     ],
 )
-def test_the_rest_is_the_owners(
-    filled: Any, role: Callable[..., str], refused: Any, call: str
-) -> None:
+def test_the_rest_is_the_owners(filled: Any, role: Callable[..., str], call: str) -> None:
     with filled.connect(role("rowvec_user")) as member, refused("42501"):
         member.execute(call)
 
 
-def test_the_password_is_seen_by_nobody(database: Any, role: Callable[..., str]) -> None:
+def test_the_password_is_seen_by_nobody(database: Database, role: Callable[..., str]) -> None:
     with database.connect(role("rowvec_user")) as conn:
         conn.execute("SELECT rowvec.embed('stand-in', 'x')")
         assert one(conn, "SELECT umoptions FROM pg_user_mappings") is None
@@ -126,7 +124,7 @@ def test_the_password_is_seen_by_nobody(database: Any, role: Callable[..., str])
         )
 
 
-def test_every_definer_function_pins_its_path(database: Any) -> None:
+def test_every_definer_function_pins_its_path(database: Database) -> None:
     with database.connect() as conn:
         found = conn.execute(
             "SELECT proname::text, proowner::regrole::text, proconfig FROM pg_proc "
@@ -136,7 +134,7 @@ def test_every_definer_function_pins_its_path(database: Any) -> None:
     assert "search_path=pg_catalog, pg_temp" in found[0][2]
 
 
-def test_nothing_is_public(database: Any) -> None:
+def test_nothing_is_public(database: Database) -> None:
     with database.connect() as conn:
         assert (
             conn.execute(
@@ -155,7 +153,7 @@ def test_nothing_is_public(database: Any) -> None:
         )
 
 
-def test_every_function_says_who_calls_it(database: Any) -> None:
+def test_every_function_says_who_calls_it(database: Database) -> None:
     """Volatility and path are stated: a function without a path runs the caller's own SQL."""
     with database.connect() as conn:
         without = conn.execute(
@@ -177,7 +175,7 @@ def test_every_function_says_who_calls_it(database: Any) -> None:
     }  # fmt: skip
 
 
-def test_hostile_names_of_models_and_options(database: Any, refused: Any) -> None:
+def test_hostile_names_of_models_and_options(database: Database) -> None:
     hostile = """x"; DROP SCHEMA rowvec CASCADE; --', "op": "ping"} \\ {"""
     with database.connect() as conn:
         with refused("42501"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -12,7 +12,10 @@ import pytest
 from rowvec.client import WorkerClient
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
+from rowvec.embedded.postgres import Cluster
 from rowvec.errors import NotAllowed
+from support.postgres import Database, refused
+from support.workers import StartWorker, Worker, point_at
 
 MODELS = """
 [[model]]
@@ -33,7 +36,7 @@ REFUSED = ("42501", "the worker's list of models keeps kept for certain roles of
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _roles(cluster: Any) -> Iterator[None]:
+def _roles(cluster: Cluster) -> Iterator[None]:
     """An analyst, a member of that role who does not inherit it, one who does, and a stranger."""
     names = ("analyst", "member", "heir", "stranger")
     with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
@@ -51,12 +54,12 @@ def _roles(cluster: Any) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def worker(start_worker: Callable[..., Any]) -> Any:
-    return start_worker(MODELS)
+def worker(start_module_worker: StartWorker) -> Any:
+    return start_module_worker(MODELS)
 
 
 @pytest.fixture
-def database(migrated_database: Any, worker: Any, point_at: Callable[..., None]) -> Iterator[Any]:
+def database(migrated_database: Database, worker: Worker) -> Iterator[Any]:
     point_at(migrated_database, worker)
     granted = ", ".join(f"rowvec_test_{n}" for n in ("analyst", "member", "heir", "stranger"))
     with migrated_database.connect() as connection:
@@ -65,17 +68,17 @@ def database(migrated_database: Any, worker: Any, point_at: Callable[..., None])
         connection.execute(f"REVOKE rowvec_user FROM {granted}")
 
 
-def as_role(database: Any, name: str) -> Any:
+def as_role(database: Database, name: str) -> Any:
     return database.connect(f"rowvec_test_{name}")
 
 
 @pytest.mark.parametrize("name", ["analyst", "heir"])
-def test_the_role_and_who_inherits_it_may(database: Any, name: str) -> None:
+def test_the_role_and_who_inherits_it_may(database: Database, name: str) -> None:
     with as_role(database, name) as connection:
         assert connection.execute(EMBED).fetchone() is not None
 
 
-def test_others_may_not(database: Any, refused: Callable[..., Any]) -> None:
+def test_others_may_not(database: Database) -> None:
     with as_role(database, "stranger") as connection:
         with refused(*REFUSED, hint="that may use it: rowvec test: a, b, rowvec_test_analyst"):
             connection.execute(EMBED)
@@ -84,14 +87,14 @@ def test_others_may_not(database: Any, refused: Callable[..., Any]) -> None:
         assert connection.execute("SELECT rowvec.embed('open', 'a text')").fetchone() is not None
 
 
-def test_the_cache_answers_nobody_else(database: Any, refused: Callable[..., Any]) -> None:
+def test_the_cache_answers_nobody_else(database: Database) -> None:
     with as_role(database, "analyst") as connection:
         connection.execute(EMBED)
     with as_role(database, "stranger") as connection, refused(*REFUSED):
         connection.execute(EMBED)
 
 
-def test_the_role_that_is_set_counts(database: Any, refused: Callable[..., Any]) -> None:
+def test_the_role_that_is_set_counts(database: Database) -> None:
     with as_role(database, "member") as connection:
         with refused(*REFUSED):
             connection.execute(EMBED)
@@ -106,9 +109,7 @@ def test_the_role_that_is_set_counts(database: Any, refused: Callable[..., Any])
             connection.execute(EMBED)
 
 
-def test_a_function_lends_nobody_its_owners_role(
-    database: Any, refused: Callable[..., Any]
-) -> None:
+def test_a_function_lends_nobody_its_owners_role(database: Database) -> None:
     with database.connect() as connection:
         connection.execute(
             "CREATE FUNCTION lent() RETURNS text LANGUAGE sql SECURITY DEFINER"
@@ -130,7 +131,7 @@ def test_a_function_lends_nobody_its_owners_role(
     ],
 )
 def test_a_request_that_names_roles_itself_does_not_get_them(
-    database: Any, refused: Callable[..., Any], request_: str
+    database: Database, request_: str
 ) -> None:
     with as_role(database, "stranger") as connection, refused(*REFUSED):
         connection.execute("SELECT rowvec._call(%s, 10000)", (request_,))
@@ -140,19 +141,19 @@ def test_a_request_that_names_roles_itself_does_not_get_them(
     ("request_", "sqlstate"), [('["v"]', "22023"), ('{"v":1', "22P02"), ("{}", "42601")]
 )
 def test_a_request_that_is_no_object_is_not_sent(
-    database: Any, refused: Callable[..., Any], request_: str, sqlstate: str
+    database: Database, request_: str, sqlstate: str
 ) -> None:
     with as_role(database, "stranger") as connection, refused(sqlstate):
         connection.execute("SELECT rowvec._call(%s, 10000)", (request_,))
 
 
-def test_the_list_shows_who_may(database: Any) -> None:
+def test_the_list_shows_who_may(database: Database) -> None:
     with as_role(database, "stranger") as connection:
         rows = connection.execute("SELECT name, roles FROM rowvec.models()").fetchall()
     assert rows == [("open", None), ("kept", ["rowvec_test_analyst", "rowvec test: a, b"])]
 
 
-def test_jobs_have_the_roles_of_their_user(database: Any, worker: Any) -> None:
+def test_jobs_have_the_roles_of_their_user(database: Database, worker: Worker) -> None:
     async def embed(conninfo: str) -> int:
         async with await WorkerClient.connect(conninfo) as client:
             return len((await client.embed("kept", ["a text"])).vectors)

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from psycopg import sql
+
+from support.commands import Rowvec
+from support.postgres import Database
+from support.waiting import eventually
 
 ROWVEC = Path(sys.executable).parent / "rowvec"
 
@@ -20,7 +23,7 @@ Start = Callable[..., subprocess.Popen[bytes]]
 
 
 @pytest.fixture
-def start(database: Any, tmp_path: Path) -> Iterator[Start]:
+def start(database: Database, tmp_path: Path) -> Iterator[Start]:
     """Starts `rowvec sync`; what still runs at the end is ended."""
     started: list[subprocess.Popen[bytes]] = []
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
@@ -42,7 +45,7 @@ def start(database: Any, tmp_path: Path) -> Iterator[Start]:
 
 
 @pytest.fixture
-def connection(database: Any) -> Iterator[psycopg.Connection]:
+def connection(database: Database) -> Iterator[psycopg.Connection]:
     with database.connect() as connection:
         yield connection
 
@@ -88,7 +91,7 @@ def leaders(connection: psycopg.Connection) -> list[int]:
 
 
 def test_rows_are_filled_as_they_come_and_change(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     declare(connection, "reviews")
     insert(connection, "reviews", 1, 20)
@@ -109,7 +112,7 @@ def test_rows_are_filled_as_they_come_and_change(
 
 
 def test_embeddings_declared_and_dropped_later_are_followed(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     process = start()
     for table in ("a", "b"):
@@ -133,7 +136,7 @@ def test_embeddings_declared_and_dropped_later_are_followed(
 
 
 def test_several_share_and_take_over_from_one_that_was_killed(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     tables = [f"t{number}" for number in range(4)]
     for table in tables:
@@ -148,7 +151,7 @@ def test_several_share_and_take_over_from_one_that_was_killed(
 
 
 def test_a_flood_on_one_embedding_leaves_the_others_their_turns(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     declare(connection, "flooded", "slow")
     declare(connection, "quiet")
@@ -161,7 +164,7 @@ def test_a_flood_on_one_embedding_leaves_the_others_their_turns(
 
 
 def test_a_locked_table_keeps_nobody_else_waiting(
-    connection: psycopg.Connection, database: Any, start: Start, eventually: Any
+    connection: psycopg.Connection, database: Database, start: Start
 ) -> None:
     for table in ("locked", "free"):
         declare(connection, table)
@@ -178,7 +181,7 @@ def test_a_locked_table_keeps_nobody_else_waiting(
 
 
 def test_a_paused_one_is_left_alone_until_it_is_resumed(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     for table in ("paused", "other"):
         declare(connection, table)
@@ -193,7 +196,7 @@ def test_a_paused_one_is_left_alone_until_it_is_resumed(
 
 
 def test_refused_rows_are_passed_and_tried_again_when_they_change(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     declare(connection, "t", "refusing")
     connection.execute("INSERT INTO t SELECT i, 'refuse me' FROM generate_series(1, 30) AS i")
@@ -208,7 +211,7 @@ def test_refused_rows_are_passed_and_tried_again_when_they_change(
 
 
 def test_a_trigger_that_undoes_its_work_keeps_nobody_else_waiting(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     for table in ("stubborn", "other"):
         declare(connection, table)
@@ -229,7 +232,7 @@ def test_a_trigger_that_undoes_its_work_keeps_nobody_else_waiting(
 
 
 def test_it_leaves_an_embedding_to_the_backfill_that_works_on_it(
-    connection: psycopg.Connection, start: Start, eventually: Any
+    connection: psycopg.Connection, start: Start
 ) -> None:
     declare(connection, "t")
     connection.execute(
@@ -246,7 +249,7 @@ def test_it_leaves_an_embedding_to_the_backfill_that_works_on_it(
     eventually(lambda: pending(connection, "t") == 0)
 
 
-def test_a_source_that_is_not_there_is_one_sentence(database: Any, rowvec: Any) -> None:
+def test_a_source_that_is_not_there_is_one_sentence(database: Database, rowvec: Rowvec) -> None:
     done = rowvec("sync", "nothing", "--dsn", database.dsn)
     assert done.returncode == 1
     assert 'relation "nothing" does not exist' in done.stderr

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from support.waiting import eventually
+from support.workers import StartWorker, Worker
+
 # Texts of one batch, so that what waits behind it can be told apart from what runs.
 MODELS = """
 [[model]]
@@ -45,7 +48,7 @@ JSON = {"Content-Type": "application/json"}
 class Client:
     """Plain HTTP to a worker, a connection for each request."""
 
-    def __init__(self, worker: Any) -> None:
+    def __init__(self, worker: Worker) -> None:
         found = re.search(r"answering HTTP on http://127\.0\.0\.1:(\d+)", worker.log.read_text())
         assert found is not None
         self.worker = worker
@@ -112,12 +115,12 @@ class Client:
 
 
 @pytest.fixture(scope="module")
-def start(start_worker: Callable[..., Any], eventually: Any) -> Callable[..., Client]:
+def start(start_module_worker: StartWorker) -> Callable[..., Client]:
     """A worker of its own, ready, with the given arguments."""
 
     def start(*arguments: str, verbose: bool = False) -> Client:
         listening = ("--http-listen", "127.0.0.1:0")
-        client = Client(start_worker(MODELS, *listening, *arguments, verbose=verbose))
+        client = Client(start_module_worker(MODELS, *listening, *arguments, verbose=verbose))
         eventually(client.ready)
         return client
 

@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 
 from rowvec.models.stand_in import derived_vector
+from support.waiting import eventually
 
 # Two short texts a batch, so that what waits behind it can be told apart from what runs.
 SMALL_BATCHES = ("--max-batch-tokens", "16")
@@ -29,9 +30,7 @@ def test_the_process_that_answers_has_no_torch_in_it(client: Any) -> None:
     assert "torch" not in Path(f"/proc/{client.worker.process.pid}/maps").read_text()
 
 
-def test_what_waits_beyond_the_bound_is_refused_at_once(
-    start: Callable[..., Any], eventually: Any
-) -> None:
+def test_what_waits_beyond_the_bound_is_refused_at_once(start: Callable[..., Any]) -> None:
     client = start("--max-requests", "1", *SMALL_BATCHES)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(client.embed, "slow", *(f"slow {n} " + "w " * 12 for n in range(20)))
@@ -50,9 +49,7 @@ def test_what_waits_beyond_the_bound_is_refused_at_once(
     assert client.metric("rowvec_requests_total", operation="embed", outcome="53400") == 1
 
 
-def test_a_client_that_leaves_takes_its_work_with_it(
-    start: Callable[..., Any], eventually: Any
-) -> None:
+def test_a_client_that_leaves_takes_its_work_with_it(start: Callable[..., Any]) -> None:
     client = start(*SMALL_BATCHES)
     connection = client.connect()
     texts = [f"left {n} " + "w " * 12 for n in range(100)]
@@ -67,7 +64,7 @@ def test_a_client_that_leaves_takes_its_work_with_it(
     assert client.metric("rowvec_model_texts_total", model="slow") < 50
 
 
-def test_draining_says_so_and_finishes(start: Callable[..., Any], eventually: Any) -> None:
+def test_draining_says_so_and_finishes(start: Callable[..., Any]) -> None:
     client = start(*SMALL_BATCHES)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(client.embed, "slow", *(f"slow {n} " + "w " * 12 for n in range(20)))
@@ -87,9 +84,7 @@ def test_draining_says_so_and_finishes(start: Callable[..., Any], eventually: An
     assert client.worker.process.wait(timeout=30) == 0
 
 
-def test_what_the_grace_does_not_cover_is_refused(
-    start: Callable[..., Any], eventually: Any
-) -> None:
+def test_what_the_grace_does_not_cover_is_refused(start: Callable[..., Any]) -> None:
     client = start(*SMALL_BATCHES, "--shutdown-grace-seconds", "0.2")
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(client.embed, "slow", *(f"slow {n} " + "w " * 12 for n in range(100)))
@@ -100,9 +95,7 @@ def test_what_the_grace_does_not_cover_is_refused(
     assert client.worker.process.wait(timeout=30) == 0
 
 
-def test_a_dead_engine_is_not_ready_and_then_it_is(
-    start: Callable[..., Any], eventually: Any
-) -> None:
+def test_a_dead_engine_is_not_ready_and_then_it_is(start: Callable[..., Any]) -> None:
     client = start()
     (engine,) = psutil.Process(client.worker.process.pid).children()
     engine.kill()
@@ -113,7 +106,7 @@ def test_a_dead_engine_is_not_ready_and_then_it_is(
     assert client.embed("stand-in", "again")[0] == 200
 
 
-def test_interactive_requests_pass_bulk_ones(start: Callable[..., Any], eventually: Any) -> None:
+def test_interactive_requests_pass_bulk_ones(start: Callable[..., Any]) -> None:
     client = start(*SMALL_BATCHES)
     with ThreadPoolExecutor(1) as pool:
         texts = [f"bulk {n} " + "w " * 12 for n in range(30)]

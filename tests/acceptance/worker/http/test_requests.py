@@ -11,6 +11,9 @@ from typing import Any
 import openai
 import pytest
 
+from support.commands import Rowvec
+from support.waiting import eventually
+
 
 @pytest.mark.parametrize(
     ("asked", "status", "words"),
@@ -125,7 +128,7 @@ def test_keys_open_everything_but_health(start: Callable[..., Any], tmp_path: Pa
 
 
 def test_other_machines_are_let_in_with_keys_only(
-    rowvec: Callable[..., Any], tmp_path: Path, models_of_http: str
+    rowvec: Rowvec, tmp_path: Path, models_of_http: str
 ) -> None:
     (tmp_path / "password").write_text("x")
     (tmp_path / "models.toml").write_text(models_of_http)
@@ -138,9 +141,7 @@ def test_other_machines_are_let_in_with_keys_only(
     assert "--api-key-file" in done.stderr
 
 
-def test_connections_beyond_the_limit_are_turned_away(
-    start: Callable[..., Any], eventually: Any
-) -> None:
+def test_connections_beyond_the_limit_are_turned_away(start: Callable[..., Any]) -> None:
     client = start("--max-connections", "2")
     held = [socket.create_connection(("127.0.0.1", client.port), timeout=30) for _ in range(2)]
     try:
