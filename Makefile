@@ -4,40 +4,59 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test test-slow lint format clean
+# Most tests wait for other processes: two test processes per processor, eight at most.
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
+# `make test RUN='-m coverage run -m pytest'` measures coverage, of the processes started, too.
+RUN ?= -m pytest
+PYTEST := $(BIN)/python $(RUN)
+FIRST_TIER := tests/unit tests/migration tests/integration tests/acceptance
+SECOND_TIER := tests/extras tests/models tests/faults tests/crews tests/browser tests/recipes tests/majors
+
+.PHONY: help install demo test test-all test-slow lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-install: $(VENV)/.installed ## create .venv with everything for the demo and the tests
-
-# The stamp is renewed whenever the list of dependencies changes.
-$(VENV)/.installed: pyproject.toml constraints.txt
+# Three environments in one folder, each with what the one before has. A stamp is renewed whenever
+# the list of dependencies changes.
+DEPENDENCIES := pyproject.toml constraints.txt
+$(VENV)/.demo: EXTRAS := demo
+$(VENV)/.test: EXTRAS := demo,test
+$(VENV)/.dev: EXTRAS := demo,test,dev
+$(VENV)/.test: STAMPS := $(VENV)/.demo
+$(VENV)/.dev: STAMPS := $(VENV)/.demo $(VENV)/.test
+$(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(DEPENDENCIES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "rowvec needs Python 3.11 or later: make PYTHON=python3.11 ..."; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make a virtual environment: apt install python3-venv"; exit 1; }
-	@echo "Installing rowvec and its models into $(VENV) (torch is large: a few minutes the first time) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
-	@touch $@
+	@echo "Installing rowvec[$(EXTRAS)] into $(VENV) (torch is large: a few minutes the first time) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@touch $(STAMPS) $@
 
-demo: install ## start Postgres and the worker, embed the standard library, search it
+install: $(VENV)/.dev ## create .venv with everything for development
+
+demo: $(VENV)/.demo ## start Postgres and the worker, embed the standard library, search it
 	@$(BIN)/rowvec demo
 
-test: install ## run all tests except the slow ones
-	$(BIN)/pytest -m 'not slow' $(ARGS)
+test: $(VENV)/.test ## the first tier of tests, minutes: units, migrations, SQL, the commands
+	$(PYTEST) $(FIRST_TIER) -n $(JOBS) $(ARGS)
 
-test-slow: install ## run the tests that need minutes
-	$(BIN)/pytest -m slow $(ARGS)
+test-all: $(VENV)/.dev test ## both tiers: faults, crews, pages, models, recipes, other majors, too
+	$(PYTEST) $(SECOND_TIER) -n $(JOBS) -m 'not alone' $(ARGS)
+	$(PYTEST) $(SECOND_TIER) -m alone $(ARGS)
 
-lint: install ## ruff, mypy --strict, import-linter, pgspot
+test-slow: $(VENV)/.dev ## the third tier, an hour: soaks, ten million rows
+	$(PYTEST) tests/slow $(ARGS)
+
+lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, pgspot
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src jobs scripts bench migrations/env.py
+	$(BIN)/mypy src jobs scripts bench migrations/env.py tests
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/lint_sql.py
 
-format: install ## let ruff format the code
+format: $(VENV)/.dev ## let ruff format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
