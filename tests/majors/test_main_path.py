@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from psycopg import sql
 
 from rowvec.db.schema import migrate
+from support.commands import run_in_process
 from support.places import ROWVEC, clean_environment
 from support.postgres import Database, refused
 from support.waiting import WAIT_SECONDS, eventually
@@ -20,6 +22,39 @@ from support.workers import Worker, point_at
 ROWS = 60
 
 DESTINATIONS = pytest.mark.parametrize("destination", ["column", "table"])
+
+Job = Callable[..., Any]
+
+
+@pytest.fixture
+def conn(database: Database) -> Iterator[psycopg.Connection]:
+    """Sixty reviews: a third have five stars, three are of a zebra, the first is a long one."""
+    with database.connect() as connection:
+        connection.execute(
+            "CREATE TABLE reviews (id int PRIMARY KEY, stars int NOT NULL, body text)"
+        )
+        connection.execute(
+            "INSERT INTO reviews SELECT i, CASE i %% 3 WHEN 0 THEN 5 ELSE 1 END,"
+            " 'review ' || i || CASE WHEN i = 1 THEN repeat(' and so on', 20)"
+            " WHEN i %% 20 = 0 THEN ' of a zebra' ELSE '' END"
+            " FROM generate_series(1, %s) AS i",
+            (ROWS,),
+        )
+        yield connection
+
+
+@pytest.fixture
+def job(database: Database) -> Job:
+    """Runs a command on the database and gives what it printed for programs."""
+
+    def run(*arguments: str, user: str = "postgres") -> Any:
+        dsn = database.cluster.dsn(database.name, user)
+        done = run_in_process(*arguments, "--json", "--dsn", dsn)
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        return lines[0] if len(lines) == 1 else lines
+
+    return run
 
 
 def one(conn: psycopg.Connection, statement: str, *parameters: object) -> Any:
@@ -87,7 +122,7 @@ def test_create_embedding(conn: psycopg.Connection, destination: str) -> None:
 
 
 @DESTINATIONS
-def test_backfill_by_the_job(conn: psycopg.Connection, job: Any, destination: str) -> None:
+def test_backfill_by_the_job(conn: psycopg.Connection, job: Job, destination: str) -> None:
     declare(conn, destination)
     assert job("backfill", "reviews")["written"] == ROWS
     assert filled(conn, destination) == ROWS
@@ -131,7 +166,7 @@ def test_sync(
 
 
 @pytest.fixture
-def found(conn: psycopg.Connection, job: Any) -> psycopg.Connection:
+def found(conn: psycopg.Connection, job: Job) -> psycopg.Connection:
     """The same reviews, embedded."""
     declare(conn)
     job("backfill", "reviews")
@@ -164,14 +199,14 @@ def test_similar(found: psycopg.Connection) -> None:
     assert len(pairs) == ROWS
 
 
-def test_similarities_are_stored(found: psycopg.Connection, job: Any) -> None:
+def test_similarities_are_stored(found: psycopg.Connection, job: Job) -> None:
     job("similarities", "reviews", "-k", "2")
     assert one(found, "SELECT relation::text FROM rowvec.derived") == "reviews_similar"
     assert one(found, "SELECT count(*) FROM reviews_similar") == 2 * ROWS
 
 
 @pytest.mark.parametrize("kind", ["ivfflat", "hnsw"])
-def test_index(found: psycopg.Connection, job: Any, kind: str) -> None:
+def test_index(found: psycopg.Connection, job: Job, kind: str) -> None:
     """Built, measured, used by a search, and tuned again."""
     built = job("index", "reviews", "--kind", kind)
     assert (built["kind"], built["recall"]) == (kind, 1)
@@ -183,7 +218,7 @@ def test_index(found: psycopg.Connection, job: Any, kind: str) -> None:
     assert one(found, "SELECT key FROM rowvec.search('reviews', 'review 7', k => 1)") == 7
 
 
-def test_tune(found: psycopg.Connection, job: Any) -> None:
+def test_tune(found: psycopg.Connection, job: Job) -> None:
     job("index", "reviews")
     found.execute("UPDATE rowvec.embedding SET recall = NULL")
     assert job("tune", "reviews")["best"]["recall"] == 1
@@ -191,14 +226,14 @@ def test_tune(found: psycopg.Connection, job: Any) -> None:
 
 
 @pytest.mark.usefixtures("found")
-def test_explain(job: Any) -> None:
+def test_explain(job: Job) -> None:
     index = job("index", "reviews")["index"]
     some = ("--filter", "stars = $1::int", "--arg", "1")
     assert job("explain", "reviews", "review 7", *some)["index"] == index
 
 
 @DESTINATIONS
-def test_failures(conn: psycopg.Connection, job: Any, destination: str) -> None:
+def test_failures(conn: psycopg.Connection, job: Job, destination: str) -> None:
     """A row that the model refuses is set aside, is tried again, and is filled when it can be."""
     declare(conn, destination, model="refusing")
     conn.execute("UPDATE reviews SET body = 'refuse me' WHERE id IN (7, 8)")
@@ -268,6 +303,6 @@ def test_a_user_embeds_and_searches(database: Database, app: str) -> None:
             conn.execute("SELECT value FROM rowvec.secret")
 
 
-def test_a_user_runs_a_command(job: Any, worker: Worker, app: str) -> None:
+def test_a_user_runs_a_command(job: Job, worker: Worker, app: str) -> None:
     command = ("embed", "--model", "stand-in-small", "--worker", worker.conninfo, "a text")
     assert len(job(*command, user=app)["embedding"]) == 8
