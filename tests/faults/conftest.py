@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import os
-import shutil
 import socket
 import struct
 import threading
@@ -20,19 +18,12 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from rowvec.db import schema
-from rowvec.db.queries import sql_file, sql_files
 from rowvec.db.schema import migrate
 from rowvec.db.server import set_worker
-from rowvec.embedded import binaries
 from rowvec.embedded.postgres import Cluster
+from support.majors import PostgresOf
 from support.waiting import eventually
 from support.workers import StartWorker, Worker
-
-DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
-SHARE_15 = Path("/usr/share/postgresql/15")
-PGVECTOR_15 = SHARE_15 / "extension/vector.control"
-EXTENSION_OF_15 = Path(__file__).parent / "postgres15"
 
 MODELS = """
 [[model]]
@@ -68,64 +59,10 @@ hang = "hang the engine"
 """
 
 
-class Postgres15(Cluster):
-    """Debian's Postgres 15, whose libpq knows TLS.
-
-    Without a package of pgvector for it, it has the names of pgvector and not the library.
-    """
-
-    def binary(self, name: str) -> Path:
-        return self._copy / "lib/postgresql/15/bin" / name
-
-    @property
-    def _copy(self) -> Path:
-        return self.root / "postgres-15"
-
-    def create(self) -> None:
-        # Postgres finds its files by paths relative to its own: programs are copied, what they
-        # read is linked, and one extension more lies beside Debian's.
-        self.root.mkdir()
-        self.root.chmod(0o711)
-        for folder in (self.run, self.log.parent):
-            folder.mkdir()
-            folder.chmod(0o777)
-        programs = self.binary("")
-        programs.mkdir(parents=True)
-        for program in ("initdb", "pg_ctl", "postgres"):
-            shutil.copy(DEBIAN_15 / program, programs)
-        (programs.parent / "lib").symlink_to(DEBIAN_15.parent / "lib")
-        shared = self._copy / "share/postgresql/15"
-        (shared / "extension").mkdir(parents=True)
-        for path in SHARE_15.iterdir():
-            if path.name != "extension":
-                (shared / path.name).symlink_to(path)
-        for path in (SHARE_15 / "extension").iterdir():
-            (shared / "extension" / path.name).symlink_to(path)
-        if not PGVECTOR_15.exists():
-            shutil.copytree(EXTENSION_OF_15, shared / "extension", dirs_exist_ok=True)
-        self.data.mkdir(mode=0o700)
-        if os.geteuid() == 0:
-            user = binaries.system_user()
-            os.chown(self.data, user.pw_uid, user.pw_gid)
-        binaries.run(
-            self.binary("initdb"), "-D", str(self.data), "-U", "postgres", "--encoding=UTF8",
-            "--locale=C.UTF-8", "--auth=trust",
-        )  # fmt: skip
-
-
 @pytest.fixture(scope="session", params=[18, 15], ids=["postgres18", "postgres15"])
-def postgres(request: pytest.FixtureRequest, folder: Path) -> Iterator[Cluster]:
-    """One cluster of each major that is there."""
-    if request.param == 18:
-        yield request.getfixturevalue("cluster")
-        return
-    if not (DEBIAN_15 / "postgres").exists():
-        pytest.skip(f"no Postgres 15 of Debian in {DEBIAN_15}")
-    cluster = Postgres15(folder / "cluster-15", {"fsync": "off", "log_statement": "none"})
-    cluster.create()
-    cluster.start()
-    yield cluster
-    cluster.stop(immediate=True)
+def postgres(request: pytest.FixtureRequest, postgres_of: PostgresOf) -> Cluster:
+    """One cluster of each end of the majors."""
+    return postgres_of(request.param)
 
 
 @pytest.fixture(scope="session")
@@ -134,24 +71,8 @@ def _migrated(postgres: Cluster) -> str:
     name = "faults_template"
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    if isinstance(postgres, Postgres15) and not PGVECTOR_15.exists():
-        _install_without_pgvector(postgres.dsn(name))
-    else:
-        migrate(postgres.dsn(name), search_path=False)
+    migrate(postgres.dsn(name), search_path=False)
     return name
-
-
-def _install_without_pgvector(dsn: str) -> None:
-    """What `migrate` does, with bodies unchecked: some call functions that only pgvector has."""
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        conn.execute(schema.bootstrap_sql("postgres"))
-        schema._upgrade(dsn)
-        conn.execute("SET check_function_bodies = off")
-        where = {"vector": "public", "dblink": "rowvec_dblink"}
-        for folder in ("functions", "views"):
-            for text in sql_files(folder).values():
-                conn.execute(schema.render(text, where, conn.info.server_version))
-        conn.execute(schema.render(sql_file("grants.sql"), where, conn.info.server_version))
 
 
 @dataclass

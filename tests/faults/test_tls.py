@@ -17,7 +17,7 @@ import pytest
 from support.postgres import refused
 from support.waiting import eventually
 
-# Debian's libpq knows TLS; that of the embedded Postgres does not.
+# The libpq of the stock servers knows TLS; that of the embedded Postgres does not.
 WITH_TLS = pytest.mark.parametrize("postgres", [15], ids=["postgres15"], indirect=True)
 
 EMBED = "SELECT rowvec.embed('stand-in', %s) IS NOT NULL"

@@ -330,7 +330,7 @@ class Source:
     def _sent(self) -> sql.Composable:
         """The key as COPY takes it; only the chunks are written by COPY."""
         if self.definition.destination != "table":
-            return sql.SQL("'{{}}'::bytea[]")
+            return sql.SQL("'{}'::bytea[]")
         sends = [sql.SQL("{}({})").format(expression(column.send), identifier(column.name))
                  for column in self.definition.key]  # fmt: skip
         return sql.SQL("ARRAY[{}]").format(comma([*sends]))
