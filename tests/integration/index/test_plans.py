@@ -16,6 +16,7 @@ import pytest
 from rowvec.db.schema import migrate
 from rowvec.embedded import binaries
 from rowvec.embedded.postgres import Cluster
+from support.indexes import stored
 
 # Enough for the planner to prefer an index.
 ROWS = 4_000
@@ -25,25 +26,25 @@ DIMENSIONS = 64
 FORMS = {
     "ivfflat": (
         "ivfflat (embedding vector_cosine_ops) WITH (lists = 40)",
-        "index_kind = 'ivfflat', index_storage = 'vector', probes = 10",
+        stored("ivfflat", 10),
     ),
     "hnsw": (
         "hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 32)",
-        "index_kind = 'hnsw', index_storage = 'vector', ef_search = 60",
+        stored("hnsw", 60),
     ),
     "hnsw halfvec": (
         (
             f"hnsw ((embedding::halfvec({DIMENSIONS})) halfvec_cosine_ops)"
             " WITH (m = 8, ef_construction = 32)"
         ),
-        "index_kind = 'hnsw', index_storage = 'halfvec', ef_search = 60",
+        stored("hnsw", 60, storage="halfvec"),
     ),
     "hnsw bit": (
         (
             f"hnsw ((binary_quantize(embedding)::bit({DIMENSIONS})) bit_hamming_ops)"
             " WITH (m = 8, ef_construction = 32)"
         ),
-        "index_kind = 'hnsw', index_storage = 'bit', ef_search = 60, rescore = 200",
+        stored("hnsw", 60, storage="bit", rescore=200),
     ),
 }
 
@@ -137,9 +138,9 @@ def _fill(connection: psycopg.Connection) -> None:
 @pytest.fixture(scope="module", params=FORMS)
 def indexed(request: Any, plain: psycopg.Connection) -> Iterator[psycopg.Connection]:
     """The same with one form of index."""
-    definition, stored = FORMS[request.param]
+    definition, assignments = FORMS[request.param]
     plain.execute(f"CREATE INDEX items_embedding_idx ON items USING {definition}")
-    plain.execute(f"UPDATE rowvec.embedding SET index_name = 'items_embedding_idx', {stored}")
+    plain.execute(f"UPDATE rowvec.embedding SET index_name = 'items_embedding_idx', {assignments}")
     plain.execute("VACUUM ANALYZE items")
     yield plain
     plain.execute("DROP INDEX items_embedding_idx")
