@@ -8,6 +8,7 @@ from rowvec.errors import NotSupported
 from rowvec.search.choice import Wish, choose
 from rowvec.search.index_kind import Facts
 from rowvec.search.kinds import KINDS, kind_of
+from rowvec.search.kinds.diskann import KIND as DISKANN
 
 GB = 1 << 20
 FACTS = Facts(rows=1_000_000, dimensions=384, target_recall=0.95, memory_kb=GB, processes=2)
@@ -36,3 +37,17 @@ def test_settings_rise_and_never_ask_for_fewer_than_k_where_that_counts(method: 
 def test_an_index_of_another_kind_is_none_of_ours() -> None:
     with pytest.raises(NotSupported, match="of the kind btree, which rowvec does not know"):
         kind_of("btree")
+
+
+def test_diskann_holds_whole_vectors_of_any_length() -> None:
+    long = Facts(rows=1000, dimensions=3072, target_recall=0.95, memory_kb=GB, processes=2)
+    assert choose(long, Wish("diskann")).storage == "vector"
+    with pytest.raises(NotSupported, match="the kind diskann cannot hold halfvec"):
+        choose(long, Wish("diskann", "halfvec"))
+
+
+def test_diskann_is_smaller_than_hnsw() -> None:
+    """Codes of two bits a dimension instead of 32, on disk and while it is built."""
+    hnsw = KINDS["hnsw"]
+    assert DISKANN.size_bytes(FACTS, "vector") < hnsw.size_bytes(FACTS, "vector") / 3
+    assert DISKANN.memory_kb(FACTS, "vector", None) < hnsw.memory_kb(FACTS, "vector", None) / 2
