@@ -85,11 +85,8 @@ def measure(
     dsn: str, words: list[str], queries: Vectors, tenth: Vectors, built: dict[str, Any]
 ) -> dict[str, Asked]:
     """`search`, the same by hand, and the index alone, by turns."""
-    kind = built["kind"]
-    settings = {
-        "hnsw": {"hnsw.ef_search": built["setting"]["ef_search"]},
-        "ivfflat": {"ivfflat.probes": built["setting"]["probes"]},
-    }[kind]
+    kind, setting = built["kind"], built["setting"]
+    settings = {f"{kind}.{setting['name']}": setting["value"]}
     in_session = settings | {f"{kind}.iterative_scan": "relaxed_order"}
     with ExitStack() as stack:
         one, two, three, four = (
@@ -123,7 +120,7 @@ def beside_faiss(
 ) -> None:
     """The same vectors, lists, probes and queries."""
     faiss.omp_set_num_threads(1)
-    lists, probes = built["lists"], built["setting"]["probes"]
+    lists, probes = built["lists"], built["setting"]["value"]
 
     def ask(there: Any) -> Callable[[int], Sequence[float]]:
         def one(query: int) -> Sequence[float]:

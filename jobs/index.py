@@ -8,9 +8,10 @@ import sys
 from typing import get_args
 
 from rowvec.config import Settings
-from rowvec.db.index_form import Kind, Storage
+from rowvec.db.index_form import Storage
 from rowvec.job import check_schema, print_result, result_of
 from rowvec.search.build import build_index
+from rowvec.search.kinds import KINDS
 from rowvec.search.report import LogReporter
 from rowvec.search.request import IndexReporter, IndexRequest, IndexResult
 
@@ -26,9 +27,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="rowvec.jobs.index", description=__doc__)
     parser.add_argument("source", help="table, as written in SQL")
     parser.add_argument("--embedding", help="which one, where the table has several")
-    parser.add_argument("--kind", choices=get_args(Kind), help="what fits where not given")
+    parser.add_argument("--kind", choices=KINDS, help="what fits where not given")
     parser.add_argument("--storage", choices=get_args(Storage), help="what fits where not given")
-    parser.add_argument("--lists", type=int, help="lists of ivfflat")
+    parser.add_argument("--lists", type=int, help="lists, of a kind that has them")
     parser.add_argument("--target-recall", type=float, help="recall@10 that search must reach")
     parser.add_argument("--rebuild", action="store_true", help="build anew what stands")
     parser.add_argument("--refresh", action="store_true", help="build anew what no longer fits")

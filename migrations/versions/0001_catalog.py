@@ -35,12 +35,14 @@ _STATEMENTS = (
         paused boolean NOT NULL DEFAULT false,
         adopted_before xid8,
         index_name text,
-        index_kind text CHECK (index_kind IN ('ivfflat', 'hnsw')),
+        index_kind text,
+        index_is_graph boolean,
         index_storage text CHECK (index_storage IN ('vector', 'halfvec', 'bit')),
         index_lists int,
         index_rows bigint,
-        probes int,
-        ef_search int,
+        setting_name text,
+        setting int,
+        setting_most int,
         rescore int,
         recall real,
         target_recall real,
@@ -64,8 +66,20 @@ _STATEMENTS = (
     IS 'Vectors of rows that no later transaction wrote were there before, and are kept'
     """,
     "COMMENT ON COLUMN rowvec.embedding.index_rows IS 'Rows when the index was built'",
-    "COMMENT ON COLUMN rowvec.embedding.probes IS 'Measured: reaches the target recall'",
-    "COMMENT ON COLUMN rowvec.embedding.ef_search IS 'Measured: reaches the target recall'",
+    "COMMENT ON COLUMN rowvec.embedding.index_kind IS 'Its access method'",
+    """
+    COMMENT ON COLUMN rowvec.embedding.index_is_graph
+    IS 'A graph grows with its table, others are drawn once, for index_rows'
+    """,
+    """
+    COMMENT ON COLUMN rowvec.embedding.setting_name
+    IS 'Parameter of the access method (probes: ivfflat.probes) and option of search'
+    """,
+    "COMMENT ON COLUMN rowvec.embedding.setting IS 'Measured: reaches the target recall'",
+    """
+    COMMENT ON COLUMN rowvec.embedding.setting_most
+    IS 'Where the setting has to be at least the rows that are wanted: the largest there is'
+    """,
     """
     COMMENT ON COLUMN rowvec.embedding.rescore
     IS 'Candidates of the index that are ranked again by the vectors themselves; NULL for none'
@@ -94,7 +108,7 @@ _STATEMENTS = (
     )
     """,
     "COMMENT ON TABLE rowvec.measurement IS 'Recall and latency of the index as last measured'",
-    "COMMENT ON COLUMN rowvec.measurement.setting IS 'Probes of ivfflat, ef_search of hnsw'",
+    "COMMENT ON COLUMN rowvec.measurement.setting IS 'A value of setting_name of the embedding'",
     """
     CREATE TABLE rowvec.failure (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,

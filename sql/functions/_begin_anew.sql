@@ -35,9 +35,10 @@ BEGIN
     END LOOP;
     DELETE FROM rowvec.truncation WHERE embedding_id = p_definition.id;
     UPDATE rowvec.embedding
-    SET index_name = NULL, index_kind = NULL, index_storage = NULL, index_lists = NULL,
-        index_rows = NULL, probes = NULL, ef_search = NULL, rescore = NULL, recall = NULL,
-        measured_at = NULL, adopted_before = NULL
+    SET index_name = NULL, index_kind = NULL, index_is_graph = NULL, index_storage = NULL,
+        index_lists = NULL, index_rows = NULL, setting_name = NULL, setting = NULL,
+        setting_most = NULL, rescore = NULL, recall = NULL, measured_at = NULL,
+        adopted_before = NULL
     WHERE id = p_definition.id;
 EXCEPTION
     WHEN lock_not_available THEN

@@ -1,7 +1,7 @@
 -- Called by the view rowvec.status and by `rowvec status`: why an index should be built anew; NULL where it is good.
 --
--- p_vectors is how many rows have a vector, NULL where that is not known. Lists of ivfflat are drawn
--- once, hnsw grows with its table. The factor is that of search/standing.py.
+-- p_vectors is how many rows have a vector, NULL where that is not known. Lists are drawn once, a
+-- graph grows with its table. The factor is that of search/standing.py.
 CREATE OR REPLACE FUNCTION rowvec._index_advice(p_definition rowvec.embedding, p_vectors bigint)
 RETURNS text
 LANGUAGE plpgsql STABLE
@@ -32,15 +32,15 @@ BEGIN
     IF c_table <> p_definition.source THEN
         SELECT nullif(reltuples, -1) INTO STRICT v_vectors FROM pg_class WHERE oid = c_table;
     END IF;
-    IF p_definition.index_kind = 'ivfflat'
+    IF p_definition.index_is_graph IS NOT TRUE
         AND v_vectors > c_tolerated_factor * p_definition.index_rows
     THEN
         RETURN format('%s was built for %s vectors, there are about %s: rowvec index %s --refresh',
             p_definition.index_name, p_definition.index_rows, v_vectors, p_definition.source);
     ELSIF p_definition.recall < v_target THEN
         RETURN format(
-            CASE p_definition.index_kind
-                WHEN 'hnsw' THEN '%s has a recall of %s, the target is %s: rowvec tune %s'
+            CASE
+                WHEN p_definition.index_is_graph THEN '%s has a recall of %s, the target is %s: rowvec tune %s'
                 ELSE '%s has a recall of %s, the target is %s: rowvec index %s --refresh'
             END,
             p_definition.index_name, round(p_definition.recall::numeric, 3), v_target,

@@ -14,13 +14,13 @@ LANGUAGE sql STABLE
 -- No setting: it is inlined into functions that have one.
 AS $function$
     SELECT CASE
-        WHEN p_is_exact OR NOT p_is_filtered OR p_definition.index_kind IS DISTINCT FROM 'hnsw' THEN
+        WHEN p_is_exact OR NOT p_is_filtered OR p_definition.index_is_graph IS NOT TRUE THEN
             rowvec._nearest(p_definition, p_definition.source, p_columns, p_vector, p_condition,
                 p_candidates, p_is_exact)
         ELSE
-            -- An hnsw scan ends after hnsw.max_scan_tuples, and knows no row behind a broken link:
-            -- where it found too few that pass the filter, all that pass it are compared. An ivfflat
-            -- scan goes on to its last list.
+            -- A scan of a graph knows no row behind a broken link, and one of hnsw ends after
+            -- hnsw.max_scan_tuples: where it found too few that pass the filter, all that pass it
+            -- are compared. A scan of lists goes on to the last.
             pg_catalog.format(
                 'WITH a AS MATERIALIZED (%1$s) '
                 'SELECT * FROM a WHERE %3$s OPERATOR(pg_catalog.>=) %4$s '

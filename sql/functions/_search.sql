@@ -32,7 +32,7 @@ DECLARE
     v_settings text[];
 BEGIN
     IF (p_k BETWEEN 1 AND 10000 AND p_options = '{}') IS NOT TRUE THEN
-        v_options := rowvec._search_options(p_k, p_options);
+        v_options := rowvec._search_options(p_definition, p_k, p_options);
     END IF;
     IF p_filter IS NOT NULL THEN
         PERFORM rowvec._check_expression(p_definition.source, p_filter);

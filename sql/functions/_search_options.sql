@@ -1,13 +1,20 @@
--- Called by _search alone: k and the options, checked; what was not given is left out.
-CREATE OR REPLACE FUNCTION rowvec._search_options(p_k int, p_options jsonb)
+-- Called by _search and _similar_pairs: k and the options, checked; what was not given is left out.
+--
+-- The settings of pgvector's indexes are known whatever index there is, so that an application need
+-- not know; those of another kind only where an index has them.
+CREATE OR REPLACE FUNCTION rowvec._search_options(
+    p_definition rowvec.embedding, p_k int, p_options jsonb
+)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    c_known CONSTANT text[] := ARRAY[
-        'candidates', 'current', 'ef_search', 'exact', 'method', 'probes', 'rerank', 'rescore',
-        'text_config', 'weights'];
+    c_numbers CONSTANT text[] := ARRAY[
+        'candidates', 'ef_search', 'probes', 'rescore',
+        coalesce(p_definition.setting_name, 'probes')];
+    c_known CONSTANT text[] := c_numbers || ARRAY[
+        'current', 'exact', 'method', 'rerank', 'text_config', 'weights'];
     v_options CONSTANT jsonb := jsonb_strip_nulls(p_options);
     v_unknown text;
     v_name text;
@@ -25,9 +32,10 @@ BEGIN
     IF v_unknown IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22023',
             MESSAGE = format('unknown option "%s"', v_unknown),
-            HINT = format('known: %s', array_to_string(c_known, ', '));
+            HINT = format('known: %s',
+                (SELECT string_agg(DISTINCT o, ', ' ORDER BY o) FROM unnest(c_known) AS o));
     END IF;
-    FOREACH v_name IN ARRAY ARRAY['candidates', 'ef_search', 'probes', 'rescore'] LOOP
+    FOREACH v_name IN ARRAY c_numbers LOOP
         IF v_options ->> v_name !~ '^[1-9][0-9]{0,4}$' THEN
             RAISE EXCEPTION USING ERRCODE = '22023',
                 MESSAGE = format('the option %s is a whole number from 1 to 99999', v_name);

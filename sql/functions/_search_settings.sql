@@ -1,25 +1,28 @@
--- Called by the functions that run a search: pgvector's settings for it, each name before its value.
+-- Called by the functions that run a search: the index's settings for it, each name before its value.
 --
 -- A filter, a row-level policy and dead rows take rows away after the index gave them: the scan goes
--- on until it has enough. pgvector before 0.8 has no such setting, and NULL sets nothing.
+-- on until it has enough. What has no such setting (pgvector before 0.8, other access methods) has
+-- NULL, and NULL sets nothing. Of an index that somebody made, which the catalog does not know, it is
+-- supposed that it is ivfflat.
 CREATE OR REPLACE FUNCTION rowvec._search_settings(
     p_definition rowvec.embedding, p_candidates int, p_options jsonb
 )
 RETURNS text[]
 -- It is inlined, as _exchange_settings.
 LANGUAGE sql STABLE
-RETURN CASE p_definition.index_kind
-    WHEN 'hnsw' THEN ARRAY[
-        'hnsw.ef_search',
-        -- A scan finds ef_search rows before it is done; Postgres takes 1000 at most.
-        least(1000, greatest(p_candidates, coalesce(
-            p_options ->> 'ef_search', p_definition.ef_search::text,
-            current_setting('hnsw.ef_search', true))::int))::text,
-        'hnsw.iterative_scan',
-        replace(current_setting('hnsw.iterative_scan', true), 'off', 'relaxed_order')]
-    ELSE ARRAY[
-        'ivfflat.probes',
-        coalesce(p_options ->> 'probes', p_definition.probes::text),
-        'ivfflat.iterative_scan',
-        replace(current_setting('ivfflat.iterative_scan', true), 'off', 'relaxed_order')]
-END;
+RETURN ARRAY[
+    coalesce(p_definition.index_kind || '.' || p_definition.setting_name, 'ivfflat.probes'),
+    CASE WHEN p_definition.setting_most IS NULL THEN
+        coalesce(p_options ->> coalesce(p_definition.setting_name, 'probes'),
+            p_definition.setting::text)
+    ELSE
+        -- A scan has so many rows before it is done.
+        least(p_definition.setting_most, greatest(p_candidates, coalesce(
+            p_options ->> p_definition.setting_name, p_definition.setting::text,
+            current_setting(p_definition.index_kind || '.' || p_definition.setting_name, true)
+        )::int))::text
+    END,
+    coalesce(p_definition.index_kind, 'ivfflat') || '.iterative_scan',
+    replace(
+        current_setting(coalesce(p_definition.index_kind, 'ivfflat') || '.iterative_scan', true),
+        'off', 'relaxed_order')];

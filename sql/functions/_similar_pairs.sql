@@ -14,7 +14,7 @@ RETURNS TABLE (key jsonb, distance float8, rank int, other_key jsonb)
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
-    v_options CONSTANT jsonb := rowvec._search_options(p_k, p_options);
+    v_options CONSTANT jsonb := rowvec._search_options(p_definition, p_k, p_options);
     v_candidates CONSTANT int := rowvec._candidates(p_definition, p_k, v_options);
     v_condition text;
 BEGIN

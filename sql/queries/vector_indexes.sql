@@ -7,7 +7,7 @@ FROM pg_index AS i
 JOIN pg_class AS c ON c.oid = i.indexrelid
 JOIN pg_class AS t ON t.oid = i.indrelid
 JOIN pg_am AS am ON am.oid = c.relam
-WHERE am.amname IN ('ivfflat', 'hnsw')
+WHERE am.amname = ANY(%(kinds)s::text[])
   AND (i.indrelid = format('%%I.%%I', %(schema)s::text, %(table)s::text)::regclass
        OR i.indrelid IN (
            SELECT relid

@@ -14,7 +14,7 @@ SELECT
     ) END AS failed,
     e.index_name AS index,
     e.index_kind,
-    e.probes,
+    CASE WHEN e.setting_name OPERATOR(pg_catalog.=) 'probes' THEN e.setting END AS probes,
     e.recall,
     e.paused,
     e.created_at,

@@ -10,6 +10,7 @@ import psycopg
 
 from rowvec.db.schema import migrate
 from rowvec.embedded.postgres import Cluster
+from support.indexes import stored
 
 # Enough for the planner to prefer an index.
 ROWS = 4_000
@@ -19,25 +20,25 @@ DIMENSIONS = 64
 FORMS = {
     "ivfflat": (
         "ivfflat (embedding vector_cosine_ops) WITH (lists = 40)",
-        "index_kind = 'ivfflat', index_storage = 'vector', probes = 10",
+        stored("ivfflat", 10),
     ),
     "hnsw": (
         "hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 32)",
-        "index_kind = 'hnsw', index_storage = 'vector', ef_search = 60",
+        stored("hnsw", 60),
     ),
     "hnsw halfvec": (
         (
             f"hnsw ((embedding::halfvec({DIMENSIONS})) halfvec_cosine_ops)"
             " WITH (m = 8, ef_construction = 32)"
         ),
-        "index_kind = 'hnsw', index_storage = 'halfvec', ef_search = 60",
+        stored("hnsw", 60, storage="halfvec"),
     ),
     "hnsw bit": (
         (
             f"hnsw ((binary_quantize(embedding)::bit({DIMENSIONS})) bit_hamming_ops)"
             " WITH (m = 8, ef_construction = 32)"
         ),
-        "index_kind = 'hnsw', index_storage = 'bit', ef_search = 60, rescore = 200",
+        stored("hnsw", 60, storage="bit", rescore=200),
     ),
 }
 
@@ -84,9 +85,9 @@ def _fill(connection: psycopg.Connection) -> None:
 @contextmanager
 def index_of(form: str, connection: psycopg.Connection) -> Iterator[None]:
     """One form of index over the vectors, known to `search`."""
-    definition, stored = FORMS[form]
+    definition, assignments = FORMS[form]
     connection.execute(f"CREATE INDEX items_embedding_idx ON items USING {definition}")
-    connection.execute(f"UPDATE rowvec.embedding SET index_name = 'items_embedding_idx', {stored}")
+    connection.execute(f"UPDATE rowvec.embedding SET index_name = 'items_embedding_idx', {assignments}")
     connection.execute("VACUUM ANALYZE items")
     yield
     connection.execute("DROP INDEX items_embedding_idx")

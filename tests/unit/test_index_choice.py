@@ -6,9 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from rowvec.db.index_form import Kind, Storage
+from rowvec.db.index_form import Storage
 from rowvec.errors import NotSupported
-from rowvec.search.choice import Facts, Wish, choose, memory_kb, size_bytes
+from rowvec.search.choice import Wish, choose
+from rowvec.search.index_kind import Facts
+from rowvec.search.kinds.hnsw import KIND as HNSW
+from rowvec.search.kinds.ivfflat import KIND as IVFFLAT
 
 GB = 1 << 20
 FACTS = Facts(rows=100_000, dimensions=384, target_recall=0.95, memory_kb=4 * GB, processes=2)
@@ -31,19 +34,19 @@ FACTS = Facts(rows=100_000, dimensions=384, target_recall=0.95, memory_kb=4 * GB
     ],
 )
 def test_rows_memory_time_and_target_decide(
-    change: dict[str, float], kind: Kind, storage: Storage
+    change: dict[str, float], kind: str, storage: Storage
 ) -> None:
     chosen = choose(replace(FACTS, **change), Wish())
-    assert (chosen.kind, chosen.storage) == (kind, storage)
+    assert (chosen.kind.method, chosen.storage) == (kind, storage)
     assert chosen.reasons[0].startswith((kind, storage))
 
 
 def test_a_wish_is_granted() -> None:
     chosen = choose(FACTS, Wish("ivfflat", "halfvec", 50))
-    assert (chosen.kind, chosen.storage, chosen.lists) == ("ivfflat", "halfvec", 50)
+    assert (chosen.kind, chosen.storage, chosen.lists) == (IVFFLAT, "halfvec", 50)
     assert chosen.reasons == ()
-    assert choose(FACTS, Wish(lists=50)).kind == "ivfflat"
-    assert choose(replace(FACTS, memory_kb=GB // 16), Wish("hnsw")).kind == "hnsw"
+    assert choose(FACTS, Wish(lists=50)).kind is IVFFLAT
+    assert choose(replace(FACTS, memory_kb=GB // 16), Wish("hnsw")).kind is HNSW
 
 
 @pytest.mark.parametrize(
@@ -66,11 +69,11 @@ def test_the_measured_times_come_out() -> None:
     """100,000 rows and 2 cores: ivfflat 3 s, hnsw 25 s, a sixth of the space over bits."""
     assert choose(FACTS, Wish("ivfflat")).build_seconds == pytest.approx(3, rel=0.2)
     assert choose(FACTS, Wish("hnsw")).build_seconds == pytest.approx(25, rel=0.2)
-    smaller = size_bytes(FACTS, "hnsw", "vector") / size_bytes(FACTS, "hnsw", "bit")
+    smaller = HNSW.size_bytes(FACTS, "vector") / HNSW.size_bytes(FACTS, "bit")
     assert smaller == pytest.approx(6, rel=0.2)
 
 
 def test_kmeans_has_its_memory() -> None:
     """Below what pgvector asks for, its k-means fails."""
-    assert memory_kb(FACTS, "ivfflat", "vector", 10) == 64 << 10
-    assert memory_kb(FACTS, "ivfflat", "vector", 1000) > 50_000 * (1000 + 384) * 4 // 1024
+    assert IVFFLAT.memory_kb(FACTS, "vector", 10) == 64 << 10
+    assert IVFFLAT.memory_kb(FACTS, "vector", 1000) > 50_000 * (1000 + 384) * 4 // 1024

@@ -5,28 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rowvec.db.index_form import IndexForm, Kind, Setting, Storage
+from rowvec.db.index_form import Setting
 from rowvec.db.neighbours import beside
-from rowvec.search.choice import lists_for
-from rowvec.search.recall import (
-    between,
-    cautious,
-    least_probes,
-    queries_for,
-    recall_of,
-    settings_to_try,
-)
+from rowvec.search.kinds.hnsw import KIND as HNSW
+from rowvec.search.kinds.ivfflat import KIND as IVFFLAT
+from rowvec.search.recall import between, cautious, queries_for, recall_of
 
 
 @pytest.mark.parametrize(
     ("rows", "lists"), [(1, 10), (100, 10), (3000, 55), (1_000_000, 1000), (10**10, 32_768)]
 )
 def test_lists_are_the_root_of_the_rows(rows: int, lists: int) -> None:
-    assert lists_for(rows) == lists
-
-
-def form(kind: Kind, storage: Storage = "vector") -> IndexForm:
-    return IndexForm(kind, storage, "cosine", 8, "public", "embedding")
+    assert IVFFLAT.lists_for(rows) == lists
 
 
 @pytest.mark.parametrize(
@@ -34,29 +24,28 @@ def form(kind: Kind, storage: Storage = "vector") -> IndexForm:
     [(1, [1]), (10, [1, 2, 3, 5, 8, 10]), (13, [1, 2, 3, 5, 8, 13]), (14, [1, 2, 3, 5, 8, 13, 14])],
 )
 def test_probes_grow_and_end_with_all_lists(lists: int, probes: list[int]) -> None:
-    tried = list(settings_to_try(form("ivfflat"), lists, 10))
-    assert tried == [Setting(probes=count) for count in probes]
+    tried = list(IVFFLAT.settings("vector", lists, 10))
+    assert tried == [Setting("probes", count) for count in probes]
 
 
 def test_ef_search_is_never_below_k_nor_beyond_pgvectors_limit() -> None:
-    tried = [setting.ef_search for setting in settings_to_try(form("hnsw"), 0, 25)]
+    tried = [setting.value for setting in HNSW.settings("vector", None, 25)]
     assert (tried[0], tried[-1]) == (25, 1000)
 
 
 def test_over_bits_the_candidates_are_ranked_again() -> None:
-    tried = list(settings_to_try(form("hnsw", "bit"), 0, 10))
-    assert all(setting.ef_search == setting.rescore for setting in tried)
-    last = list(settings_to_try(form("ivfflat", "bit"), 30, 10))[-1]
-    assert (last.probes, last.rescore) == (30, 10_000)
+    tried = list(HNSW.settings("bit", None, 10))
+    assert all(setting.value == setting.rescore for setting in tried)
+    assert list(IVFFLAT.settings("bit", 30, 10))[-1] == Setting("probes", 30, 10_000)
 
 
 @pytest.mark.parametrize(
     ("low", "high", "middle"),
     [
-        (Setting(probes=8), Setting(probes=13), Setting(probes=10)),
-        (Setting(probes=8), Setting(probes=9), None),
-        (Setting(ef_search=10, rescore=10), Setting(ef_search=16, rescore=16),
-         Setting(ef_search=13, rescore=13)),
+        (Setting("probes", 8), Setting("probes", 13), Setting("probes", 10)),
+        (Setting("probes", 8), Setting("probes", 9), None),
+        (Setting("ef_search", 10, 10), Setting("ef_search", 16, 16),
+         Setting("ef_search", 13, 13)),
     ],
 )  # fmt: skip
 def test_half_way_between_two_settings(low: Setting, high: Setting, middle: Setting | None) -> None:
@@ -110,7 +99,7 @@ def test_a_recall_of_few_queries_counts_for_less() -> None:
 
 
 def test_a_small_table_is_read_to_a_thousand_vectors() -> None:
-    assert least_probes(form("ivfflat"), 37, 1_400) == 27
-    assert least_probes(form("ivfflat"), 10, 100) == 10
-    assert least_probes(form("ivfflat"), 5, 100_000) == 1
-    assert least_probes(form("hnsw"), 37, 1_400) == 1
+    assert IVFFLAT.least(37, 1_400) == 27
+    assert IVFFLAT.least(10, 100) == 10
+    assert IVFFLAT.least(5, 100_000) == 1
+    assert HNSW.least(None, 1_400) == 1

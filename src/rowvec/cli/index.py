@@ -15,8 +15,9 @@ from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
-from rowvec.db.index_form import Kind, Storage
+from rowvec.db.index_form import Storage
 from rowvec.search.choice import readable
+from rowvec.search.kinds import KINDS
 from rowvec.search.recall import NEIGHBOURS, Measured
 from rowvec.search.report import LogReporter
 from rowvec.search.request import IndexRequest, IndexResult
@@ -37,9 +38,9 @@ target_option = click.option(
 @embedding_option
 @click.option(
     "--kind",
-    type=click.Choice(["auto", *get_args(Kind)]),
+    type=click.Choice(["auto", *KINDS]),
     default="auto",
-    help="hnsw answers faster, ivfflat builds faster and smaller [default: auto].",
+    help=f"{'; '.join(f'{name} {kind.merit}' for name, kind in KINDS.items())} [default: auto].",
 )
 @click.option("--lists", type=click.IntRange(1, 32768), help="Lists [default: root of the rows].")
 @click.option(
@@ -95,7 +96,7 @@ def index(
     if text:
         _index_words(settings, given["source"], given["embedding"], text_config, text_weight)
         return
-    request = IndexRequest(kind=None if kind == "auto" else kind, **given)  # type: ignore[arg-type] # click has checked
+    request = IndexRequest(kind=None if kind == "auto" else kind, **given)
     bar = IndexBar() if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.index")  # jobs/ stands beside src/

@@ -21,6 +21,7 @@ from rowvec.db.schema import require_head
 from rowvec.search.chart import Curve, chart
 from rowvec.search.draw import check_plot, draw
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
+from rowvec.search.kinds import kind_of
 from rowvec.search.report import LogReporter
 from rowvec.search.tune import Scope, TuneRequest, TuneResult, read_queries
 
@@ -144,7 +145,8 @@ def _lines(found: Explained) -> list[str]:
         lines = [f"{label}: no index was used: {found.why_not}."]
     else:
         lists = f" in {found.lists} lists" if found.lists else ""
-        lines = [f"{label}: {found.index}, {found.index_kind} of {found.index_storage}{lists}"]
+        kind = f", {found.index_kind} of {found.index_storage}{lists}" if found.index_kind else ""
+        lines = [f"{label}: {found.index}{kind}"]
         lines += _setting_lines(found)
     if found.fell_back:
         lines.append("  the index gave too few rows that pass the filter: every row was read too")
@@ -162,11 +164,10 @@ def _lines(found: Explained) -> list[str]:
 
 
 def _setting_lines(found: Explained) -> list[str]:
-    probes = found.settings.get("ivfflat.probes")
-    if found.index_kind == "ivfflat":
-        used = f"{probes or 1} of {found.lists} lists probed"
-    else:
-        used = f"ef_search {found.settings.get('hnsw.ef_search')}"
+    if found.index_kind is None:
+        return ["  not built by `rowvec index`: its recall is not known"]
+    kind = kind_of(found.index_kind)
+    used = kind.described(found.settings.get(f"{kind.method}.{kind.setting}"), found.lists)
     if found.rescore:
         used += f", {found.rescore} candidates ranked again"
     if found.recall is None:

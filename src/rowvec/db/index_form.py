@@ -9,13 +9,10 @@ from psycopg import sql
 
 from rowvec.db.compose import identifier
 
-Kind = Literal["ivfflat", "hnsw"]
 Storage = Literal["vector", "halfvec", "bit"]
 
-# pgvector: what an ivfflat or hnsw index can hold of each type.
-MAX_DIMENSIONS: dict[Storage, int] = {"vector": 2_000, "halfvec": 4_000, "bit": 64_000}
-
-# pgvector: ending of the operator class and operator of each metric.
+# Ending of the operator class and operator of each metric: pgvector's, and other extensions have
+# given their own classes the same names.
 _METRICS = {"cosine": ("cosine", "<=>"), "inner_product": ("ip", "<#>"), "l2": ("l2", "<->")}
 
 
@@ -23,24 +20,27 @@ _METRICS = {"cosine": ("cosine", "<=>"), "inner_product": ("ip", "<#>"), "l2": (
 class Setting:
     """What a search is run with; None where it plays no part.
 
-    `probes` lists of an ivfflat index are read; hnsw keeps `ef_search` candidates; of an index over
+    `name` is the parameter of the index's access method, `probes` for example. Of an index over
     bits `rescore` candidates are ranked again by the vectors themselves.
     """
 
-    probes: int | None = None
-    ef_search: int | None = None
+    name: str | None = None
+    value: int | None = None
     rescore: int | None = None
 
     def __str__(self) -> str:
-        given = {k: v for k, v in vars(self).items() if v is not None}
-        return ", ".join(f"{name} {value}" for name, value in given.items()) or "exact"
+        given = {self.name: self.value, "rescore": self.rescore}
+        return ", ".join(f"{k} {v}" for k, v in given.items() if v is not None) or "exact"
 
 
 @dataclass(frozen=True)
 class IndexForm:
-    """The form of one index; `schema` is where pgvector lives, `column` the column of vectors."""
+    """The form of one index; `schema` is where pgvector lives, `column` the column of vectors.
 
-    kind: Kind
+    `method` is its access method.
+    """
+
+    method: str
     storage: Storage
     metric: str
     dimensions: int
@@ -68,6 +68,12 @@ class IndexForm:
         """What orders rows by nearness to `vector` (SQL of type vector), as the index knows it."""
         operator = self._operator("<~>") if self.storage == "bit" else self.distance
         return sql.SQL("{} {} {}").format(self.indexed, operator, self._stored(vector))
+
+    def parameters(self, setting: Setting) -> dict[str, str]:
+        """The parameters of Postgres for a setting."""
+        if setting.value is None:
+            return {}
+        return {f"{self.method}.{setting.name}": str(setting.value)}
 
     def exact(self, vector: sql.Composable) -> sql.Composed:
         """The distance of the vectors themselves."""

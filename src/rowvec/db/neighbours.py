@@ -14,8 +14,6 @@ from rowvec.db.vector_table import VectorTable
 
 # Sampled whole pages are enough beyond this; below it every row is a candidate.
 _ROWS_OF_FULL_SAMPLE = 100_000
-# Of so many candidates the nearest is a row's nearest other, or as good as that.
-_CANDIDATES = 40
 
 
 @dataclass(frozen=True)
@@ -36,40 +34,32 @@ class Neighbours:
         # A prepared statement would keep the plan of the setting that it was first run with.
         session.connection.prepare_threshold = None
 
-    async def sample(self, queries: int, of: int) -> list[Query]:
-        """Queries made from rows at random; `of` is how many vectors there are.
-
-        For ivfflat the rows themselves: each is in a list like any other. A graph is another
-        matter: a row was linked to its neighbours when it was added, and finds them where a new
-        text does not. For hnsw a query is therefore a vector beside a row, as far from it as the
-        nearest other row is (docs/architecture.md has what that is worth).
-        """
-        rows = await self._rows(queries, of)
-        if self._form.kind == "ivfflat":
-            return rows
-        bits = self._form.storage == "bit"
-        await self.use_index(Setting(ef_search=_CANDIDATES, rescore=_CANDIDATES if bits else None))
+    async def beside(self, rows: list[Query], setting: Setting) -> list[Query]:
+        """A vector beside each row, as far from it as the nearest other row that is found."""
+        await self.use_index(setting)
         directions = np.random.default_rng(0)
-        return [Query(self._beside(row, await self._nearest(row), directions)) for row in rows]
+        by_angle = self._form.metric != "l2"
+        return [
+            Query(
+                beside(row.vector, await self._nearest(row, setting), directions, by_angle=by_angle)
+            )
+            for row in rows
+        ]
 
-    def _beside(
-        self, row: Query, nearest: NDArray[np.float32], directions: np.random.Generator
-    ) -> NDArray[np.float32]:
-        return beside(row.vector, nearest, directions, by_angle=self._form.metric != "l2")
-
-    async def _nearest(self, row: Query) -> NDArray[np.float32]:
+    async def _nearest(self, row: Query, setting: Setting) -> NDArray[np.float32]:
         """The vector of the nearest other row; the row's own where there is no other."""
         statement = self._sql(
             "SELECT v FROM (SELECT {column} AS v, {exact} AS distance FROM {table} WHERE {apart}"
             " ORDER BY {nearness} LIMIT %(candidates)s) AS c ORDER BY distance LIMIT 1",
             apart=_apart(row),
         )
-        parameters = {"vector": row.vector, "candidates": _CANDIDATES}
+        parameters = {"vector": row.vector, "candidates": setting.value}
         found = await self._session.all(statement, parameters)
         vector: NDArray[np.float32] = found[0][0].to_numpy() if found else row.vector
         return vector
 
-    async def _rows(self, rows: int, of: int) -> list[Query]:
+    async def rows(self, rows: int, of: int) -> list[Query]:
+        """Rows at random; `of` is how many have a vector."""
         # Four times what is needed: pages hold rows without vectors too.
         share = 100.0 if of <= _ROWS_OF_FULL_SAMPLE else min(100.0, 400.0 * rows / of)
         found = await self._session.all(
@@ -88,7 +78,7 @@ class Neighbours:
             " set_config('enable_sort', 'off', false),"
             " set_config('enable_indexscan', 'on', false)"
         )
-        for name, value in settings_of(setting).items():
+        for name, value in self._form.parameters(setting).items():
             await self._session.run("SELECT set_config(%s, %s, false)", (name, value))
 
     async def use_no_index(self) -> None:
@@ -163,12 +153,6 @@ def beside(
     cosine = min(1.0, float(along @ nearest / np.linalg.norm(nearest)))
     turned = cosine * along + np.sqrt(1 - cosine**2) * across
     return np.asarray(length * turned, np.float32)
-
-
-def settings_of(setting: Setting) -> dict[str, str]:
-    """Pgvector's parameters for a setting."""
-    given = {"ivfflat.probes": setting.probes, "hnsw.ef_search": setting.ef_search}
-    return {name: str(value) for name, value in given.items() if value is not None}
 
 
 def _apart(query: Query) -> sql.Composable:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
 
-from rowvec.db.compose import identifier
+from rowvec.db.compose import comma, identifier
 from rowvec.db.definition import Definition
-from rowvec.db.index_form import IndexForm, Kind, Setting, Storage, storage_of
+from rowvec.db.index_form import IndexForm, Setting, Storage, storage_of
 from rowvec.db.pending_index import index_name
 from rowvec.db.queries import query
 from rowvec.db.session import Session
@@ -23,10 +24,13 @@ _DISK_FULL = "53100"
 # Of a second each, with a second between them.
 _LOCK_ATTEMPTS = 60
 
+# What stands in WITH.
+Options = Mapping[str, int | str]
+
 
 @dataclass(frozen=True)
 class IndexState:
-    """An index as it stands; `lists` is None for other kinds than ivfflat."""
+    """An index as it stands; `lists` is None for a kind without lists."""
 
     is_valid: bool
     kind: str
@@ -89,11 +93,11 @@ class VectorIndex:
         await self._drop(self._table.parts[0], self.name)
 
     async def create(
-        self, form: IndexForm, lists: dict[Part, int], resources: Resources, *, beside: bool
+        self, form: IndexForm, options: dict[Part, Options], resources: Resources, *, beside: bool
     ) -> None:
         """Builds it without blocking anybody; partition by partition, then attached.
 
-        `lists` are those of each leaf, for ivfflat. `beside`: under the name that `swap` exchanges.
+        `options` are those of each part. `beside`: under the name that `swap` exchanges.
         """
         await self._give(resources)
         ending = _NEW if beside else None
@@ -101,8 +105,7 @@ class VectorIndex:
             name = _name(part, self._table.column, ending)
             standing = await self._state(part, name)
             if standing is None:
-                count = lists.get(part) or max(lists.values(), default=None)
-                await self._create_one(part, name, form, count)
+                await self._create_one(part, name, form, options[part])
             if part.parent is not None and not (standing and standing.is_attached):
                 await self._attach(part, ending)
 
@@ -127,19 +130,22 @@ class VectorIndex:
             (f"{resources.memory_kb}kB", str(resources.workers)),
         )
 
-    async def _create_one(self, part: Part, name: str, form: IndexForm, lists: int | None) -> None:
+    async def _create_one(self, part: Part, name: str, form: IndexForm, options: Options) -> None:
+        schema = await opclass_schema(self._session, form)
+        assert schema is not None
+        given: list[sql.Composable] = [
+            sql.SQL("{} = {}").format(identifier(k), v) for k, v in options.items()
+        ]
         statement = sql.SQL("CREATE INDEX {}{} ON {}{} USING {} (({}) {}){}").format(
             # Nothing is built for a table of partitions; it only says what belongs together.
             sql.SQL("CONCURRENTLY " if part.is_leaf else ""),
             identifier(name),
             sql.SQL("" if part.is_leaf else "ONLY "),
             part.name,
-            sql.SQL(form.kind),
+            identifier(form.method),
             form.indexed,
-            identifier(form.schema, form.opclass),
-            sql.SQL(" WITH (lists = {})").format(sql.Literal(lists))
-            if form.kind == "ivfflat"
-            else sql.SQL(""),
+            identifier(schema, form.opclass),
+            sql.SQL(" WITH ({})").format(comma(given)) if given else sql.SQL(""),
         )
         if not part.is_leaf:
             await self._briefly(statement)
@@ -220,6 +226,14 @@ def _name_of(table: str, column: str, ending: str | None) -> str:
     return index_name(table, column, "idx" if ending is None else f"idx_{ending}")
 
 
+async def opclass_schema(session: Session, form: IndexForm) -> str | None:
+    """Where the operator class of an index lives; None where the database does not have it."""
+    found = await session.first(
+        query("opclass_schema"), {"method": form.method, "opclass": form.opclass}
+    )
+    return None if found is None else str(found[0])
+
+
 async def count_vectors(session: Session, table: VectorTable) -> dict[Part, int]:
     """How many rows have a vector, for each table that holds rows."""
     column = identifier(table.column)
@@ -233,14 +247,19 @@ async def count_vectors(session: Session, table: VectorTable) -> dict[Part, int]
 
 @dataclass(frozen=True)
 class Stored:
-    """What the catalog has of an index; `rows` and `target_recall` of None leave what is there."""
+    """What the catalog has of an index; `rows` and `target_recall` of None leave what is there.
+
+    `is_graph` and `most` are what `search` has to know of its kind.
+    """
 
     index_name: str
-    kind: Kind
+    kind: str
+    is_graph: bool
     storage: Storage
     lists: int | None
     rows: int | None
     setting: Setting
+    most: int | None
     recall: float
     target_recall: float | None
 
@@ -248,6 +267,7 @@ class Stored:
 async def store(session: Session, definition: Definition, what: Stored) -> bool:
     """Tells `search` what to use; False where the definition is another by now."""
     parameters = {
-        **vars(what), **vars(what.setting), "id": definition.id, "version": definition.version,
+        **vars(what), "setting_name": what.setting.name, "setting": what.setting.value,
+        "rescore": what.setting.rescore, "id": definition.id, "version": definition.version,
     }  # fmt: skip
     return await session.run(query("store_index"), parameters) > 0

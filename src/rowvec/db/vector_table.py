@@ -10,7 +10,7 @@ from psycopg import sql
 
 from rowvec.db.compose import identifier
 from rowvec.db.definition import Definition
-from rowvec.db.index_form import Kind, Setting, Storage
+from rowvec.db.index_form import Setting, Storage
 from rowvec.db.queries import query
 from rowvec.db.session import Session
 
@@ -42,7 +42,7 @@ class VectorTable:
     column: str
     parts: tuple[Part, ...]
     index_name: str | None
-    index_kind: Kind | None
+    index_kind: str | None
     index_storage: Storage | None
     index_lists: int | None
     index_rows: int | None
@@ -72,7 +72,7 @@ class VectorTable:
         (found,) = await session.dicts(query("vector_table"), {"id": definition.id})
         where = {"schema": found["schema"], "table": found["table"]}
         parts = await session.dicts(query("vector_parts"), where)
-        setting = Setting(found.pop("probes"), found.pop("ef_search"), found.pop("rescore"))
+        setting = Setting(found.pop("setting_name"), found.pop("setting"), found.pop("rescore"))
         return cls(**found, setting=setting, parts=tuple(map(_part, parts)))
 
 

@@ -75,14 +75,14 @@ def pending(conn: psycopg.Connection) -> int:
 
 
 def is_indexed(conn: psycopg.Connection) -> bool:
-    """Whether the embedding has a usable index whose probes were measured."""
+    """Whether the embedding has a usable index whose setting was measured."""
     with database_errors():
         return (
             conn.execute(
                 "SELECT FROM rowvec.embedding AS e "
                 "JOIN pg_index AS i ON i.indrelid = e.source AND i.indisvalid "
                 "JOIN pg_class AS c ON c.oid = i.indexrelid AND c.relname = e.index_name "
-                "WHERE e.source = %s::regclass AND e.probes IS NOT NULL",
+                "WHERE e.source = %s::regclass AND e.setting IS NOT NULL",
                 (TABLE,),
             ).fetchone()
             is not None

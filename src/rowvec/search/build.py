@@ -12,24 +12,26 @@ from rowvec.config import Settings
 from rowvec.db.build_resources import ServerResources, server_resources
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.index_form import IndexForm, Kind, Setting, Storage
+from rowvec.db.index_form import IndexForm, Storage
 from rowvec.db.neighbours import Neighbours
 from rowvec.db.pending_index import try_lock, unlock
 from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
-from rowvec.db.vector_index import Resources, Stored, VectorIndex, count_vectors, store
-from rowvec.db.vector_table import Part, VectorTable
-from rowvec.errors import DefinitionChanged, InvalidRequest
-from rowvec.search.choice import Choice, Facts, Wish, choose, lists_for
-from rowvec.search.measurements import keep
-from rowvec.search.recall import (
-    NEIGHBOURS,
-    Measured,
-    Measurement,
-    least_probes,
-    queries_for,
-    settings_to_try,
+from rowvec.db.vector_index import (
+    Resources,
+    Stored,
+    VectorIndex,
+    count_vectors,
+    opclass_schema,
+    store,
 )
+from rowvec.db.vector_table import Part, VectorTable
+from rowvec.errors import DefinitionChanged, InvalidRequest, NotSupported
+from rowvec.search.choice import Choice, Wish, choose
+from rowvec.search.index_kind import Facts, IndexKind
+from rowvec.search.kinds import kind_of
+from rowvec.search.measurements import keep
+from rowvec.search.recall import NEIGHBOURS, Measured, Measurement, sample
 from rowvec.search.request import IndexReporter, IndexRequest, IndexResult
 from rowvec.search.standing import Standing, must_be_another, should_be_another
 
@@ -42,8 +44,9 @@ async def build_index(
 ) -> IndexResult:
     """Builds what is missing, measures, and stores the setting for `search`.
 
-    Raises NotSupported for more dimensions than an index holds, InvalidRequest where there is
-    nothing to index, DatabaseError as Postgres gives it.
+    Raises NotSupported for more dimensions than an index holds and for a kind that this database
+    does not have, InvalidRequest where there is nothing to index, DatabaseError as Postgres gives
+    it.
     """
     dsn = resolve_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
@@ -61,12 +64,14 @@ async def build_index(
         dimensions, processes = definition.dimensions, server.parallel_workers + 1
         facts = Facts(rows, dimensions, target, server.memory_kb, processes)
         choice = choose(facts, Wish(request.kind, request.storage, request.lists))
+        job = _Job(session, definition, table, reporter)
+        await job.require(choice.kind, choice.storage)
         chosen = IndexResult(
             source=table.table,
             embedding=definition.name,
             index=VectorIndex(session, table).name,
             rows=rows,
-            kind=choice.kind,
+            kind=choice.kind.method,
             storage=choice.storage,
             lists=choice.lists,
             was_built=False,
@@ -79,7 +84,6 @@ async def build_index(
         if request.dry_run:
             return chosen
         async with _alone(session, definition, reporter):
-            job = _Job(session, definition, table, reporter)
             return await job.run(chosen, request, _Plan(dsn, choice, counts, server))
 
 
@@ -94,7 +98,7 @@ class _Plan:
 
 
 class _Job:
-    """One run, with its lock held."""
+    """One run; `run` is called with its lock held."""
 
     def __init__(
         self,
@@ -109,44 +113,59 @@ class _Job:
         self._reporter = reporter
         self._index = VectorIndex(session, table)
 
+    async def require(self, kind: IndexKind, storage: Storage) -> None:
+        """Raises NotSupported where the database has no such index."""
+        form = self._form(kind, storage)
+        if await opclass_schema(self._session, form) is None:
+            raise NotSupported(
+                f"this database has no index of the kind {kind.method} for {form.opclass}",
+                hint=f"it comes with the extension {kind.extension}: CREATE EXTENSION "
+                f"{kind.extension}, where the server has it",
+            )
+
     async def run(self, chosen: IndexResult, request: IndexRequest, plan: _Plan) -> IndexResult:
         """Builds where that is due, then measures and stores."""
         for name in await self._index.drop_leftovers():
             self._reporter.say(f"{name} is left over from a build that was killed: dropped")
-        form = self._form(chosen.kind, chosen.storage)
+        kind, storage, lists = plan.choice.kind, chosen.storage, chosen.lists
         state = await self._index.state()
         is_due = state is None or await self._is_due(chosen, request)
-        lists = chosen.lists
         began = time.perf_counter()
         if is_due:
             for reason in chosen.reasons:
                 self._reporter.say(reason)
             # What lacks partitions is made whole, not replaced.
             beside = state is not None and state.is_valid
-            await self._create(form, plan, request.lists, beside=beside)
+            await self._create(plan, request.lists, beside=beside)
         elif state is not None:
-            lists = state.lists
-            form = self._form("hnsw" if state.kind == "hnsw" else "ivfflat", state.storage)
+            kind, storage, lists = kind_of(state.kind), state.storage, state.lists
         build_seconds = round(time.perf_counter() - began, 1) if is_due else None
-        best, measured = await self._measure(form, lists, chosen)
-        await self._store(form, lists, chosen.rows if is_due else None, best, request.target_recall)
+        best, measured = await self._measure(kind, storage, lists, chosen)
+        assert best.setting is not None
+        await self._store(
+            Stored(
+                self._index.name, kind.method, kind.is_graph, storage, lists,
+                chosen.rows if is_due else None, best.setting, kind.most, best.recall,
+                request.target_recall,
+            )
+        )  # fmt: skip
         await keep(self._session, self._definition, measured)
         return replace(
             chosen,
-            kind=form.kind,
-            storage=form.storage,
+            kind=kind.method,
+            storage=storage,
             lists=lists,
             was_built=is_due,
-            setting=best.setting or Setting(),
+            setting=best.setting,
             recall=best.recall,
             measured=measured,
             reasons=chosen.reasons if is_due else (),
             build_seconds=build_seconds,
         )
 
-    def _form(self, kind: Kind, storage: Storage) -> IndexForm:
+    def _form(self, kind: IndexKind, storage: Storage) -> IndexForm:
         return IndexForm(
-            kind,
+            kind.method,
             storage,
             self._definition.metric,
             self._definition.dimensions,
@@ -158,13 +177,13 @@ class _Job:
         """Whether to build although something stands; a sentence says why, or why it should be."""
         state = await self._index.state()
         assert state is not None
-        form = self._form("hnsw" if state.kind == "hnsw" else "ivfflat", state.storage)
+        kind = kind_of(state.kind)
         standing = Standing(
             state=state,
-            opclass=form.opclass,
+            opclass=self._form(kind, state.storage).opclass,
             rows=chosen.rows,
             built_for=self._table.index_rows,
-            recall=await self._recall_now(form, chosen) if request.refresh else None,
+            recall=await self._recall_now(kind, state.storage, chosen) if request.refresh else None,
             target_recall=chosen.target_recall,
             is_partitioned=self._table.is_partitioned,
         )
@@ -179,26 +198,31 @@ class _Job:
             self._reporter.say(f"{name} is built anew: {reason}")
         return reason is not None
 
-    async def _recall_now(self, form: IndexForm, chosen: IndexResult) -> float | None:
+    async def _recall_now(
+        self, kind: IndexKind, storage: Storage, chosen: IndexResult
+    ) -> float | None:
         """At the setting that `search` uses."""
         if self._table.recall is None:
             return None
-        measurement = await self._measurement(form, chosen.rows)
+        measurement = await self._measurement(kind, storage, chosen.rows)
         await measurement.exact()
         return (await measurement.at(self._table.setting)).recall
 
-    async def _create(
-        self, form: IndexForm, plan: _Plan, asked_lists: int | None, *, beside: bool
-    ) -> None:
+    async def _create(self, plan: _Plan, asked_lists: int | None, *, beside: bool) -> None:
         """Builds the index here and reads the progress over a second connection."""
+        kind, server = plan.choice.kind, plan.server
+        form = self._form(kind, plan.choice.storage)
         # Partitions are indexed one by one, each with the lists that suit its own rows.
-        lists = {part: asked_lists or lists_for(rows) for part, rows in plan.counts.items()}
-        server = plan.server
+        largest = max(plan.counts.values())
+        options = {
+            part: kind.options(asked_lists or kind.lists_for(plan.counts.get(part, largest)))
+            for part in self._table.parts
+        }
         memory_kb = max(server.maintenance_kb, min(plan.choice.memory_kb, server.memory_kb))
         resources = Resources(memory_kb, server.parallel_workers)
         pid = self._session.connection.info.backend_pid
         async with open_session(plan.dsn, _APPLICATION) as observer:
-            build = asyncio.create_task(self._index.create(form, lists, resources, beside=beside))
+            build = asyncio.create_task(self._index.create(form, options, resources, beside=beside))
             try:
                 while not (await asyncio.wait([build], timeout=_POLL_SECONDS))[0]:
                     progress = await observer.first(query("index_progress"), {"pid": pid})
@@ -211,15 +235,15 @@ class _Job:
         if beside:
             await self._index.swap()
 
-    async def _measurement(self, form: IndexForm, rows: int) -> Measurement:
-        neighbours = Neighbours(self._session, self._table, form)
-        queries = await neighbours.sample(queries_for(rows), rows)
+    async def _measurement(self, kind: IndexKind, storage: Storage, rows: int) -> Measurement:
+        neighbours = Neighbours(self._session, self._table, self._form(kind, storage))
+        queries = await sample(neighbours, kind, storage, rows)
         return Measurement(neighbours, queries, NEIGHBOURS, are_sampled=True)
 
     async def _measure(
-        self, form: IndexForm, lists: int | None, chosen: IndexResult
+        self, kind: IndexKind, storage: Storage, lists: int | None, chosen: IndexResult
     ) -> tuple[Measured, tuple[Measured, ...]]:
-        measurement = await self._measurement(form, chosen.rows)
+        measurement = await self._measurement(kind, storage, chosen.rows)
         exact = await measurement.exact()
         self._reporter.measured(exact)
         tried: list[Measured] = []
@@ -228,26 +252,16 @@ class _Job:
             tried.append(one)
             self._reporter.measured(one)
 
-        lists = lists or lists_for(chosen.rows)
-        steps = settings_to_try(form, lists, NEIGHBOURS)
+        lists = lists or kind.lists_for(chosen.rows)
         best = await measurement.smallest(
-            steps, chosen.target_recall, report, least_probes(form, lists, chosen.rows)
+            kind.settings(storage, lists, NEIGHBOURS),
+            chosen.target_recall,
+            report,
+            kind.least(lists, chosen.rows),
         )
         return best, (exact, *sorted(tried, key=lambda one: one.order))
 
-    async def _store(
-        self,
-        form: IndexForm,
-        lists: int | None,
-        rows: int | None,
-        best: Measured,
-        target_recall: float | None,
-    ) -> None:
-        assert best.setting is not None
-        stored = Stored(
-            self._index.name, form.kind, form.storage, lists, rows, best.setting, best.recall,
-            target_recall,
-        )  # fmt: skip
+    async def _store(self, stored: Stored) -> None:
         if not await store(self._session, self._definition, stored):
             raise DefinitionChanged(
                 f"{self._definition.label} was changed while its index was built",

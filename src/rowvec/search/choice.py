@@ -3,22 +3,20 @@
 Its figures were measured on 100,000 sentence vectors of 384 dimensions and 2 cores with pgvector
 0.8: ivfflat with 316 lists builds in 3 s and reaches a recall of 0.956 at 7.0 ms, hnsw builds in
 25 s and reaches 0.963 at 1.25 ms, hnsw over bits with 200 candidates ranked again 0.979 at 2.6 ms
-in a sixth of the space. Times are scaled from there; they are no promise, they are good enough to
-tell seconds from hours.
+in a sixth of the space. The rule weighs these two; other kinds are built where they are asked for.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rowvec.db.index_form import MAX_DIMENSIONS, Kind, Storage
+from rowvec.db.index_form import Storage
 from rowvec.errors import NotSupported
+from rowvec.search.index_kind import Facts, IndexKind
+from rowvec.search.kinds import KINDS, hnsw, ivfflat
 
-MAX_LISTS = 32_768
-
-_MIN_LISTS = 10
-_MIN_MEMORY_KB = 64 << 10
+_IVFFLAT, _HNSW = ivfflat.KIND, hnsw.KIND
 
 # Up to here an ivfflat index answers within about 5 ms, and builds in a second or two.
 _ROWS_FOR_IVFFLAT = 50_000
@@ -30,33 +28,12 @@ _LONGEST_BUILD_SECONDS = 3600
 # Signs alone tell texts apart only where there are enough of them.
 _MIN_DIMENSIONS_FOR_BITS = 256
 
-# Distances of 384 dimensions a second and process; what hnsw compares for a row, for each doubling
-# of the rows.
-_DISTANCES_PER_SECOND = 5.3e6
-_COMPARED_PER_DOUBLING = 160
-# hnsw in memory beside the vector: an element and its neighbours (48 MB held 22,353 rows of 1,544
-# bytes with pgvector 0.8.6).
-_GRAPH_BYTES = 720
-# hnsw on disk: the neighbours as tuple ids, headers.
-_NEIGHBOUR_BYTES = 300
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the rule weighs; `memory_kb` and `processes` are what one build may take."""
-
-    rows: int
-    dimensions: int
-    target_recall: float
-    memory_kb: int
-    processes: int
-
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody asked for; None leaves it to the rule."""
+    """What somebody asked for, a kind by its name; None leaves it to the rule."""
 
-    kind: Kind | None = None
+    kind: str | None = None
     storage: Storage | None = None
     lists: int | None = None
 
@@ -65,7 +42,7 @@ class Wish:
 class Choice:
     """An index to build, what it should take, and the reasons, a sentence each."""
 
-    kind: Kind
+    kind: IndexKind
     storage: Storage
     lists: int | None
     memory_kb: int
@@ -80,93 +57,61 @@ def choose(facts: Facts, wish: Wish) -> Choice:
     Raises NotSupported where no index can hold vectors of so many dimensions as asked.
     """
     reasons: list[str] = []
-    storage = wish.storage or _storage_for(facts.dimensions, reasons)
-    limit = MAX_DIMENSIONS[storage]
-    if facts.dimensions > limit:
-        raise NotSupported(
-            f"an index of {storage} holds at most {limit:,} dimensions, these vectors have "
-            f"{facts.dimensions:,}",
-            hint=_hint_for(facts.dimensions),
-        )
-    kind = wish.kind
+    kind = None if wish.kind is None else KINDS[wish.kind]
+    # Both kinds that the rule weighs hold the same.
+    limits = (kind or _IVFFLAT).max_dimensions
+    storage = wish.storage or _storage_for(facts.dimensions, limits, reasons)
+    _check(facts.dimensions, storage, kind or _IVFFLAT)
     if kind is None and wish.lists is not None:
-        kind = "ivfflat"
+        kind = _IVFFLAT
         reasons.append("ivfflat, which --lists asks for")
     if kind is None:
         kind, storage = _weigh(facts, storage, reasons, may_shrink=wish.storage is None)
-    lists = None
-    if kind == "ivfflat":
-        lists = wish.lists or lists_for(facts.rows)
-        if wish.lists is None:
-            reasons.append(f"{lists} lists: the root of {facts.rows:,} rows, at least {_MIN_LISTS}")
+    lists = kind.lists_for(facts.rows)
+    if lists is not None and wish.lists is not None:
+        lists = wish.lists
+    elif lists is not None:
+        reasons.append(kind.lists_in_words(lists, facts.rows))
     return Choice(
         kind=kind,
         storage=storage,
         lists=lists,
-        memory_kb=memory_kb(facts, kind, storage, lists),
-        build_seconds=build_seconds(facts, storage, lists),
-        size_bytes=size_bytes(facts, kind, storage),
+        memory_kb=kind.memory_kb(facts, storage, lists),
+        build_seconds=kind.build_seconds(facts, storage, lists),
+        size_bytes=kind.size_bytes(facts, storage),
         reasons=tuple(reasons),
     )
 
 
-def lists_for(rows: int) -> int:
-    """How many lists suit so many rows: their root, pgvector's own rule for a million and more."""
-    return min(max(_MIN_LISTS, round(math.sqrt(rows))), MAX_LISTS)
-
-
-def stored_bytes(dimensions: int, storage: Storage) -> int:
-    """One vector as the index holds it."""
-    bits = {"vector": 32, "halfvec": 16, "bit": 1}[storage]
-    return 8 + math.ceil(dimensions * bits / 8)
-
-
-def size_bytes(facts: Facts, kind: Kind, storage: Storage) -> int:
-    """About how large the index becomes."""
-    row = stored_bytes(facts.dimensions, storage) + (_NEIGHBOUR_BYTES if kind == "hnsw" else 12)
-    return facts.rows * row
-
-
-def build_seconds(facts: Facts, storage: Storage, lists: int | None) -> float:
-    """About how long the build takes: ivfflat compares each row with each list, else it is hnsw."""
-    width = facts.dimensions / 384 * {"vector": 1.0, "halfvec": 0.7, "bit": 0.3}[storage]
-    compared = lists or _COMPARED_PER_DOUBLING * math.log2(max(2, facts.rows))
-    return facts.rows * compared * width / _DISTANCES_PER_SECOND / facts.processes
-
-
-def memory_kb(facts: Facts, kind: Kind, storage: Storage, lists: int | None) -> int:
-    """maintenance_work_mem with which the build is fast, and a fifth more.
-
-    hnsw builds its graph in it and is many times slower once the graph is larger. The k-means of
-    ivfflat samples 50 vectors a list (10,000 at least), keeps a bound for each sample and list, and
-    fails where they do not fit.
-    """
-    vector = stored_bytes(facts.dimensions, storage)
-    if kind == "hnsw":
-        needed = facts.rows * (vector + _GRAPH_BYTES)
-    else:
-        assert lists is not None
-        samples = max(10_000, 50 * lists)
-        bounds = 4 * (samples * lists + lists * lists + 2 * samples + 3 * lists)
-        needed = (samples + 2 * lists) * vector + bounds
-    return max(_MIN_MEMORY_KB, needed * 6 // 5 // 1024)
-
-
-def _storage_for(dimensions: int, reasons: list[str]) -> Storage:
-    if dimensions <= MAX_DIMENSIONS["vector"]:
+def _storage_for(dimensions: int, limits: Mapping[Storage, int], reasons: list[str]) -> Storage:
+    if dimensions <= limits["vector"] or "halfvec" not in limits:
         return "vector"
-    if dimensions <= MAX_DIMENSIONS["halfvec"]:
+    if dimensions <= limits["halfvec"]:
         reasons.append(
-            f"halfvec: {dimensions:,} dimensions, and an index of vector holds "
-            f"{MAX_DIMENSIONS['vector']:,}"
+            f"halfvec: {dimensions:,} dimensions, and an index of vector holds {limits['vector']:,}"
         )
     return "halfvec"
 
 
-def _hint_for(dimensions: int) -> str:
-    if dimensions <= MAX_DIMENSIONS["halfvec"]:
+def _check(dimensions: int, storage: Storage, kind: IndexKind) -> None:
+    limits = kind.max_dimensions
+    if storage not in limits:
+        raise NotSupported(
+            f"an index of the kind {kind.method} cannot hold {storage}",
+            hint=f"it holds {' or '.join(limits)}",
+        )
+    if dimensions > limits[storage]:
+        raise NotSupported(
+            f"an index of {storage} holds at most {limits[storage]:,} dimensions, these vectors "
+            f"have {dimensions:,}",
+            hint=_hint_for(dimensions, limits),
+        )
+
+
+def _hint_for(dimensions: int, limits: Mapping[Storage, int]) -> str:
+    if dimensions <= limits.get("halfvec", 0):
         return "--storage halfvec holds 4,000, --storage bit 64,000"
-    if dimensions <= MAX_DIMENSIONS["bit"]:
+    if dimensions <= limits.get("bit", 0):
         return (
             "--storage bit indexes their signs, up to 64,000, and ranks candidates again by the "
             "vectors themselves; or shorten them: truncate_dim, of a model trained for it"
@@ -176,7 +121,7 @@ def _hint_for(dimensions: int) -> str:
 
 def _weigh(
     facts: Facts, storage: Storage, reasons: list[str], *, may_shrink: bool
-) -> tuple[Kind, Storage]:
+) -> tuple[IndexKind, Storage]:
     """The kind, and a smaller storage where only that lets hnsw build within the memory."""
     is_high = facts.target_recall >= _HIGH_RECALL
     enough = _ROWS_FOR_IVFFLAT_AT_HIGH_RECALL if is_high else _ROWS_FOR_IVFFLAT
@@ -185,10 +130,10 @@ def _weigh(
             f"ivfflat: of {facts.rows:,} rows it answers in a few milliseconds, and it builds in a "
             "second or two"
         )
-        return "ivfflat", storage
+        return _IVFFLAT, storage
     for smaller in _smaller(facts, storage) if may_shrink else (storage,):
-        needed = memory_kb(facts, "hnsw", smaller, None)
-        seconds = build_seconds(facts, smaller, None)
+        needed = _HNSW.memory_kb(facts, smaller, None)
+        seconds = _HNSW.build_seconds(facts, smaller, None)
         if needed <= facts.memory_kb and seconds <= _LONGEST_BUILD_SECONDS:
             reasons.append(
                 f"hnsw: of {facts.rows:,} rows it answers several times faster than ivfflat at a "
@@ -198,16 +143,16 @@ def _weigh(
             if smaller != storage:
                 reasons.append(
                     f"{smaller}: a graph of {storage} would take "
-                    f"{readable(memory_kb(facts, 'hnsw', storage, None))}"
+                    f"{readable(_HNSW.memory_kb(facts, storage, None))}"
                 )
-            return "hnsw", smaller
-    needed = memory_kb(facts, "hnsw", storage, None)
-    seconds = build_seconds(facts, storage, None)
+            return _HNSW, smaller
+    needed = _HNSW.memory_kb(facts, storage, None)
+    seconds = _HNSW.build_seconds(facts, storage, None)
     reasons.append(
         f"ivfflat: the graph of hnsw would take {readable(needed)} and about {seconds / 60:,.0f} "
         f"minutes, and a build may take {readable(facts.memory_kb)} here"
     )
-    return "ivfflat", storage
+    return _IVFFLAT, storage
 
 
 def _smaller(facts: Facts, storage: Storage) -> tuple[Storage, ...]:

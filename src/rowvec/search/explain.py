@@ -14,6 +14,7 @@ from rowvec.db.definition import Definition
 from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
 from rowvec.db.vector_table import VectorTable
+from rowvec.search.kinds import KINDS
 from rowvec.search.plan import Scan, in_words, scans
 
 _APPLICATION = "rowvec explain"
@@ -35,7 +36,7 @@ class ExplainRequest:
 class Explained:
     """What one search did. `why_not` is a sentence where no index over vectors was used.
 
-    `settings` are pgvector's parameters during the search; `lists` those of the ivfflat index;
+    `settings` are the index's parameters during the search; `lists` those of an index of lists;
     `recall` and `measured_at` are of that setting, as `rowvec tune` or `rowvec index` left them.
     Rows were read from the index over vectors; `rows_removed` of them by the filter. `fell_back`:
     the index gave too few that pass the filter, and every row was read.
@@ -71,7 +72,8 @@ async def explain_search(settings: Settings, request: ExplainRequest) -> Explain
         definition = await Definition.read(session, request.source, request.embedding)
         table = await VectorTable.read(session, definition)
         indexes = await session.dicts(
-            query("vector_indexes"), {"schema": table.schema, "table": table.table}
+            query("vector_indexes"),
+            {"schema": table.schema, "table": table.table, "kinds": list(KINDS)},
         )
         asked = _parameters(request)
         found = await _plan_of(session, asked)

@@ -15,7 +15,7 @@ async def keep(session: Session, definition: Definition, measured: Sequence[Meas
     rows = [
         {
             "id": definition.id,
-            "setting": one.setting.probes or one.setting.ef_search,
+            "setting": one.setting.value,
             "rescore": one.setting.rescore,
             "recall": one.recall,
             "p50_ms": one.p50_ms,

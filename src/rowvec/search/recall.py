@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -11,15 +10,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from rowvec.db.index_form import IndexForm, Setting
+from rowvec.db.index_form import Setting, Storage
 from rowvec.db.neighbours import Neighbours, Query
+from rowvec.search.index_kind import IndexKind
 
 NEIGHBOURS = 10
 
-# pgvector's own limit of hnsw.ef_search.
-_MAX_EF_SEARCH = 1_000
-# Beside probes of an ivfflat index over bits; more only where all lists are not enough.
-_RESCORE = 200
 _MAX_QUERIES = 500
 _MIN_QUERIES = 50
 # Exact neighbours cost a scan each: about half a minute for so many distances in all.
@@ -27,8 +23,8 @@ _MAX_DISTANCES = 50_000_000
 # Queries that were sampled are few, and may be easier than real ones: of their recalls counts the
 # mean less so many standard errors.
 _STANDARD_ERRORS = 2
-# A scan of so many vectors takes about a millisecond: to compare fewer saves nobody any time.
-_FEWEST_COMPARED = 1_000
+# Of so many candidates the nearest is a row's nearest other, or as good as that.
+_CANDIDATES = 40
 # Distances are sums of float32: equal vectors may differ in the last digits.
 _TOLERANCE = 1e-6
 
@@ -47,7 +43,7 @@ class Measured:
         """From the fastest setting to the most thorough; the exact search comes last."""
         if self.setting is None:
             return (sys.maxsize,)
-        return tuple(value or 0 for value in vars(self.setting).values())
+        return (self.setting.value or 0, self.setting.rescore or 0)
 
 
 def queries_for(rows: int) -> int:
@@ -59,41 +55,30 @@ def queries_for(rows: int) -> int:
     return max(_MIN_QUERIES, min(_MAX_QUERIES, rows // 40, _MAX_DISTANCES // max(1, rows)))
 
 
-def settings_to_try(form: IndexForm, lists: int, k: int) -> Iterator[Setting]:
-    """Settings from the fastest to the most thorough that the index has."""
-    if form.kind == "hnsw":
-        # An hnsw scan ends after ef_search rows: fewer than k would find fewer than k.
-        for step in _steps(min(k, _MAX_EF_SEARCH), _MAX_EF_SEARCH):
-            yield Setting(ef_search=step, rescore=step if form.storage == "bit" else None)
-    elif form.storage == "bit":
-        for step in _steps(1, lists):
-            yield Setting(probes=step, rescore=max(k, _RESCORE))
-        for factor in (2, 5, 10, 50):
-            yield Setting(probes=lists, rescore=factor * max(k, _RESCORE))
-    else:
-        for step in _steps(1, lists):
-            yield Setting(probes=step)
+async def sample(
+    neighbours: Neighbours, kind: IndexKind, storage: Storage, rows: int
+) -> list[Query]:
+    """Queries made from some of so many rows.
 
-
-def least_probes(form: IndexForm, lists: int, rows: int) -> int:
-    """Probes below which a search would lose neighbours and gain nothing; 1 for hnsw.
-
-    It is for small tables: the questions of users lie farther from the rows than rows from each
-    other, and find less than was measured.
+    Where rows are in lists, the rows themselves: each is in a list like any other. A graph is
+    another matter: a row was linked to its neighbours when it was added, and finds them where a new
+    text does not. A query is then a vector beside a row, as far from it as the nearest other row is
+    (docs/architecture.md has what that is worth).
     """
-    if form.kind == "hnsw":
-        return 1
-    return min(lists, math.ceil(_FEWEST_COMPARED * lists / max(1, rows)))
+    drawn = await neighbours.rows(queries_for(rows), rows)
+    return await neighbours.beside(drawn, kind.at(_CANDIDATES, storage)) if kind.is_graph else drawn
 
 
 def between(low: Setting, high: Setting) -> Setting | None:
     """The setting half way; None where there is none between the two."""
-    middle = {
-        name: None if upper is None else ((getattr(low, name) or 0) + upper) // 2
-        for name, upper in vars(high).items()
-    }
-    found = Setting(**middle)
+    found = Setting(
+        high.name, _half_way(low.value, high.value), _half_way(low.rescore, high.rescore)
+    )
     return None if found in (low, high) else found
+
+
+def _half_way(low: int | None, high: int | None) -> int | None:
+    return None if high is None else ((low or 0) + high) // 2
 
 
 def recall_of(found: NDArray[np.float64], exact: NDArray[np.float64]) -> float:
@@ -149,7 +134,7 @@ class Measurement:
     ) -> Measured:
         """The smallest setting that reaches the target, or the best of all where none does.
 
-        With fewer than `least` probes it is set to these.
+        With a value below `least` it is set to that.
         """
         tried: dict[Setting | None, Measured] = {}
 
@@ -159,9 +144,9 @@ class Measurement:
 
         best = await self._smallest(settings, target, note)
         assert best.setting is not None
-        if (best.setting.probes or least) >= least:
+        if (best.setting.value or least) >= least:
             return best
-        raised = replace(best.setting, probes=least)
+        raised = replace(best.setting, value=least)
         if raised not in tried:
             note(await self.at(raised))
         return tried[raised]
@@ -204,12 +189,3 @@ class Measurement:
             milliseconds.append((time.perf_counter() - began) * 1000)
         p50, p95 = np.percentile(milliseconds, (50, 95))
         return found, (float(p50), float(p95))
-
-
-def _steps(first: int, last: int) -> Iterator[int]:
-    """From `first` to `last`, each 1.6 times the one before it: 1, 2, 3, 5, 8, 13 and so on."""
-    step = first
-    while step < last:
-        yield step
-        step = max(step + 1, round(step * 1.6))
-    yield last

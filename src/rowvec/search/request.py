@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rowvec.db.index_form import Kind, Setting, Storage
+from rowvec.db.index_form import Setting, Storage
 from rowvec.search.recall import Measured
 
 
@@ -19,7 +19,7 @@ class IndexRequest:
 
     source: str
     embedding: str | None = None
-    kind: Kind | None = None
+    kind: str | None = None
     storage: Storage | None = None
     lists: int | None = None
     target_recall: float | None = None
@@ -41,7 +41,7 @@ class IndexResult:
     embedding: str
     index: str
     rows: int
-    kind: Kind
+    kind: str
     storage: Storage
     lists: int | None
     was_built: bool

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rowvec.db.vector_index import IndexState
-from rowvec.search.choice import lists_for
+from rowvec.search.kinds import kind_of
 from rowvec.search.request import IndexRequest
 
-# An ivfflat index is good for about twice the rows that it was built for, and its lists for twice
-# or half of what would be chosen: recall is held by more probes, at their price.
+# An index of lists is good for about twice the rows that it was built for, and its lists for twice
+# or half of what would be chosen: recall is held by reading more of them, at their price.
 TOLERATED_FACTOR = 2
 
 
@@ -45,16 +45,17 @@ def must_be_another(standing: Standing, request: IndexRequest) -> str | None:
 def should_be_another(standing: Standing) -> str | None:
     """Why another index would be better; None where it is good.
 
-    hnsw grows with its table, and a recall that fell is for `ef_search` to mend; the lists of
-    ivfflat are drawn once.
+    A graph grows with its table, and a recall that fell is for its setting to mend; lists are drawn
+    once.
     """
     state = standing.state
-    if state.kind != "ivfflat" or state.lists is None:
+    kind = kind_of(state.kind)
+    if kind.is_graph or state.lists is None:
         return None
     built_for = standing.built_for or state.lists**2
     if standing.rows > TOLERATED_FACTOR * built_for:
         return f"it was built for {built_for:,} vectors, there are {standing.rows:,}"
-    suitable = lists_for(standing.rows)
+    suitable = kind.lists_for(standing.rows) or state.lists
     is_near = 1 / TOLERATED_FACTOR <= state.lists / suitable <= TOLERATED_FACTOR
     # The lists of partitions are each partition's own.
     if standing.built_for is None and not standing.is_partitioned and not is_near:

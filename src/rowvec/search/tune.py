@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -14,21 +15,15 @@ from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.index_form import IndexForm, Setting
-from rowvec.db.neighbours import Neighbours, Query, settings_of
+from rowvec.db.neighbours import Neighbours, Query
 from rowvec.db.session import Session, open_session
 from rowvec.db.vector_index import IndexState, Stored, VectorIndex, count_vectors, store
 from rowvec.db.vector_table import VectorTable
 from rowvec.errors import ConfigError, DefinitionChanged, InvalidRequest
-from rowvec.search.choice import lists_for
+from rowvec.search.index_kind import IndexKind
+from rowvec.search.kinds import kind_of
 from rowvec.search.measurements import keep
-from rowvec.search.recall import (
-    NEIGHBOURS,
-    Measured,
-    Measurement,
-    least_probes,
-    queries_for,
-    settings_to_try,
-)
+from rowvec.search.recall import NEIGHBOURS, Measured, Measurement, sample
 from rowvec.search.request import IndexReporter
 
 _APPLICATION = "rowvec tune"
@@ -88,39 +83,40 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter
         index = VectorIndex(session, table)
         state = await _standing(index, definition, request.source)
         rows = sum((await count_vectors(session, table)).values())
+        kind = kind_of(state.kind)
         form = IndexForm(
-            "hnsw" if state.kind == "hnsw" else "ivfflat", state.storage, definition.metric,
-            definition.dimensions, session.vector_schema, table.column,
+            kind.method, state.storage, definition.metric, definition.dimensions,
+            session.vector_schema, table.column,
         )  # fmt: skip
         neighbours = Neighbours(session, table, form)
         queries = (
             [await _embedded(session, request, text) for text in request.queries]
             if request.queries
-            else await neighbours.sample(queries_for(rows), rows)
+            else await sample(neighbours, kind, state.storage, rows)
         )
         target = request.target_recall or table.target_recall
         are_sampled = not request.queries
         measurement = Measurement(neighbours, queries, request.k, are_sampled=are_sampled)
         curve = _Curve(measurement, reporter)
-        lists = state.lists or lists_for(rows)
-        least = least_probes(form, lists, rows) if are_sampled else 1
-        best = await curve.measure(form, lists, request.k, target, least)
-        before = (
-            None if table.recall is None else await curve.at(_as_used(table.setting, request.k))
-        )
+        lists = state.lists or kind.lists_for(rows)
+        steps = tuple(kind.settings(state.storage, lists, request.k))
+        least = kind.least(lists, rows) if are_sampled else 1
+        best = await curve.measure(steps, target, least)
+        used = _as_used(kind, table.setting, request.k)
+        before = None if table.recall is None else await curve.at(used)
         assert best.setting is not None
         await _store(
             session,
             definition,
             Stored(
-                index.name, form.kind, form.storage, state.lists, None, best.setting, best.recall,
-                request.target_recall,
+                index.name, kind.method, kind.is_graph, form.storage, state.lists, None,
+                best.setting, kind.most, best.recall, request.target_recall,
             ),
         )  # fmt: skip
         await keep(session, definition, curve.points)
-        applied = await _apply(session, best, request.apply) if request.apply else ()
+        applied = await _apply(session, form, best, request.apply) if request.apply else ()
         return TuneResult(
-            source=table.table, embedding=definition.name, index=index.name, kind=form.kind,
+            source=table.table, embedding=definition.name, index=index.name, kind=kind.method,
             storage=form.storage, lists=state.lists, rows=rows, queries=len(queries), k=request.k,
             target_recall=target, measured=curve.points, best=best, before=before, applied=applied,
         )  # fmt: skip
@@ -165,16 +161,13 @@ class _Curve:
             self._keep(await self._measurement.at(setting))
         return self._measured[setting]
 
-    async def measure(
-        self, form: IndexForm, lists: int, k: int, target: float, least: int
-    ) -> Measured:
+    async def measure(self, steps: Sequence[Setting], target: float, least: int) -> Measured:
         """All there are, until nothing is gained, and the smallest that reaches the target."""
         self._exact = await self._measurement.exact()
         self._reporter.measured(self._exact)
-        steps = settings_to_try(form, lists, k)
-        best = await self._measurement.smallest(steps, target, self._keep, least)
+        best = await self._measurement.smallest(iter(steps), target, self._keep, least)
         if best.recall >= target:
-            for setting in settings_to_try(form, lists, k):
+            for setting in steps:
                 measured = await self.at(setting)
                 if measured.recall >= max(_ALL_BUT_EXACT, target):
                     break
@@ -186,13 +179,12 @@ class _Curve:
         self._reporter.measured(one)
 
 
-def _as_used(setting: Setting, k: int) -> Setting:
+def _as_used(kind: IndexKind, setting: Setting, k: int) -> Setting:
     """`search` looks at k rows at least."""
-    return Setting(
-        setting.probes,
-        setting.ef_search and max(setting.ef_search, k),
-        setting.rescore and max(setting.rescore, k),
-    )
+    value = setting.value
+    if value is not None and kind.most is not None:
+        value = max(value, k)
+    return Setting(setting.name, value, setting.rescore and max(setting.rescore, k))
 
 
 async def _standing(index: VectorIndex, definition: Definition, source: str) -> IndexState:
@@ -220,14 +212,16 @@ async def _store(session: Session, definition: Definition, stored: Stored) -> No
         )
 
 
-async def _apply(session: Session, best: Measured, scope: Scope) -> tuple[str, ...]:
+async def _apply(
+    session: Session, form: IndexForm, best: Measured, scope: Scope
+) -> tuple[str, ...]:
     """Makes the setting a default; gives the statements that did it."""
     assert best.setting is not None
     who = await session.value(
         "SELECT CASE %s WHEN 'role' THEN current_user ELSE current_database() END", (scope,)
     )
     statements = []
-    for name, value in settings_of(best.setting).items():
+    for name, value in form.parameters(best.setting).items():
         statement = sql.SQL("ALTER {} {} SET {} = {}").format(
             sql.SQL(scope.upper()), sql.Identifier(who), sql.Identifier(*name.split(".")),
             sql.Literal(int(value)),

@@ -14,8 +14,6 @@ from rowvec.ui.database import Database
 from rowvec.ui.embedding import of
 from rowvec.ui.rendering import page
 
-_SETTINGS = {"ivfflat": "probes", "hnsw": "ef_search"}
-
 
 def show(request: Request) -> Response:
     """The chart and the numbers behind it."""
@@ -29,7 +27,7 @@ def show(request: Request) -> Response:
         definition=definition,
         measured=measured,
         target=target,
-        setting=_SETTINGS.get(definition["index_kind"], ""),
+        setting=definition["setting_name"] or "",
         chart=Chart.of(measured, target) if measured else None,
         sql=sql.SQL("SELECT * FROM rowvec.measurement WHERE embedding_id = {} ORDER BY setting;")
         .format(definition["id"])

@@ -14,6 +14,7 @@ from psycopg.rows import dict_row
 from rowvec.config import Settings
 from rowvec.search.build import build_index
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
+from rowvec.search.kinds import KINDS
 from rowvec.search.recall import Measured
 from rowvec.search.request import IndexRequest, IndexResult
 from rowvec.search.tune import TuneRequest, TuneResult, tune
@@ -85,7 +86,8 @@ class Work:
             "SELECT indexrelid::regclass::text, opcname || ' ' || pg_get_indexdef(indexrelid)"
             " FROM pg_index AS i JOIN pg_opclass AS o ON o.oid = i.indclass[0]"
             " JOIN pg_class AS c ON c.oid = i.indexrelid JOIN pg_am AS a ON a.oid = c.relam"
-            " WHERE a.amname IN ('ivfflat', 'hnsw') AND i.indisvalid"
+            " WHERE a.amname = ANY(%s) AND i.indisvalid",
+            (list(KINDS),),
         ).fetchall()
         return dict(found)
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from rowvec.db.index_form import Setting
 from rowvec.errors import DatabaseError, InvalidRequest, NotSupported
 from support.commands import Rowvec
+from support.indexes import stored
 from support.postgres import Database
 from support.waiting import eventually
 
@@ -28,11 +30,8 @@ def test_builds_measures_and_stores(work: Any) -> None:
     assert kept["index_name"] == "items_embedding_idx"
     assert (kept["index_kind"], kept["index_storage"]) == ("ivfflat", "vector")
     assert (kept["index_lists"], kept["index_rows"]) == (55, 3000)
-    assert (kept["probes"], kept["ef_search"], kept["rescore"]) == (
-        result.setting.probes,
-        None,
-        None,
-    )
+    assert result.setting == Setting(kept["setting_name"], kept["setting"], kept["rescore"])
+    assert (result.setting.name, result.setting.rescore) == ("probes", None)
     assert kept["measured_at"] is not None
     assert "lists='55'" in work.indexes()["items_embedding_idx"]
 
@@ -76,7 +75,8 @@ def test_every_kind_and_storage_is_used_and_measured(  # a row of the table abov
     assert (result.kind, result.storage) == (kind, storage)
     kept = work.stored()
     assert (kept["index_kind"], kept["index_storage"]) == (kind, storage)
-    assert {k for k in ("probes", "ef_search", "rescore") if kept[k] is not None} == used
+    assert {kept["setting_name"]} | ({"rescore"} if kept["rescore"] else set()) == used
+    assert kept["setting"] is not None
     assert "Index Scan using items_embedding_idx" in work.plan_of(order)
 
 
@@ -127,7 +127,9 @@ def test_what_is_asked_for_replaces_what_stands(work: Any) -> None:
     assert work.said[0] == ("items_embedding_idx is built anew: hnsw is asked for, it is ivfflat")
     assert list(work.indexes()) == ["items_embedding_idx"]
     kept = work.stored()
-    assert (kept["index_kind"], kept["probes"], kept["index_lists"]) == ("hnsw", None, None)
+    assert (kept["index_kind"], kept["setting_name"], kept["index_lists"]) == (
+        "hnsw", "ef_search", None,
+    )  # fmt: skip
     # Without a wish what stands is good.
     assert not work.build("items").was_built
 
@@ -153,7 +155,7 @@ def test_a_table_that_has_grown_is_reported_and_refreshed(work: Any) -> None:
 def test_a_recall_that_fell_is_a_reason_to_refresh(work: Any) -> None:
     work.items(3000)
     work.build("items", lists=54, target_recall=0.9)
-    work.connection.execute("UPDATE rowvec.embedding SET probes = 1, target_recall = 1")
+    work.connection.execute("UPDATE rowvec.embedding SET setting = 1, target_recall = 1")
     assert work.build("items", refresh=True).was_built
     assert "the target 1" in work.said[0]
 
@@ -351,7 +353,7 @@ def test_status_says_when_to_build_anew(work: Any, rowvec: Rowvec) -> None:
     )
     assert advice(work) == grown
     assert grown in " ".join(rowvec("status", "--dsn", work.dsn).stdout.split())
-    work.connection.execute("UPDATE rowvec.embedding SET index_kind = 'hnsw'")
+    work.connection.execute(f"UPDATE rowvec.embedding SET {stored('hnsw', 40)}")
     assert advice(work) is None
     work.connection.execute("UPDATE rowvec.embedding SET recall = 0.9")
     assert "a recall of 0.900, the target is 0.95" in str(advice(work))

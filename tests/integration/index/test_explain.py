@@ -25,10 +25,10 @@ def test_search_uses_every_kind_of_index_at_default_settings(
     assert found.index == "items_embedding_idx"
     assert (found.index_kind, found.index_storage) == (kind, storage)
     if kind == "ivfflat":
-        assert found.settings["ivfflat.probes"] == str(result.setting.probes)
+        assert found.settings["ivfflat.probes"] == str(result.setting.value)
         assert found.lists == 55
     else:
-        assert int(found.settings["hnsw.ef_search"]) >= result.setting.ef_search
+        assert int(found.settings["hnsw.ef_search"]) >= result.setting.value
     assert found.recall == pytest.approx(result.recall)
     assert 10 <= found.rows_read < 3000
     assert any("Index Scan using items_embedding_idx" in line for line in found.plan)

@@ -26,13 +26,14 @@ def test_the_curve_and_the_smallest_setting_that_reaches_the_target(work: Any) -
     result = work.tune("items", target_recall=0.99)
     exact, *curve = result.measured
     assert exact.setting is None
-    recalls = {one.setting.probes: one.recall for one in curve}
+    recalls = {one.setting.value: one.recall for one in curve}
     assert list(recalls) == sorted(recalls)
-    best = result.best.setting.probes
+    best = result.best.setting.value
     assert recalls[best - 1] < 0.99 <= recalls[best]
     assert max(recalls.values()) >= 0.9995
     kept = work.stored()
-    assert (kept["probes"], kept["recall"]) == (best, pytest.approx(recalls[best]))
+    assert (kept["setting_name"], kept["setting"]) == ("probes", best)
+    assert kept["recall"] == pytest.approx(recalls[best])
     assert kept["target_recall"] == pytest.approx(0.99)
     # What the build knows of itself stays.
     assert (kept["index_rows"], kept["index_lists"]) == (20_000, 100)
@@ -41,9 +42,9 @@ def test_the_curve_and_the_smallest_setting_that_reaches_the_target(work: Any) -
 def test_what_was_used_until_now_is_measured_too(work: Any) -> None:
     work.items(2000)
     work.build("items")
-    work.connection.execute("UPDATE rowvec.embedding SET probes = 1, recall = 0.99")
+    work.connection.execute("UPDATE rowvec.embedding SET setting = 1, recall = 0.99")
     result = work.tune("items", target_recall=1.0)
-    assert result.before.setting == Setting(probes=1)
+    assert result.before.setting == Setting("probes", 1)
     assert result.before.recall < 0.99
 
 
@@ -57,7 +58,7 @@ def test_hnsw_is_asked_with_vectors_that_it_does_not_hold(
     result = work.tune("items", k=20)
     assert result.k == 20
     first = result.measured[1]
-    assert first.setting.ef_search == 20
+    assert first.setting == Setting("ef_search", 20, 20 if storage == "bit" else None)
     assert work.stored()["rescore"] == (result.best.setting.rescore if storage == "bit" else None)
 
 
@@ -108,7 +109,7 @@ def test_the_setting_as_a_default(work: Any, database: Database, scope: str) -> 
         with database.connect(name) as connection:
             connection.execute("SELECT '[1]'::vector")
             probes = connection.execute("SHOW ivfflat.probes").fetchone()
-        assert probes == (str(result.best.setting.probes),)
+        assert probes == (str(result.best.setting.value),)
     finally:
         work.connection.execute(f"DROP OWNED BY {name}")
         work.connection.execute(f"DROP ROLE {name}")
@@ -116,9 +117,9 @@ def test_the_setting_as_a_default(work: Any, database: Database, scope: str) -> 
 
 MEASURED = (
     Measured(None, 1.0, 80.0, 95.0),
-    Measured(Setting(probes=1), 0.6, 0.7, 1.0),
-    Measured(Setting(probes=8), 0.93, 2.4, 3.0),
-    Measured(Setting(probes=13), 0.96, 4.1, 5.0),
+    Measured(Setting("probes", 1), 0.6, 0.7, 1.0),
+    Measured(Setting("probes", 8), 0.93, 2.4, 3.0),
+    Measured(Setting("probes", 13), 0.96, 4.1, 5.0),
 )
 
 
@@ -138,7 +139,7 @@ def test_words_stand_beside_each_other_and_within_the_picture() -> None:
     measured = (
         Measured(None, 1.0, 22.0, 40.0),
         *(
-            Measured(Setting(ef_search=step, rescore=step), recall, p50, 2 * p50)
+            Measured(Setting("ef_search", step, step), recall, p50, 2 * p50)
             for step, recall, p50 in (
                 (10, 0.389, 16.0), (16, 0.503, 13.6), (67, 0.774, 20.8), (274, 0.924, 21.3),
                 (335, 0.944, 36.4), (345, 0.950, 40.0), (348, 0.950, 30.3), (350, 0.953, 26.2),

@@ -10,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from rowvec.embedded.postgres import Cluster
+from support.indexes import stored
 
 ROWS = 20_000
 DIMENSIONS = 64
@@ -18,37 +19,37 @@ DIMENSIONS = 64
 FORMS = {
     "ivfflat": (
         "ivfflat (embedding vector_cosine_ops) WITH (lists = 40)",
-        "index_kind = 'ivfflat', index_storage = 'vector', probes = 10",
+        stored("ivfflat", 10),
     ),
     "ivfflat halfvec": (
         f"ivfflat ((embedding::halfvec({DIMENSIONS})) halfvec_cosine_ops) WITH (lists = 40)",
-        "index_kind = 'ivfflat', index_storage = 'halfvec', probes = 10",
+        stored("ivfflat", 10, storage="halfvec"),
     ),
     "hnsw": (
         "hnsw (embedding vector_cosine_ops) WITH (m = 8, ef_construction = 32)",
-        "index_kind = 'hnsw', index_storage = 'vector', ef_search = 60",
+        stored("hnsw", 60),
     ),
     "hnsw halfvec": (
         (
             f"hnsw ((embedding::halfvec({DIMENSIONS})) halfvec_cosine_ops)"
             " WITH (m = 8, ef_construction = 32)"
         ),
-        "index_kind = 'hnsw', index_storage = 'halfvec', ef_search = 60",
+        stored("hnsw", 60, storage="halfvec"),
     ),
     "hnsw bit": (
         (
             f"hnsw ((binary_quantize(embedding)::bit({DIMENSIONS})) bit_hamming_ops)"
             " WITH (m = 8, ef_construction = 32)"
         ),
-        "index_kind = 'hnsw', index_storage = 'bit', ef_search = 60, rescore = 200",
+        stored("hnsw", 60, storage="bit", rescore=200),
     ),
     "hnsw l2": (
         "hnsw (embedding vector_l2_ops) WITH (m = 8, ef_construction = 32)",
-        "index_kind = 'hnsw', index_storage = 'vector', ef_search = 60, metric = 'l2'",
+        stored("hnsw", 60) + ", metric = 'l2'",
     ),
     "hnsw inner product": (
         "hnsw (embedding vector_ip_ops) WITH (m = 8, ef_construction = 32)",
-        "index_kind = 'hnsw', index_storage = 'vector', ef_search = 60, metric = 'inner_product'",
+        stored("hnsw", 60) + ", metric = 'inner_product'",
     ),
 }
 
@@ -86,10 +87,12 @@ def _indexed(
     """The same with one form of index."""
     name = "rowvec_form"
     _admin.execute(f"CREATE DATABASE {name} TEMPLATE {_filled} STRATEGY file_copy")
-    definition, stored = FORMS[request.param]
+    definition, assignments = FORMS[request.param]
     with psycopg.connect(cluster.dsn(name), autocommit=True) as conn:
         conn.execute(f"CREATE INDEX items_embedding_idx ON items USING {definition}")
-        conn.execute(f"UPDATE rowvec.embedding SET index_name = 'items_embedding_idx', {stored}")
+        conn.execute(
+            f"UPDATE rowvec.embedding SET index_name = 'items_embedding_idx', {assignments}"
+        )
         conn.execute("VACUUM ANALYZE items")
     yield name
     _admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

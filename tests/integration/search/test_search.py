@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from rowvec.embedded.postgres import Cluster
+from support.indexes import stored
 from support.postgres import Database, refused
 from support.workers import Worker
 
@@ -66,7 +67,7 @@ def _large(
         )
         conn.execute(
             "UPDATE rowvec.embedding SET index_name = 'items_embedding_idx', "
-            "index_kind = 'ivfflat', index_lists = 20, probes = 20"
+            f"index_lists = 20, {stored('ivfflat', 20)}"
         )
         conn.execute("VACUUM ANALYZE items")
     yield name
@@ -207,7 +208,7 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(
     call, sqlstate, message, hint = mistake
     conn.execute("INSERT INTO things VALUES (61, 'pending')")
     conn.execute("SET ivfflat.probes = 3")
-    conn.execute("UPDATE rowvec.embedding SET probes = 7")
+    conn.execute(f"UPDATE rowvec.embedding SET {stored('ivfflat', 7)}")
     with conn.transaction():
         with refused(sqlstate, message, hint), conn.transaction():
             conn.execute(f"SELECT * FROM rowvec.{call}")
@@ -405,7 +406,7 @@ def test_hnsw_goes_as_far_as_k(large: psycopg.Connection) -> None:
         "CREATE INDEX items_hnsw ON items USING hnsw (embedding vector_cosine_ops) "
         "WITH (m = 4, ef_construction = 16)"
     )
-    large.execute("UPDATE rowvec.embedding SET index_kind = 'hnsw', probes = 40")
+    large.execute(f"UPDATE rowvec.embedding SET {stored('hnsw')}")
     large.execute("SET LOCAL enable_seqscan = off")
     assert len(keys(large, "search('items', 'q', 200)")) == 200
     large.execute("ROLLBACK")

@@ -13,6 +13,7 @@ from rowvec.config import Settings
 from rowvec.errors import DatabaseError, InvalidRequest
 from rowvec.search.similarities import SimilaritiesRequest, SimilaritiesResult, similarities
 from support.commands import Rowvec
+from support.indexes import stored
 from support.postgres import Database
 
 Store = Callable[..., SimilaritiesResult]
@@ -207,7 +208,7 @@ def test_beyond_memory_the_index_is_asked(conn: psycopg.Connection, store: Store
     with pytest.raises(InvalidRequest, match="600 rows are too many"):
         store()
     conn.execute("CREATE INDEX ON items USING hnsw (embedding vector_cosine_ops)")
-    conn.execute("UPDATE rowvec.embedding SET index_kind = 'hnsw', ef_search = 1000")
+    conn.execute(f"UPDATE rowvec.embedding SET {stored('hnsw', 1000)}")
     result = store()
     assert (result.is_exact, result.compared) == (False, 600)
     assert is_exact(conn)
@@ -234,7 +235,7 @@ def test_keys_of_other_types_by_the_index(database: Database, store: Store) -> N
         )
         conn.execute("SELECT rowvec.create_embedding('items', 'stand-in-small', 'body')")
         conn.execute("CALL rowvec.backfill('items')")
-        conn.execute("UPDATE rowvec.embedding SET index_kind = 'hnsw', ef_search = 1000")
+        conn.execute(f"UPDATE rowvec.embedding SET {stored('hnsw', 1000)}")
         assert store(k=5).compared == 150
         assert conn.execute("SELECT count(*) FROM items_similar").fetchone() == (750,)
 
