@@ -194,10 +194,10 @@ MISTAKES = {
     ),
     "longer than the model": (
         """embed('stand-in-small', repeat('x ', 99), '{"on_truncate": "error"}')""", "22001",
-        "input 1", "",
+        "the text has 99 tokens, the model reads 16", "on_truncate",
     ),
     "refused text": (
-        "embed_batch('refusing', ARRAY['fine', 'refuse me'])", "22023", "input 2", "",
+        "embed_batch('refusing', ARRAY['fine', 'refuse me'])", "22023", "refuses this text", "",
     ),
     "deadline": ("""embed('slow', 'new', '{"timeout_ms": 1}')""", "57000", "", "timeout_ms"),
     "tokens of an unknown model": ("count_tokens('nope', 'x')", "42501", "'nope'", ""),
