@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from rowvec.models.encoding import Encoding
 from rowvec.models.listing import read_listing
 from rowvec.worker import messages
 from rowvec.worker.admission import Admission
-from rowvec.worker.cache import Cached, KeyMaker, VectorCache
+from rowvec.worker.cache import NOT_IN_KEY, Cached, KeyMaker, VectorCache
 from rowvec.worker.frames import FrameReader, FrameWriter, encode
 from rowvec.worker.listener import split_address
 from rowvec.worker.messages import (
@@ -126,6 +126,34 @@ def test_a_key_depends_on_all_that_the_vector_depends_on_and_on_nothing_else() -
     assert len(set(keys)) == len(keys)
     truncated_is_an_error = replace(plain, on_truncate="error")
     assert KeyMaker("embed", "m", None, truncated_is_an_error).key("a") == keys[0]
+
+
+OTHERWISE: dict[str, object] = {
+    "prompt": "p",
+    "truncate_dim": 3,
+    "normalize": True,
+    "on_truncate": "error",
+    "variant": Variant("onnx"),
+}
+
+
+def test_a_key_depends_on_every_field_of_an_encoding_but_those_left_out_by_name() -> None:
+    """A field that is new, and not thought of here, fails this test."""
+    names = {field.name for field in fields(Encoding)}
+    assert OTHERWISE.keys() == names
+    assert names >= NOT_IN_KEY
+    plain = KeyMaker("embed", "m", None, Encoding()).key("a")
+    for name, value in OTHERWISE.items():
+        other = replace(Encoding(), **{name: value})  # type: ignore[arg-type]
+        same = KeyMaker("embed", "m", None, other).key("a") == plain
+        assert same == (name in NOT_IN_KEY), name
+
+
+def test_a_key_depends_on_every_field_of_a_variant() -> None:
+    variants = [Variant(), Variant("onnx"), Variant(dtype="int8"), Variant(route="query")]
+    assert len(fields(Variant)) == len(variants) - 1
+    keys = {KeyMaker("embed", "m", None, Encoding(variant=each)).key("a") for each in variants}
+    assert len(keys) == len(variants)
 
 
 def test_frames_of_one_turn_are_written_together() -> None:
