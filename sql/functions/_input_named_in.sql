@@ -1,4 +1,4 @@
--- Called by _embed_apart: the number of the input that the detail of an error of ours names.
+-- Called by _embed_apart and _embed_keyed: the number of the input that the detail of an error of ours names.
 CREATE OR REPLACE FUNCTION rowvec._input_named_in(p_detail text)
 RETURNS int
 LANGUAGE plpgsql IMMUTABLE
