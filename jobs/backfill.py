@@ -56,7 +56,10 @@ def main() -> int:
     lines = LineReporter()
     request = Request(given.source, given.embedding, given.limit, closing=not given.part_of_crew)
     reporter = lines if given.part_of_crew else LogReporter()
-    summary = result_of(lambda: run(Settings.build(), request, reporter, Crew(given.engine)))
+    summary = result_of(
+        lambda: run(Settings.build(), request, reporter, Crew(given.engine)),
+        on_error=lines.fail if given.part_of_crew else None,
+    )
     if given.part_of_crew:
         lines.end(summary)
     else:

@@ -176,6 +176,11 @@ BEGIN
             MESSAGE = 'the connection to the rowvec worker was lost',
             DETAIL = regexp_replace(v_message, '\s+', ' ', 'g'),
             HINT = 'try again; rowvec status shows whether the worker runs';
+    ELSIF v_detail <> '' AND v_hint <> '' THEN
+        -- The worker's detail is a JSON object: which input failed.
+        RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message, DETAIL = v_detail, HINT = v_hint;
+    ELSIF v_detail <> '' THEN
+        RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message, DETAIL = v_detail;
     ELSIF v_hint <> '' THEN
         RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message, HINT = v_hint;
     ELSE

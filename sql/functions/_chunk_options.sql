@@ -14,7 +14,6 @@ DECLARE
     v_tokens int;
     v_overlap int;
     v_key text;
-    v_hint text;
 BEGIN
     IF p_modality <> 'text' THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'an image cannot be cut into chunks',
@@ -40,17 +39,17 @@ BEGIN
     v_tokens := coalesce(
         (v_given ->> 'tokens')::int, least(256, rowvec._max_tokens(p_model)));
     v_overlap := coalesce((v_given ->> 'overlap')::int, v_tokens / 8);
-    -- The worker itself knows what it takes.
-    PERFORM rowvec._ask('chunk', p_model, ARRAY['rowvec'], p_kwargs || jsonb_build_object(
-        'max_tokens', v_tokens, 'overlap', v_overlap,
-        'border', coalesce(v_given ->> 'split', 'paragraph')));
+    BEGIN
+        -- The worker itself knows what it takes.
+        PERFORM rowvec._ask('chunk', p_model, ARRAY['rowvec'], p_kwargs || jsonb_build_object(
+            'max_tokens', v_tokens, 'overlap', v_overlap,
+            'border', coalesce(v_given ->> 'split', 'paragraph')));
+    EXCEPTION WHEN invalid_parameter_value THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'the worker cannot cut texts as chunk says',
+            DETAIL = SQLERRM,
+            HINT = 'the tokens of chunk are its max_tokens, split of chunk is its border';
+    END;
     RETURN jsonb_build_object('tokens', v_tokens, 'overlap', v_overlap,
         'split', coalesce(v_given ->> 'split', 'paragraph'));
-EXCEPTION WHEN invalid_parameter_value THEN
-    -- In the words of whoever declares it.
-    GET STACKED DIAGNOSTICS v_hint = PG_EXCEPTION_HINT;
-    RAISE EXCEPTION USING ERRCODE = '22023',
-        MESSAGE = replace(replace(SQLERRM, 'max_tokens', 'tokens'), 'border', 'split'),
-        HINT = replace(replace(v_hint, 'max_tokens', 'tokens'), 'border', 'split');
 END
 $function$;

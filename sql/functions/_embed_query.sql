@@ -12,7 +12,7 @@ BEGIN
     RETURN rowvec.embed(p_definition.model, p_query, c_kwargs || '{"on_truncate": "error"}');
 EXCEPTION WHEN string_data_right_truncation THEN
     RAISE WARNING USING ERRCODE = '01004',
-        MESSAGE = replace(SQLERRM, 'input 1', 'the query') || ': its end is left out';
+        MESSAGE = 'the end of the query is left out: ' || SQLERRM;
     RETURN rowvec.embed(p_definition.model, p_query, c_kwargs || '{"on_truncate": "truncate"}');
 END
 $function$;

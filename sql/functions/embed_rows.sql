@@ -38,14 +38,12 @@ BEGIN
         v_texts := pg_catalog.array_append(v_texts, v_row.t);
         v_bytes := v_bytes + coalesce(pg_catalog.octet_length(v_row.t), 0);
         IF pg_catalog.cardinality(v_keys) >= c_rows OR v_bytes >= c_bytes THEN
-            RETURN QUERY SELECT * FROM ROWS FROM (
-                pg_catalog.unnest(v_keys), rowvec.embed_batch(model, v_texts, kwargs));
+            RETURN QUERY SELECT * FROM rowvec._embed_keyed(model, v_keys, v_texts, kwargs);
             v_keys := '{}';
             v_texts := '{}';
             v_bytes := 0;
         END IF;
     END LOOP;
-    RETURN QUERY SELECT * FROM ROWS FROM (
-        pg_catalog.unnest(v_keys), rowvec.embed_batch(model, v_texts, kwargs));
+    RETURN QUERY SELECT * FROM rowvec._embed_keyed(model, v_keys, v_texts, kwargs);
 END
 $function$;

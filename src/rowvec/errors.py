@@ -39,22 +39,41 @@ SQLSTATEs are PostgreSQL's own (Appendix A of its manual); none is invented.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 
 class RowvecError(Exception):
     """Base of all errors raised on purpose.
 
-    `str(error)` is one sentence that says what is wrong; `hint`, where there is one, says what to
-    do. Neither ever holds a text that a user wanted embedded.
+    `message` is one sentence that says what is wrong; `hint`, where there is one, says what to do.
+    `input_number` is the number of the input that failed, from 1, where one of several is to
+    blame: the message never names it, `str(error)` puts it in front. None of them ever holds a text
+    that a user wanted embedded.
     """
 
     sqlstate: ClassVar[str] = "58000"
     retryable: ClassVar[bool] = False
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, input_number: int | None = None
+    ) -> None:
         super().__init__(message)
+        self.message = message
         self.hint = hint
+        self.input_number = input_number
+
+    def __str__(self) -> str:
+        if self.input_number is None:
+            return self.message
+        return f"input {self.input_number}: {self.message}"
+
+    @property
+    def detail(self) -> str | None:
+        """The facts that a program may need, as a JSON object; it travels as Postgres's DETAIL."""
+        return None if self.input_number is None else json.dumps({"input": self.input_number})
 
 
 class ConfigError(RowvecError):
@@ -253,7 +272,34 @@ for _class in subclasses():
     _BY_SQLSTATE.setdefault(_class.sqlstate, _class)
 
 
-def from_sqlstate(sqlstate: str, message: str, hint: str | None = None) -> RowvecError:
+def input_named_in(detail: str | None) -> int | None:
+    """The number of the input that a DETAIL of ours names; None for any other."""
+    try:
+        facts = json.loads(detail or "null")
+    except ValueError:
+        return None
+    number = facts.get("input") if isinstance(facts, dict) else None
+    return number if isinstance(number, int) else None
+
+
+@contextmanager
+def renumbering(places: Sequence[int]) -> Iterator[None]:
+    """Renumbers the input that the block fails at: its n-th stands at the n-th of these places.
+
+    For a caller that hands on some of its own inputs, or parts of them. Places count from 0.
+    """
+    try:
+        yield
+    except RowvecError as exc:
+        if exc.input_number is not None:
+            known = 1 <= exc.input_number <= len(places)
+            exc.input_number = places[exc.input_number - 1] + 1 if known else None
+        raise
+
+
+def from_sqlstate(
+    sqlstate: str, message: str, hint: str | None = None, *, input_number: int | None = None
+) -> RowvecError:
     """The error that a SQLSTATE stands for; an unknown one becomes a plain RowvecError.
 
     Classes 08 (connection), 53 (resources), 57 (intervention) and 58 (system) that we do not use
@@ -266,4 +312,6 @@ def from_sqlstate(sqlstate: str, message: str, hint: str | None = None) -> Rowve
         found = family.get(sqlstate[:2], RowvecError)
     if found is RowvecError and sqlstate.startswith("58"):
         found = BackendFailed
-    return found(message, hint=hint)
+    error = found(message, hint=hint)
+    error.input_number = input_number
+    return error

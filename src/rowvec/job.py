@@ -50,12 +50,14 @@ def log_progress() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
 
-def result_of(run: Callable[[], T]) -> T:
+def result_of(run: Callable[[], T], on_error: Callable[[RowvecError], None] | None = None) -> T:
     """What the job gives; its error ends the process with 1 and a sentence."""
     log_progress()
     try:
         return run()
     except RowvecError as exc:
+        if on_error is not None:
+            on_error(exc)
         sys.exit(f"error: {exc}")
 
 

@@ -87,7 +87,7 @@ def test_fault_24_longer_than_the_model(conn: Any) -> None:
     text = "word " * 300
     assert one(conn, "SELECT rowvec.count_tokens('stand-in', %s)", text) == 300
     assert (embedded(conn, text) == derived_vector(" ".join(["word"] * 256), 8)).all()
-    with refused("22001", "input 1 has 300 tokens, the model reads 256"):
+    with refused("22001", "the text has 300 tokens, the model reads 256"):
         conn.execute("""SELECT rowvec.embed('stand-in', %s, '{"on_truncate": "error"}')""", (text,))
 
 
@@ -164,10 +164,11 @@ def notes(migrated_database: Database, strange_worker: Any) -> Any:
 
 def test_fault_27_nan(notes: Any) -> None:
     """An error that names the input; in a backfill the row fails alone, and nothing is stored."""
-    with refused("22003", "NaN or infinity for input 2"):
+    with refused("22003", "NaN or infinity") as refusal:
         notes.execute(
             "SELECT * FROM rowvec.embed_batch('strange', ARRAY['fine', 'this is NaN', 'fine too'])"
         )
+    assert json.loads(refusal.detail) == {"input": 2}
     notes.execute("INSERT INTO notes SELECT g, 'text ' || g FROM generate_series(1, 20) AS g")
     notes.execute("UPDATE notes SET body = 'this is NaN' WHERE id = 7")
     notes.execute("CALL rowvec.backfill('notes')")

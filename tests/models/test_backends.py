@@ -68,8 +68,7 @@ def test_at_float32_every_backend_gives_the_librarys_vectors(
     load: Load, minilm: Path, texts: list[str], embed: Callable[..., Vectors], backend: Backend
 ) -> None:
     model = load(minilm, backend)
-    assert model.chosen is not None
-    assert (model.chosen.backend, model.chosen.reason.split(";")[0]) == (backend, "asked for")
+    assert (model.backend, model.reason.split(";")[0]) == (backend, "asked for")
     assert cosines(embed(model, texts), library(minilm, texts)).min() >= 0.99999
     assert 80e6 < model.memory_bytes < 100e6
 
@@ -88,18 +87,16 @@ def test_fewer_bits_change_the_vectors_a_little(
     backend: Backend, dtype: DType, least: float,
 ) -> None:  # fmt: skip
     model = load(minilm, backend, dtype)
-    assert model.chosen is not None
     vectors, exact = embed(model, texts), library(minilm, texts)
     assert least <= cosines(vectors, exact).min() < 1
     assert not np.array_equal(vectors, exact)
-    assert least <= model.chosen.cosine
+    assert least <= model.cosine
 
 
 def test_the_best_that_is_installed_and_equal_is_the_default(load: Load, minilm: Path) -> None:
-    chosen = load(minilm).chosen
-    assert chosen is not None
+    chosen = load(minilm)
     assert (chosen.backend, chosen.reason) == ("onnx", "proven equal, not measured here")
-    measured = load(minilm, measured="openvino").chosen
+    measured = load(minilm, measured="openvino")
     assert measured is not None
     assert (measured.backend, measured.reason) == ("openvino", "measured")
 
@@ -136,9 +133,8 @@ def test_a_graph_that_computes_something_else_is_never_served(
 
     monkeypatch.setattr(graph, "_export", wrongly)
     model = load(folder)
-    assert model.chosen is not None
-    assert model.chosen.backend == "torch"
-    assert "the vectors of onnx differ from torch's (cosine 0." in model.chosen.reason
+    assert model.backend == "torch"
+    assert "the vectors of onnx differ from torch's (cosine 0." in model.reason
     assert cosines(embed(model, texts), library(folder, texts)).min() >= 0.99999
     with pytest.raises(NotSupported, match="the vectors of onnx differ from torch's"):
         load(folder, "onnx")
@@ -153,8 +149,7 @@ def test_what_cannot_be_exported_keeps_torch_and_says_why(
         raise RuntimeError("an operator without a counterpart")
 
     monkeypatch.setattr(torch.onnx, "export", refuse)
-    chosen = load(folder).chosen
-    assert chosen is not None
+    chosen = load(folder)
     assert chosen.backend == "torch"
     assert "cannot be exported to ONNX (RuntimeError)" in chosen.reason
     with pytest.raises(ModelError, match="cannot be exported"):
@@ -275,8 +270,7 @@ def test_without_padding_every_way_of_pooling_is_the_same(
     folder = save(tmp_path, Transformer(str(bert_folder())), Pooling(32, mode), Normalize())
     model = load_dense(folder)
     assert isinstance(model, TransformerEmbedder)
-    assert model.chosen is not None
-    assert isinstance(model.chosen.encoder, PackedTorch)
+    assert isinstance(model.encoder, PackedTorch)
     assert_same(embed(model, texts), library(folder, texts))
 
 
@@ -292,8 +286,7 @@ def test_positions_behind_the_padding_are_kept_without_it(
     folder = other_architecture(tmp_path, bert_folder(), XLMRobertaModel(config))
     model = load_dense(folder)
     assert isinstance(model, TransformerEmbedder)
-    assert model.chosen is not None
-    assert isinstance(model.chosen.encoder, PackedTorch)
+    assert isinstance(model.encoder, PackedTorch)
     assert_same(embed(model, texts), library(folder, texts))
 
 
@@ -309,11 +302,9 @@ def test_relative_positions_stay_padded_and_are_exported(
     folder = other_architecture(tmp_path, bert_folder(), MPNetModel(config))
     plain = load_dense(folder)
     assert isinstance(plain, TransformerEmbedder)
-    assert plain.chosen is not None
-    assert type(plain.chosen.encoder) is PaddedTorch
+    assert type(plain.encoder) is PaddedTorch
     fast = load(folder)
-    assert fast.chosen is not None
-    assert fast.chosen.backend == "onnx"
+    assert fast.backend == "onnx"
     assert_same(embed(plain, texts), library(folder, texts))
     assert cosines(embed(fast, texts), library(folder, texts)).min() >= choice.SAME
 

@@ -16,7 +16,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling, StaticEm
 from transformers import AutoTokenizer, T5EncoderModel
 
 from rowvec.errors import ModelError
-from rowvec.models.chunking import Chunking, ModelTokenizer, TextCutter, cut
+from rowvec.models.chunking import Chunking, ModelTokenizer, cut
 from rowvec.models.dense import load_dense
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.families.sentence_transformers import SentenceTransformers
@@ -183,7 +183,6 @@ def test_static_embeddings_cut_texts(
 ) -> None:
     tokenizer = AutoTokenizer.from_pretrained(bert_folder())
     model = load_dense(save(tmp_path, StaticEmbedding(tokenizer, embedding_dim=16)))
-    assert isinstance(model, TextCutter)
     text = "\n\n".join(texts)
     found = list(cut(text, ModelTokenizer(model), Chunking(12, overlap=3)))
     assert len(found) > 5

@@ -157,8 +157,8 @@ def test_the_text_of_an_image_is_a_text(conn: psycopg.Connection) -> None:
 @pytest.mark.parametrize(
     ("statement", "sqlstate", "message"),
     [
-        ("embed_image('clip', '')", "22023", "input 1: the image has no bytes"),
-        ("embed_image('clip', 'no image')", "22023", "input 1: the bytes are no image"),
+        ("embed_image('clip', '')", "22023", "the image has no bytes"),
+        ("embed_image('clip', 'no image')", "22023", "the bytes are no image"),
         ("embed_image('stand-in', 'x')", "22023", "stand-in reads texts, not images"),
         ("embed_image('sparse', 'x')", "22023", "sparse gives a sparse vector, not a vector"),
         ("embed('cross', 'x')", "22023", "cross gives a score, not a vector"),

@@ -14,35 +14,21 @@ import torch
 
 from rowvec.batching import Batch, Batcher, Item, ItemFailed
 from rowvec.errors import NonFiniteEmbedding
-from rowvec.models.backends.backend import Chosen, Features
-from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.embedder import Embedder, Matrix, Tokenized
 from rowvec.worker import computing
 from rowvec.worker.black_box import BlackBox, shared_memory
 from rowvec.worker.computing import Computing, Group, Key, Threads
 from rowvec.worker.memory import is_device_lost, is_out_of_memory
 
 
-class Encoder:
-    """A TokenEncoder that says whether any thread may run it."""
-
-    pads = True
-    memory_bytes = 0
-
-    def __init__(self, *, any_thread: bool) -> None:
-        self.any_thread = any_thread
-
-    def encode(self, batch: Sequence[Tokenized]) -> Features:
-        return {"token_embeddings": np.ones((len(batch), 1, 2), np.float32)}
-
-
-class Model:
+class Model(Embedder):
     """A model that notes which thread computes."""
 
     dimensions = 2
     max_tokens = 100
 
     def __init__(self, *, any_thread: bool = True, value: float = 1) -> None:
-        self.chosen = Chosen("onnx", Encoder(any_thread=any_thread), "asked for")
+        self.any_thread = any_thread
         self.threads: list[str] = []
         self._value = value
 
@@ -114,7 +100,7 @@ def test_a_slow_model_goes_to_the_thread(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_every_batch_is_reported() -> None:
     told: list[Any] = []
     run(Model(), ["one"], ["three", "one"], told=told)
-    assert [(t["texts"], t["tokens"], t["padding"]) for t in told] == [(1, 3, 0), (2, 8, 2)]
+    assert [(t.texts, t.tokens, t.padding) for t in told] == [(1, 3, 0), (2, 8, 2)]
 
 
 def test_what_is_not_finite_is_not_given_out() -> None:
@@ -214,6 +200,8 @@ def test_a_probe_waits_for_every_stream() -> None:
 class Device(Model):
     """A model on a device that ends a batch when it is told to."""
 
+    launches = True
+
     def __init__(self) -> None:
         super().__init__(any_thread=False)
         self.launched = threading.Semaphore(0)
@@ -264,6 +252,8 @@ def test_a_device_without_room_gets_half_of_the_batch(slots: int) -> None:
     """Down to the one text that has no room alone."""
 
     class Small(Model):
+        launches = True
+
         def launch(self, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
             sizes.append(len(batch))
             if sum(text.length for text in batch) > 3:

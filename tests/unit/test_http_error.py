@@ -58,5 +58,10 @@ def test_the_envelope_is_openais_with_our_sentence() -> None:
     assert http_error.headers_of(error) == {"Retry-After": "1"}
 
 
+def test_the_envelope_names_the_input_that_failed() -> None:
+    body = json.loads(http_error.envelope(errors.InvalidText("odd", input_number=2)))
+    assert (body["error"]["message"], body["error"]["input"]) == ("input 2: odd", 2)
+
+
 def test_a_missing_key_says_which_scheme_is_wanted() -> None:
     assert http_error.headers_of(errors.AuthenticationError("x")) == {"WWW-Authenticate": "Bearer"}

@@ -21,7 +21,7 @@ from rowvec.errors import (
 )
 from rowvec.pipeline.embedder import Embedded
 from rowvec.pipeline.isolation import Isolation
-from rowvec.pipeline.making import Whole
+from rowvec.pipeline.making import Chunks, Maker, Means, Whole
 from rowvec.pipeline.outcome import Outcome, Vector
 from rowvec.pipeline.patience import Patience, Stopped, sleep_unless
 
@@ -85,7 +85,7 @@ def test_only_bad_texts_are_refused(bad: set[int]) -> None:
 def test_a_text_that_the_worker_names_costs_two_calls() -> None:
     def refuse(texts: Sequence[str]) -> RowvecError | None:
         bad = [number for number, text in enumerate(texts, start=1) if "bad" in text]
-        return InvalidText(f"input {bad[0]} is no text") if bad else None
+        return InvalidText("in whatever words", input_number=bad[0]) if bad else None
 
     embedder = Embedder(refuse)
     found = embed(embedder, [f"{'bad' if i == 20 else 'good'} {i}" for i in range(32)])
@@ -93,9 +93,53 @@ def test_a_text_that_the_worker_names_costs_two_calls() -> None:
     assert [len(call) for call in embedder.calls] == [32, 1, 31]
 
 
-@pytest.mark.parametrize("name", ["input 1", "input 99", "input 0"])
-def test_a_name_that_is_wrong_is_not_believed(name: str) -> None:
-    embedder = Embedder(lambda ts: InvalidText(f"{name} is bad") if "bad" in ts else None)
+class Words(Embedder):
+    """Cuts texts at their spaces; a text of several words is too long to be read whole."""
+
+    max_tokens = 1
+
+    async def embed(self, texts: Sequence[str]) -> Embedded:
+        embedded = await super().embed(texts)
+        counts = np.array([len(text.split()) for text in texts])
+        return Embedded(embedded.vectors, counts)
+
+    async def chunk(self, texts: Sequence[str], kwargs: Mapping[str, Any]) -> list[list[TextChunk]]:
+        assert not kwargs
+        return [[TextChunk(word, 0, 1, 1) for word in text.split()] for text in texts]
+
+
+@pytest.mark.parametrize("make", [Means, lambda embedder: Chunks(embedder, {})])
+def test_a_chunk_that_the_worker_names_is_its_texts(make: Callable[[Words], Maker]) -> None:
+    def refuse(texts: Sequence[str]) -> RowvecError | None:
+        bad = [number for number, text in enumerate(texts, start=1) if text == "bad"]
+        return InvalidText("odd", input_number=bad[0]) if bad else None
+
+    embedder = Words(refuse)
+    texts = ["a", "b c d", "e bad f", *(f"good text {i}" for i in range(29))]
+
+    async def run() -> list[Outcome | RowvecError]:
+        patience = Patience(60, lambda _: None, asyncio.Event())
+        return await Isolation(make(embedder), DIMENSIONS, patience).embed(texts)
+
+    found = asyncio.run(run())
+    (failed,) = [i for i, outcome in enumerate(found) if isinstance(outcome, RowvecError)]
+    assert failed == 2
+    # All, the text alone, all the others; nothing was halved.
+    with_chunks = [call for call in embedder.calls if "f" in call or "b" in call]
+    assert len(with_chunks) == 3
+
+
+def test_a_message_that_speaks_of_an_input_names_none() -> None:
+    """It may be of an endpoint, or quote what it is about."""
+    embedder = Embedder(lambda ts: InvalidText("input 1 is bad") if "bad" in ts else None)
+    found = embed(embedder, ["a", "b", "c", "bad"])
+    assert [i for i, outcome in enumerate(found) if isinstance(outcome, RowvecError)] == [3]
+    assert [len(call) for call in embedder.calls] == [4, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("number", [1, 99, 0])
+def test_a_number_that_is_wrong_is_not_believed(number: int) -> None:
+    embedder = Embedder(lambda ts: InvalidText("bad", input_number=number) if "bad" in ts else None)
     found = embed(embedder, ["a", "b", "c", "bad", "d", "e"])
     assert [i for i, outcome in enumerate(found) if isinstance(outcome, RowvecError)] == [3]
 

@@ -114,7 +114,7 @@ def test_an_unlisted_model() -> None:
 def test_an_image_may_be_larger_than_a_text() -> None:
     content = "a" * 1000
     assert ask("embed_image", inputs=[content]).inputs == (content,)
-    with pytest.raises(RequestTooLarge, match="input 1 has 1401 bytes") as caught:
+    with pytest.raises(RequestTooLarge, match="input 1: the input has 1401 bytes") as caught:
         ask("embed_image", inputs=["a" * 1401])
     assert "max_image_bytes" in str(caught.value.hint)
     with pytest.raises(RequestTooLarge) as caught:

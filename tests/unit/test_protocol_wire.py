@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowvec.errors import ProtocolError
+from rowvec.errors import InvalidRequest, ProtocolError
 from rowvec.protocol import wire
 
 
@@ -141,8 +141,12 @@ def test_a_malformed_first_sasl_message_is_a_protocol_error(body: bytes) -> None
             b"T\0\0\0\x1a\0\1x\0\0\0\0\0\0\0\0\0\0\x19\xff\xff\xff\xff\xff\xff\0\0",
         ),
         (
-            wire.error_response("22023", "m", "h"),
+            wire.error_response(InvalidRequest("m", hint="h")),
             b"E\0\0\0\x20SERROR\0VERROR\0C22023\0Mm\0Hh\0\0",
+        ),
+        (
+            wire.error_response(InvalidRequest("m", input_number=7)),
+            b'E\0\0\0\x2bSERROR\0VERROR\0C22023\0Mm\0D{"input": 7}\0\0',
         ),
         (wire.negotiate_version(["_pq_.x"]), b"v\0\0\0\x13\0\3\0\0\0\0\0\1_pq_.x\0"),
         (wire.sasl_mechanisms("A"), b"R\0\0\0\x0b\0\0\0\x0aA\0\0"),
@@ -154,6 +158,6 @@ def test_what_the_worker_says(data: bytes, expected: bytes) -> None:
 
 @given(st.text())
 def test_an_error_message_is_ascii_and_cannot_end_early(text: str) -> None:
-    data = wire.error_response("22023", text)
+    data = wire.error_response(InvalidRequest(text))
     assert data.isascii() or max(data[1:5]) > 127
     assert data[5:].count(b"\0") == 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,38 @@ from hypothesis import strategies as st
 
 from rowvec.errors import ConfigError, Overloaded, ShuttingDown
 from rowvec.models.backends.variant import Variant
+from rowvec.models.chunking import Chunking
 from rowvec.models.encoding import Encoding
 from rowvec.models.listing import read_listing
+from rowvec.worker import messages
 from rowvec.worker.admission import Admission
-from rowvec.worker.cache import Cached, KeyMaker, VectorCache
-from rowvec.worker.frames import FrameReader, FrameWriter, encode, spec_from_json
+from rowvec.worker.cache import NOT_IN_KEY, Cached, KeyMaker, VectorCache
+from rowvec.worker.frames import FrameReader, FrameWriter, encode
 from rowvec.worker.listener import split_address
+from rowvec.worker.messages import (
+    Answer,
+    Cancel,
+    Computed,
+    Configure,
+    Dropped,
+    EngineRequest,
+    Failed,
+    Hello,
+    Loaded,
+    Loading,
+    Message,
+    ModelRequest,
+    MoreInputs,
+    NotLoaded,
+    Part,
+    PieceAnswer,
+    ProbeRequest,
+    Reply,
+    SpanAnswer,
+    SplitRequest,
+    TokenAnswer,
+    VectorAnswer,
+)
 from rowvec.worker.rows import shaped
 
 
@@ -102,6 +128,34 @@ def test_a_key_depends_on_all_that_the_vector_depends_on_and_on_nothing_else() -
     assert KeyMaker("embed", "m", None, truncated_is_an_error).key("a") == keys[0]
 
 
+OTHERWISE: dict[str, object] = {
+    "prompt": "p",
+    "truncate_dim": 3,
+    "normalize": True,
+    "on_truncate": "error",
+    "variant": Variant("onnx"),
+}
+
+
+def test_a_key_depends_on_every_field_of_an_encoding_but_those_left_out_by_name() -> None:
+    """A field that is new, and not thought of here, fails this test."""
+    names = {field.name for field in fields(Encoding)}
+    assert OTHERWISE.keys() == names
+    assert names >= NOT_IN_KEY
+    plain = KeyMaker("embed", "m", None, Encoding()).key("a")
+    for name, value in OTHERWISE.items():
+        other = replace(Encoding(), **{name: value})  # type: ignore[arg-type]
+        same = KeyMaker("embed", "m", None, other).key("a") == plain
+        assert same == (name in NOT_IN_KEY), name
+
+
+def test_a_key_depends_on_every_field_of_a_variant() -> None:
+    variants = [Variant(), Variant("onnx"), Variant(dtype="int8"), Variant(route="query")]
+    assert len(fields(Variant)) == len(variants) - 1
+    keys = {KeyMaker("embed", "m", None, Encoding(variant=each)).key("a") for each in variants}
+    assert len(keys) == len(variants)
+
+
 def test_frames_of_one_turn_are_written_together() -> None:
     """In order, and what is large without waiting: it is not held in memory."""
 
@@ -120,42 +174,70 @@ def test_frames_of_one_turn_are_written_together() -> None:
         pipe = Pipe()
         writer = FrameWriter(pipe)
         for number in range(3):
-            writer.write({"n": number}, b"x")
+            writer.write(Part(number), b"x")
         assert pipe.written == []
         await asyncio.sleep(0)
-        assert pipe.written == [b"".join(encode({"n": n}, b"x") for n in range(3))]
+        assert pipe.written == [b"".join(encode(Part(n), b"x") for n in range(3))]
         large = bytes(1 << 17)
-        writer.write({"n": 3})
-        writer.write({"n": 4}, large)
-        assert pipe.written[1:] == [encode({"n": 3}) + encode({"n": 4}, large)]
+        writer.write(Hello())
+        writer.write(Part(4), large)
+        assert pipe.written[1:] == [encode(Hello()) + encode(Part(4), large)]
         await asyncio.sleep(0)
         assert len(pipe.written) == 2
 
     asyncio.run(scenario())
 
 
-@given(
-    frames=st.lists(st.tuples(st.dictionaries(st.text(), st.integers(-5, 5)), st.binary())),
-    size=st.integers(1, 30),
-)
-def test_frames_come_out_as_they_went_in(
-    frames: list[tuple[dict[str, int], bytes]], size: int
-) -> None:
-    found: list[tuple[dict[str, int], bytes]] = []
-    reader = FrameReader(lambda header, blob: found.append((header, blob)))
-    data = b"".join(encode(header, blob) for header, blob in frames)
+MESSAGES: list[Message] = [
+    Configure(
+        salt="00ff", models=list(read_listing(None).specs), max_batch_tokens=1,
+        max_batch_seconds=0.5, max_image_bytes=2, max_image_pixels=3, threads=4, device="cpu",
+        memory_budget=None, graphs=Path("/graphs"), measured={"m": "onnx"},
+    ),
+    ModelRequest(
+        number=1, inputs=["a", "\u00e9"], op="embed", model="m", interactive=True,
+        encoding=Encoding("p", 3, normalize=True, on_truncate="error", variant=Variant("onnx")),
+        alone=[1],
+    ),
+    ModelRequest(
+        number=2, inputs=[], op="chunk", model="m", interactive=False, encoding=Encoding(),
+        alone=[], chunking=Chunking(9, 2, "sentence"),
+    ),
+    SplitRequest(number=3, inputs=["a"], splitter="character", kwargs={"chunk_size": 9}),
+    ProbeRequest(number=4, inputs=[]),
+    MoreInputs(5, ["a"]),
+    Cancel(6),
+    Answer(7),
+    VectorAnswer(8, [1], [4]),
+    TokenAnswer(9, [1, 2]),
+    SpanAnswer(10, [[[0, 1, 1]], []]),  # type: ignore[list-item]  # as JSON gives them
+    PieceAnswer(11, [["a"], []]),
+    Part(12),
+    Failed(13, "22023", "odd", None, 2),
+    Hello(),
+    Loading("m"),
+    NotLoaded("m"),
+    Loaded("m", Variant("onnx"), 8, 256, 1000, "cpu", "onnx", "asked for"),
+    Dropped("m", Variant(dtype="int8")),
+    Computed("m", 1, 2, 3, 0.5, 0),
+]  # fmt: skip
+
+
+def test_every_message_has_an_example_here() -> None:
+    never_sent = {Message, Reply, EngineRequest}
+    defined = [each for each in vars(messages).values() if isinstance(each, type)]
+    sent = {each for each in defined if issubclass(each, Message)} - never_sent
+    assert {type(message) for message in MESSAGES} == sent
+
+
+@given(frames=st.lists(st.tuples(st.sampled_from(MESSAGES), st.binary())), size=st.integers(1, 300))
+def test_messages_come_out_as_they_went_in(frames: list[tuple[Message, bytes]], size: int) -> None:
+    found: list[tuple[Message, bytes]] = []
+    reader = FrameReader(lambda message, blob: found.append((message, blob)))
+    data = b"".join(encode(message, blob) for message, blob in frames)
     for start in range(0, len(data), size):
         reader.feed(data[start : start + size])
     assert found == frames
-
-
-def test_the_list_of_models_reaches_the_engine_as_it_is() -> None:
-    found: list[object] = []
-    reader = FrameReader(lambda header, _: found.extend(map(spec_from_json, header["models"])))
-    specs = read_listing(None).specs
-    reader.feed(encode({"models": specs}))
-    assert found == list(specs)
-    assert isinstance(specs[0].folder, Path)
 
 
 @pytest.mark.parametrize(

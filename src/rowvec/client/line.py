@@ -9,7 +9,12 @@ import asyncio
 
 from psycopg import OperationalError, pq
 
-from rowvec.errors import AuthenticationError, WorkerUnreachable, from_sqlstate
+from rowvec.errors import (
+    AuthenticationError,
+    WorkerUnreachable,
+    from_sqlstate,
+    input_named_in,
+)
 
 Rows = list[list[bytes | None]]
 
@@ -120,7 +125,10 @@ def _error(result: pq.abc.PGresult) -> Exception:
     if sqlstate is None or message is None:
         # libpq's own words: the worker went away in the middle.
         return _lost()
-    return from_sqlstate(sqlstate, message, field(pq.DiagnosticField.MESSAGE_HINT))
+    return from_sqlstate(
+        sqlstate, message, field(pq.DiagnosticField.MESSAGE_HINT),
+        input_number=input_named_in(field(pq.DiagnosticField.MESSAGE_DETAIL)),
+    )  # fmt: skip
 
 
 def _lost() -> WorkerUnreachable:

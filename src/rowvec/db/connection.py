@@ -11,7 +11,12 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from rowvec.config import Settings, libpq_environment_is_set
-from rowvec.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
+from rowvec.errors import (
+    DatabaseConflict,
+    DatabaseError,
+    DatabaseUnavailable,
+    input_named_in,
+)
 
 # serialization_failure, deadlock_detected, lock_not_available
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
@@ -61,8 +66,11 @@ def database_errors() -> Iterator[None]:
 def translate(exc: psycopg.Error) -> DatabaseError:
     """Psycopg's error as ours: one line, the hint or detail of Postgres, its SQLSTATE."""
     message = exc.diag.message_primary or " ".join(str(exc).split()) or type(exc).__name__
-    hint = exc.diag.message_hint or exc.diag.message_detail
-    return _class_of(exc)(message, hint=hint, code=exc.sqlstate)
+    number = input_named_in(exc.diag.message_detail)
+    detail = exc.diag.message_detail if number is None else None
+    error = _class_of(exc)(message, hint=exc.diag.message_hint or detail, code=exc.sqlstate)
+    error.input_number = number
+    return error
 
 
 def _class_of(exc: psycopg.Error) -> type[DatabaseError]:

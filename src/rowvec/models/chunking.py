@@ -11,11 +11,11 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 from rowvec.errors import InvalidRequest
 from rowvec.models.borders import Border, borders, parts_cluster
-from rowvec.models.embedder import Tokenized
+from rowvec.models.embedder import Model
 
 Span = tuple[int, int]
 ChunkBorder = Literal["paragraph", "sentence", "tokens"]
@@ -52,22 +52,11 @@ class Tokenizer(Protocol):
         """How many tokens the model reads for the text: prompt and special tokens included."""
 
 
-@runtime_checkable
-class TextCutter(Protocol):
-    """What chunk asks of a model: its tokens, and where they lie."""
-
-    def offsets(self, text: str) -> Sequence[Span]:
-        """Where each token lies in the text, in characters, special tokens left out."""
-
-    def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
-        """Every text with the prompt before it."""
-
-
 @dataclass(frozen=True)
 class ModelTokenizer:
     """The tokenizer of a model whose chunks will bear a prompt."""
 
-    model: TextCutter
+    model: Model[object]
     prompt: str = ""
 
     def offsets(self, text: str) -> Sequence[Span]:

@@ -11,12 +11,12 @@ from sentence_transformers import CrossEncoder
 from sentence_transformers.base.modules import Transformer
 
 from rowvec.errors import ModelError
-from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.embedder import Embedder, Matrix, Tokenized
 from rowvec.models.folder import load_checked
 from rowvec.models.tokenizing import BatchTokenizer
 
 
-class CrossEncoderScorer:
+class CrossEncoderScorer(Embedder):
     """Scores pairs of texts. For the engine it is an Embedder.
 
     The query stands where an embedder has its prompt, and the vector has one number, the score.
@@ -46,11 +46,8 @@ class CrossEncoderScorer:
                 f"the model in {folder} is not a transformer that reads pairs of texts"
             )
         self._tokenizer = BatchTokenizer(first.tokenizer, folder)
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens of query and document together that the model reads."""
-        return self._tokenizer.max_tokens
+        # Of query and document together.
+        self.max_tokens = self._tokenizer.max_tokens
 
     def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         """The query (`prompt`) with every document, the longer of the two cut where it must be."""

@@ -154,7 +154,7 @@ def _failure(error: urllib.error.HTTPError) -> Overloaded | BackendFailed | None
 def _refusal(error: urllib.error.HTTPError) -> InvalidRequest | ModelError:
     code = _shown_code(error)
     if error.code in (400, 413, 422):
-        return InvalidRequest(f"the endpoint refuses {{input}} (HTTP {error.code}{code})")
+        return InvalidRequest(f"the endpoint refuses the input (HTTP {error.code}{code})")
     if error.code in (401, 403):
         return ModelError(
             f"the endpoint refuses the key (HTTP {error.code}{code})",

@@ -9,14 +9,11 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
-from collections.abc import Sequence
 from io import BytesIO
-from typing import Protocol, runtime_checkable
 
 from PIL import Image, ImageOps
 
 from rowvec.errors import InvalidRequest, RequestTooLarge
-from rowvec.models.embedder import Tokenized
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 
@@ -28,14 +25,6 @@ _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, AttributeError,
     OverflowError, struct.error, zlib.error,
 )  # fmt: skip
-
-
-@runtime_checkable
-class ImageEmbedder(Protocol):
-    """What embed_image asks of a model beside `forward`."""
-
-    def prepare(self, images: Sequence[Image.Image]) -> list[Tokenized]:
-        """Every image as the model reads it."""
 
 
 def read_image(content: bytes, *, max_bytes: int, max_pixels: int) -> Image.Image:

@@ -21,7 +21,7 @@ import numpy as np
 from rowvec.errors import NotSupported, RowvecError
 from rowvec.models.backends.choice import cosines
 from rowvec.models.backends.variant import Runtime, Variant, installed, resolve_variant
-from rowvec.models.embedder import Matrix, Tokenized, streams_of
+from rowvec.models.embedder import Matrix, Model, Tokenized
 from rowvec.models.listing import read_listing
 from rowvec.models.loading import load
 from rowvec.models.spec import ModelSpec
@@ -51,7 +51,7 @@ def measure(spec: ModelSpec, graphs: Path, threads: int, *, dtypes: bool = False
     With `dtypes` also of each backend in every type that requests may ask of it.
     """
     ways = ways_to_compute(spec, dtypes=dtypes)
-    models: dict[str, Any] = {}
+    models: dict[str, Model[Any]] = {}
     failed: dict[str, str] = {}
     for name, variant in ways.items():
         runtime = Runtime(variant, graphs=graphs, threads=threads)
@@ -82,8 +82,10 @@ def measure(spec: ModelSpec, graphs: Path, threads: int, *, dtypes: bool = False
             name: {
                 "short_ms": round(1000 * statistics.median(short[name]), 2),
                 "texts_per_second": round(len(texts) / statistics.median(bulk[name]), 1),
-                "memory_bytes": getattr(model, "memory_bytes", spec.memory_bytes()),
-                "cosine": getattr(getattr(model, "chosen", None), "cosine", None),
+                "memory_bytes": spec.memory_bytes()
+                if model.memory_bytes is None
+                else model.memory_bytes,
+                "cosine": model.cosine,
                 "bulk_cosine": _mean_cosine(vectors[name], vectors[first]) if ways else None,
             }
             for name, model in models.items()
@@ -144,24 +146,23 @@ def _mean_cosine(ours: Sequence[Matrix], theirs: Sequence[Matrix]) -> float:
     return round(float(cosines(np.stack(ours), np.stack(theirs)).mean()), 6)
 
 
-def _timed(model: Any, texts: Sequence[str]) -> tuple[float, list[Any]]:
+def _timed(model: Model[Any], texts: Sequence[str]) -> tuple[float, list[Any]]:
     started = time.perf_counter()
     vectors = _embed(model, texts)
     return time.perf_counter() - started, vectors
 
 
-def _embed(model: Any, texts: Sequence[str]) -> list[Any]:
+def _embed(model: Model[Any], texts: Sequence[str]) -> list[Any]:
     """As the engine does: by length, in batches within a budget of tokens, several at once."""
     tokenized = model.tokenize(list(texts), "")
-    streams = streams_of(model) if len(texts) > 1 else None
-    forward = model.forward if streams is None else streams.forward_in_stream
-    at_once = 1 if streams is None else streams.streams
+    at_once = model.streams if len(texts) > 1 else 1
+    forward = model.forward if at_once == 1 else model.forward_in_stream
     batches = list(_batches(tokenized, _BATCH_TOKENS // at_once))
     rows: dict[int, Matrix] = {}
     with ThreadPoolExecutor(at_once) as threads:
         work = ([tokenized[i] for i in places] for places in batches)
         # A model that computes by itself stays in this thread, where torch has its helpers.
-        computed = map(forward, work) if streams is None else threads.map(forward, work)
+        computed = map(forward, work) if at_once == 1 else threads.map(forward, work)
         for places, found in zip(batches, computed, strict=True):
             rows.update(zip(places, found, strict=True))
     return [rows[i] for i in range(len(texts))]

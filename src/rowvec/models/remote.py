@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from rowvec.errors import BackendFailed, ModelError
-from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.embedder import Embedder, Matrix, Tokenized
 from rowvec.models.endpoint import Endpoint
 
 # Tokens are the endpoint's own: this only cuts batches and fills in counts.
 _BYTES_A_TOKEN = 4
 
 
-class RemoteEmbedder:
+class RemoteEmbedder(Embedder):
     """An Embedder that asks. What is too long the endpoint refuses or cuts, as it likes."""
 
     def __init__(
@@ -36,25 +36,15 @@ class RemoteEmbedder:
         self._fields: dict[str, Any] = {"model": model}
         if request_dimensions:
             self._fields["dimensions"] = dimensions
-        self._dimensions = dimensions
-        self._max_tokens = max_tokens
+        self.dimensions = dimensions
+        self.max_tokens = max_tokens
         self._batch_texts = batch_texts
         self._threads = ThreadPoolExecutor(parallel_requests, "remote")
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-        return self._dimensions
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens of a text that the endpoint takes, as the list of models says."""
-        return self._max_tokens
 
     def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         """Texts with the prompt before them; the counts are estimates."""
         read = [prompt + text for text in texts]
-        counts = [min(self._max_tokens, 1 + len(t.encode()) // _BYTES_A_TOKEN) for t in read]
+        counts = [min(self.max_tokens, 1 + len(t.encode()) // _BYTES_A_TOKEN) for t in read]
         return [Tokenized(n, n, text) for n, text in zip(counts, read, strict=True)]
 
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
@@ -76,10 +66,10 @@ class RemoteEmbedder:
         if [row["index"] for row in rows] != list(range(len(texts))):
             raise BackendFailed(f"the endpoint gave {len(rows)} vectors for {len(texts)} texts")
         for vector in vectors:
-            if vector.shape != (self._dimensions,):
+            if vector.shape != (self.dimensions,):
                 raise ModelError(
                     f"the endpoint gives {vector.size} dimensions, the list of models says"
-                    f" {self._dimensions}"
+                    f" {self.dimensions}"
                 )
         return np.stack(vectors)
 

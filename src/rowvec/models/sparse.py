@@ -20,7 +20,7 @@ from rowvec.models.embedder import Tokenized
 from rowvec.models.folder import load_checked, modules
 from rowvec.models.max_pooling import MaxPooling
 from rowvec.models.router import router_of
-from rowvec.models.sparse_vector import SparseVector
+from rowvec.models.sparse_vector import SparseEmbedder, SparseVector
 from rowvec.models.tokenizing import BatchTokenizer
 
 # A masked language model gives a number for every word of its vocabulary at every token: 30,522
@@ -28,7 +28,7 @@ from rowvec.models.tokenizing import BatchTokenizer
 _MAX_LOGITS = 16 << 20
 
 
-class SparseEncoderEmbedder:
+class SparseEncoderEmbedder(SparseEmbedder):
     """A SparseEmbedder over a folder; raises ModelError where it cannot be trusted or read."""
 
     def __init__(
@@ -61,17 +61,8 @@ class SparseEncoderEmbedder:
             self._width = int(first.config.vocab_size)
         else:
             raise ModelError(f"the model in {folder} is not a transformer that reads text")
-        self._dimensions = self.forward(self.tokenize(["x"], ""))[0].dimensions
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector, zeros counted: one for each word of the vocabulary."""
-        return self._dimensions
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens that the model reads."""
-        return self._tokenizer.max_tokens
+        self.max_tokens = self._tokenizer.max_tokens
+        self.dimensions = self.forward(self.tokenize(["x"], ""))[0].dimensions
 
     def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         """Every text with the prompt before it, cut to `max_tokens`."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from rowvec.models.embedder import Tokenized
+from rowvec.models.embedder import Model
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,19 +63,5 @@ class SparseVector:
             yield f"{index + 1}:{value!s}"
 
 
-class SparseEmbedder(Protocol):
-    """An Embedder but for what it gives: sparse vectors."""
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector, zeros counted."""
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens of a text that are read; what lies beyond is cut off."""
-
-    def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
-        """Every text with the prompt before it, cut to `max_tokens`."""
-
-    def forward(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
-        """One vector a text. Raises an InvalidRequest for the batch if it refuses one of them."""
+class SparseEmbedder(Model[list[SparseVector]]):
+    """A model that gives sparse vectors; its dimensions count the zeros."""

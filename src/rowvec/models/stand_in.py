@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from rowvec.errors import InvalidRequest
-from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.embedder import Embedder, Matrix, Tokenized
 
 # What str.split, too, takes for a word.
 _WORD = re.compile(r"\S+")
@@ -25,7 +25,7 @@ _WORD = re.compile(r"\S+")
 Vector = np.ndarray[tuple[int], np.dtype[np.float32]]
 
 
-class StandIn:
+class StandIn(Embedder):
     """An Embedder without a model.
 
     Regular expressions, searched in each text, say what happens at it: `refuse` raises
@@ -46,22 +46,12 @@ class StandIn:
         **happens: str,
     ) -> None:
         time.sleep(load_ms / 1000)
-        self._dimensions = dimensions
-        self._max_tokens = max_tokens
+        self.dimensions = dimensions
+        self.max_tokens = max_tokens
         self._delay_seconds = delay_ms_per_text / 1000
         self._memory_tokens = memory_tokens
         self._revision = revision or ""
         self._happens = {what: re.compile(pattern) for what, pattern in happens.items()}
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-        return self._dimensions
-
-    @property
-    def max_tokens(self) -> int:
-        """Words that are read."""
-        return self._max_tokens
 
     def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         """Words as tokens; what is cut off does not change the vector."""
@@ -72,10 +62,10 @@ class StandIn:
             words = (prompt + text).split()
             read = (
                 prompt + text
-                if len(words) <= self._max_tokens
-                else " ".join(words[: self._max_tokens])
+                if len(words) <= self.max_tokens
+                else " ".join(words[: self.max_tokens])
             )
-            tokenized.append(Tokenized(len(words), min(len(words), self._max_tokens), read))
+            tokenized.append(Tokenized(len(words), min(len(words), self.max_tokens), read))
         return tokenized
 
     def offsets(self, text: str) -> Sequence[tuple[int, int]]:
@@ -96,7 +86,7 @@ class StandIn:
         return np.stack([self._vector(t.features) for t in batch])
 
     def _vector(self, text: str) -> Vector:
-        vector = derived_vector(self._revision + text, self._dimensions)
+        vector = derived_vector(self._revision + text, self.dimensions)
         if self._happens_at("nan", text):
             return np.full_like(vector, np.nan)
         return np.zeros_like(vector) if self._happens_at("zero", text) else vector

@@ -13,28 +13,21 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from rowvec.models.description import NO_LIMIT
-from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.embedder import Embedder, Matrix, Tokenized
 
 
-class StaticEmbedder:
+class StaticEmbedder(Embedder):
     """An Embedder over a loaded model whose first module is a StaticEmbedding."""
+
+    max_tokens = NO_LIMIT
 
     def __init__(self, model: SentenceTransformer) -> None:
         self._model = model
+        self.dimensions = int(model.get_embedding_dimension())
         self._tokenizer: Any = model[0].tokenizer
         # The file may say otherwise; `encode` neither cuts nor pads.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-        return int(self._model.get_embedding_dimension())
-
-    @property
-    def max_tokens(self) -> int:
-        """There is no limit."""
-        return NO_LIMIT
 
     def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         """Every text with the prompt before it, whole."""

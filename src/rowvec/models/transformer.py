@@ -19,23 +19,25 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from rowvec.errors import ModelError, NotSupported
-from rowvec.models.backends.backend import Chosen, Features, StreamEncoder, TokenEncoder
+from rowvec.models.backends.backend import Chosen, Features, TokenEncoder
 from rowvec.models.backends.choice import SAMPLES, Candidates
 from rowvec.models.backends.numpy_pooling import pooling_in_numpy
 from rowvec.models.backends.torch_encoder import PaddedTorch, size_of
 from rowvec.models.backends.transfer import Widened, fetching, sent
 from rowvec.models.backends.variant import Runtime
 from rowvec.models.description import NO_LIMIT
-from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.embedder import Embedder, Matrix, Tokenized
 from rowvec.models.tokenizing import BatchTokenizer
 
 
-class TransformerEmbedder:
-    """An Embedder, and an ImageEmbedder where the model reads images, over a loaded model.
+class TransformerEmbedder(Embedder):
+    """An Embedder over a loaded model, of texts, of images, or of both.
 
     Where its transformer `is_half`, of half precision by the device's choice and not by its own,
     pooling and what comes after it compute in float32 all the same.
     """
+
+    launches = True
 
     def __init__(
         self, model: SentenceTransformer, folder: Path, runtime: Runtime, *, is_half: bool = False
@@ -47,7 +49,10 @@ class TransformerEmbedder:
             raise ModelError(f"the model in {folder} reads messages or media, not plain text")
         self._tokenizer = BatchTokenizer(first.tokenizer, folder) if "text" in modalities else None
         self._images = first if "image" in modalities else None
-        self._dimensions = int(model.get_embedding_dimension())
+        self.dimensions = int(model.get_embedding_dimension())
+        self.max_tokens = NO_LIMIT
+        if self._tokenizer is not None:
+            self.max_tokens = min(NO_LIMIT, self._tokenizer.max_tokens)
         self._after = list(model)[1:]
         if is_half:
             self._after = [Widened(), *(module.float() for module in self._after)]
@@ -55,9 +60,20 @@ class TransformerEmbedder:
         self._pools_prompt = all(
             module.include_prompt for module in model if isinstance(module, Pooling)
         )
-        self.chosen = self._choose(model, runtime)
-        self._streaming = self._stream_encoder(None if self.chosen is None else self.chosen.encoder)
-        self.streams = 1 if self._streaming is None else self._streaming.streams
+        self.encoder: TokenEncoder | None = None
+        if self._images is not None:
+            self.memory_bytes = size_of(self._images)
+        if (chosen := self._choose(model, runtime)) is not None:
+            self._take(chosen)
+
+    def _take(self, chosen: Chosen) -> None:
+        """Computes texts so from now on."""
+        self.backend, self.reason, self.cosine = chosen.backend, chosen.reason, chosen.cosine
+        encoder = self.encoder = chosen.encoder
+        self.pads, self.any_thread = encoder.pads, encoder.any_thread
+        if self.memory_bytes is None:
+            self.memory_bytes = encoder.memory_bytes
+        self.streams = self._streams_of(encoder)
 
     def _choose(self, model: SentenceTransformer, runtime: Runtime) -> Chosen | None:
         """What computes texts. Where that is not torch, the weights in torch are let go."""
@@ -74,24 +90,6 @@ class TransformerEmbedder:
             lambda encoder: self._vectors_of(encoder, samples),
             self.device,
         ).choose()
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-        return self._dimensions
-
-    @property
-    def max_tokens(self) -> int:
-        """Tokens that the model reads."""
-        return NO_LIMIT if self._tokenizer is None else min(NO_LIMIT, self._tokenizer.max_tokens)
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes that the weights take."""
-        if self._images is not None:
-            return size_of(self._images)
-        assert self.chosen is not None
-        return self.chosen.encoder.memory_bytes
 
     def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         """Every text with the prompt before it, cut to `max_tokens`."""
@@ -133,35 +131,34 @@ class TransformerEmbedder:
     def launch(self, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
         """Begins a batch; the call that it gives waits for the vectors, in any thread."""
         if not _are_images(batch):
-            assert self.chosen is not None
-            return self._vectors(self.chosen.encoder, batch)
+            assert self.encoder is not None
+            return self._vectors(self.encoder, batch)
         assert self._images is not None
         with torch.inference_mode():
             return self._pooled(self._images(self._image_features(batch)))
 
     def forward_in_stream(self, batch: Sequence[Tokenized]) -> Matrix:
         """As `forward`, from any of `streams` threads at once."""
-        assert self._streaming is not None
-        return self._vectors_in_stream(self._streaming, batch)
+        assert self.encoder is not None
+        return self._vectors_in_stream(self.encoder, batch)
 
-    def _stream_encoder(self, encoder: TokenEncoder | None) -> StreamEncoder | None:
-        """The encoder, where it has streams and no module of torch comes after it.
+    def _streams_of(self, encoder: TokenEncoder) -> int:
+        """Those of the encoder, where no module of torch comes after it.
 
         Every thread that calls torch gets helpers of its own.
         """
-        return encoder if self._pool is not None and isinstance(encoder, StreamEncoder) else None
+        return 1 if self._pool is None else encoder.streams
 
     def _vectors_of(self, encoder: TokenEncoder, samples: Sequence[Tokenized]) -> Matrix:
         """The vectors of texts in one batch, then of each by itself."""
         alone = [self._vectors(encoder, [sample])() for sample in samples]
-        streaming = self._stream_encoder(encoder)
-        if streaming is not None:
-            together = self._vectors_in_stream(streaming, samples)
+        if self._streams_of(encoder) > 1:
+            together = self._vectors_in_stream(encoder, samples)
         else:
             together = self._vectors(encoder, samples)()
         return np.concatenate([together, *alone])
 
-    def _vectors_in_stream(self, encoder: StreamEncoder, batch: Sequence[Tokenized]) -> Matrix:
+    def _vectors_in_stream(self, encoder: TokenEncoder, batch: Sequence[Tokenized]) -> Matrix:
         pooled = self._pooled_in_numpy(encoder.encode_in_stream(batch))
         assert pooled is not None
         return pooled
@@ -182,7 +179,7 @@ class TransformerEmbedder:
         tokens = features.get("token_embeddings")
         if self._pool is None or not isinstance(tokens, np.ndarray):
             return None
-        return self._pool(tokens, features["attention_mask"])[:, : self._dimensions]
+        return self._pool(tokens, features["attention_mask"])[:, : self.dimensions]
 
     def _pooled(self, features: dict[str, Any]) -> Callable[[], Matrix]:
         features = {
@@ -191,7 +188,7 @@ class TransformerEmbedder:
         }
         for module in self._after:
             features = module(features)
-        return fetching(features["sentence_embedding"][:, : self._dimensions])
+        return fetching(features["sentence_embedding"][:, : self.dimensions])
 
     def _image_features(self, batch: Sequence[Tokenized]) -> dict[str, Any]:
         pixels = np.stack([image.features["pixel_values"] for image in batch])

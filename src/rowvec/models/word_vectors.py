@@ -18,7 +18,7 @@ import numpy as np
 
 from rowvec.errors import InvalidRequest
 from rowvec.models.description import NO_LIMIT
-from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.embedder import Embedder, Matrix, Tokenized
 from rowvec.models.word_files import open_words
 
 # The tokens of a text are counted as pieces; what the vocabulary lacks counts too.
@@ -35,25 +35,18 @@ class _Token(NamedTuple):
     place: int | None
 
 
-class WordVectorEmbedder:
+class WordVectorEmbedder(Embedder):
     """An Embedder over a file of vectors; raises ModelError where it cannot be read."""
+
+    max_tokens = NO_LIMIT
 
     def __init__(
         self, path: Path, *, words: str | None = None, refuse_unknown: bool = False
     ) -> None:
         self._file = open_words(path, words)
+        self.dimensions = self._file.dimensions
         self._refuse_unknown = refuse_unknown
         self._lower_case = not any(word != word.lower() for word in self._file.words)
-
-    @property
-    def dimensions(self) -> int:
-        """Length of a vector."""
-        return self._file.dimensions
-
-    @property
-    def max_tokens(self) -> int:
-        """There is no limit."""
-        return NO_LIMIT
 
     def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         """Places of the words that are known, None for every other."""
@@ -74,8 +67,7 @@ class WordVectorEmbedder:
             known = [place for place in text.features if place is not None]
             if self._refuse_unknown and len(known) < text.count:
                 raise InvalidRequest(
-                    f"{text.count - len(known)} of the {text.count} words of {{input}} are not in"
-                    " the vocabulary"
+                    f"{text.count - len(known)} of the {text.count} words are not in the vocabulary"
                 )
             if known:
                 mean[:] = np.mean([self._file.vector(place) for place in known], axis=0)

@@ -195,7 +195,7 @@ class Writer:
     async def _record(self, failed: Sequence[tuple[Row, RowvecError]]) -> tuple[FailedRow, ...]:
         recorded = []
         for row, error in failed:
-            failure = FailedRow(row.json_key, error.sqlstate, str(error)[:_SHOWN_CHARACTERS])
+            failure = FailedRow(row.json_key, error.sqlstate, error.message[:_SHOWN_CHARACTERS])
             named = {"sqlstate": failure.sqlstate, "message": failure.message, "key": row.json_key}
             await self._session.run(
                 query("record_failure"),

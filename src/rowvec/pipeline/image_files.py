@@ -34,7 +34,7 @@ def reading(definition: Definition, embedder: Embedder, settings: Settings) -> E
 
 
 class ImageFiles:
-    """An embedder of paths. Messages name an input by its number and show no path."""
+    """An embedder of paths. Errors name an input by its number and show no path."""
 
     def __init__(self, embedder: Embedder, folder: Path, max_bytes: int) -> None:
         self._embedder = embedder
@@ -72,14 +72,15 @@ class ImageFiles:
             # Links are followed before it is judged: one in the folder may lead out of it.
             file = (self._folder / path).resolve()
             if not file.is_relative_to(self._folder):
-                raise InvalidRequest(f"input {number} is a path out of the image folder")
+                raise InvalidRequest("the path leads out of the image folder", input_number=number)
             size = file.stat().st_size
             if size > self._max_bytes:
                 raise RequestTooLarge(
-                    f"input {number} is a file of {size:,} bytes, more than max_image_bytes"
+                    f"the file has {size:,} bytes, more than max_image_bytes",
+                    input_number=number,
                 )
             return base64.b64encode(file.read_bytes()).decode()
         except (OSError, ValueError) as exc:
             # ValueError: a path with U+0000.
             reason = getattr(exc, "strerror", None) or "no path"
-            raise InvalidRequest(f"the file of input {number} cannot be read: {reason}") from exc
+            raise InvalidRequest(f"the file cannot be read: {reason}", input_number=number) from exc

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Sequence
 
 from rowvec.errors import (
@@ -37,7 +36,6 @@ _AT_ONCE = 32
 # The worker names the text that it refuses, so that one costs a call, where halving costs sixteen.
 # With many in a batch halving is cheaper, and finds them whatever was named.
 _NAMES_FOLLOWED = 3
-_NAME = re.compile(r"\binput (\d{1,9})\b")
 
 
 class _Refused(Exception):
@@ -138,7 +136,6 @@ class Isolation:
 
 
 def _named(error: RowvecError, count: int) -> int | None:
-    """The place of the text that the error is about, where it says so."""
-    found = _NAME.search(str(error))
-    place = int(found[1]) - 1 if found else -1
-    return place if 0 <= place < count else None
+    """The place of the text that the error is about, where it names one that is there."""
+    number = error.input_number
+    return number - 1 if number is not None and 1 <= number <= count else None

@@ -7,13 +7,14 @@ import time
 
 import orjson
 
+from rowvec.errors import RowvecError
 from rowvec.pipeline.report import Summary
 
 _SECONDS_BETWEEN_LINES = 0.25
 
 
 class LineReporter:
-    """One JSON object a line on stdout: `total`, `summary` or `say`."""
+    """One JSON object a line on stdout: `total`, `summary`, `say` or `error`."""
 
     def __init__(self) -> None:
         self._last = 0.0
@@ -35,6 +36,10 @@ class LineReporter:
     def say(self, message: str) -> None:
         """A sentence that cannot wait."""
         _write({"say": message})
+
+    def fail(self, error: RowvecError) -> None:
+        """The job ends with this error."""
+        _write({"error": str(error)})
 
 
 def _write(line: dict[str, object]) -> None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rowvec.client import TextChunk
 from rowvec.db.definition import Definition
+from rowvec.errors import renumbering
 from rowvec.pipeline.embedder import Embedder
 from rowvec.pipeline.outcome import Chunked, Outcome, Vector
 
@@ -65,7 +66,8 @@ class Means:
         """An outcome a text."""
         made: list[Outcome] = [*await vectors(self._embedder, texts)]
         long = [n for n, one in enumerate(made) if isinstance(one, Vector) and one.is_truncated]
-        chunked = await chunks(self._embedder, [texts[n] for n in long], {})
+        with renumbering(long):
+            chunked = await chunks(self._embedder, [texts[n] for n in long], {})
         for number, one in zip(long, chunked, strict=True):
             tokens = sum(chunk.tokens for chunk in one.chunks)
             made[number] = Vector(mean(one.vectors), tokens)
@@ -97,10 +99,13 @@ async def chunks(embedder: Embedder, texts: Sequence[str], kwargs: dict[str, Any
         return []
     cut = await embedder.chunk(texts, kwargs)
     pieces: list[TextChunk] = [chunk for of_one in cut for chunk in of_one]
-    parts = [
-        (await embedder.embed([piece.text for piece in pieces[at : at + _CHUNKS_A_CALL]])).vectors
-        for at in range(0, len(pieces), _CHUNKS_A_CALL)
-    ]
+    # A chunk that fails is not what was asked for: the text that it is of has failed.
+    places = [place for place, of_one in enumerate(cut) for _ in of_one]
+    parts = []
+    for at in range(0, len(pieces), _CHUNKS_A_CALL):
+        some = slice(at, at + _CHUNKS_A_CALL)
+        with renumbering(places[some]):
+            parts.append((await embedder.embed([piece.text for piece in pieces[some]])).vectors)
     all_vectors = np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
     ends = accumulate((len(of_one) for of_one in cut), initial=0)
     return [

@@ -23,6 +23,7 @@ from rowvec.errors import BackendFailed, WorkerUnreachable
 # A machine that is busy loads a model slowly.
 _START_SECONDS = 300
 _POLL_SECONDS = 0.05
+_SHOWN_CHARACTERS = 600
 
 # The input of this is a pipe that only the job holds: where the job is killed, its worker ends too.
 # Beside the worker and not above it: Ray kills the children of an actor, but not theirs.
@@ -67,7 +68,7 @@ async def private_worker(settings: Settings) -> AsyncIterator[str]:
             conninfo = make_conninfo(
                 host=name, port=5466, user="rowvec", dbname="rowvec", password=password
             )
-            await _until_it_answers(conninfo, log)
+            await _until_it_answers(conninfo, process, log)
             yield conninfo
         finally:
             if process.returncode is None:
@@ -77,15 +78,15 @@ async def private_worker(settings: Settings) -> AsyncIterator[str]:
             await watch.wait()
 
 
-async def _until_it_answers(conninfo: str, log: Path) -> None:
+async def _until_it_answers(conninfo: str, process: asyncio.subprocess.Process, log: Path) -> None:
     try:
         async with asyncio.timeout(_START_SECONDS):
             while True:
                 try:
                     client = await WorkerClient.connect(conninfo)
                 except WorkerUnreachable as exc:
-                    if reason := _reason(log):
-                        raise BackendFailed(f"no worker for this job: {reason}") from exc
+                    if process.returncode is not None:
+                        raise BackendFailed(f"no worker for this job: {_last_words(log)}") from exc
                     await asyncio.sleep(_POLL_SECONDS)
                 else:
                     await client.close()
@@ -94,7 +95,5 @@ async def _until_it_answers(conninfo: str, log: Path) -> None:
         raise BackendFailed(f"no worker for this job within {_START_SECONDS} s") from exc
 
 
-def _reason(log: Path) -> str:
-    """The sentence with which the worker ended; empty while it starts."""
-    said = log.read_text(errors="replace").splitlines()
-    return next((e.removeprefix("error: ") for e in said if e.startswith("error: ")), "")
+def _last_words(log: Path) -> str:
+    return " ".join(log.read_text(errors="replace").split())[-_SHOWN_CHARACTERS:]

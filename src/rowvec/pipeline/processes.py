@@ -121,10 +121,10 @@ class _Hand:
                 break
             sentence = f"process {self._number + 1} was ended by signal {-code}, starting another"
             self._board.note((self._number, life), {"say": sentence})
-        raise BackendFailed(said.removeprefix("error: ") or f"a process ended with {code}")
+        raise BackendFailed(said or f"a process ended with {code}")
 
     async def _live(self, life: int) -> tuple[int, str]:
-        """Runs one process to its end: its exit code, and the last it said."""
+        """Runs one process to its end: its exit code, and its error or the last it wrote."""
         process = await asyncio.create_subprocess_exec(
             *self._command, env=self._environment, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -135,11 +135,15 @@ class _Hand:
         assert process.stderr is not None
         stopping = asyncio.create_task(self._stop(process))
         errors = asyncio.create_task(process.stderr.read())
+        error: str | None = None
         try:
             async for line in process.stdout:
-                self._board.note((self._number, life), orjson.loads(line))
+                told = orjson.loads(line)
+                error = told.get("error", error)
+                self._board.note((self._number, life), told)
             lines = (await errors).decode(errors="replace").split("\n")
-            return await process.wait(), next((e for e in reversed(lines) if e), "")
+            said = error or next((e for e in reversed(lines) if e), "")
+            return await process.wait(), said
         finally:
             stopping.cancel()
             if process.returncode is None:

@@ -70,12 +70,13 @@ def headers_of(error: RowvecError) -> dict[str, str]:
 
 
 def envelope(error: RowvecError) -> bytes:
-    """The body of a refusal: OpenAI's fields, and beside them our SQLSTATE.
+    """The body of a refusal: OpenAI's fields, our SQLSTATE, and the number of a failed input.
 
-    The hint is part of the message, since that is all that OpenAI's client shows.
+    Number and hint are part of the message too, since that is all that OpenAI's client shows.
     """
     message = f"{error} ({error.hint})" if error.hint else str(error)
-    return _body(message, kind_of(error), sqlstate=error.sqlstate)
+    which = {} if error.input_number is None else {"input": error.input_number}
+    return _body(message, kind_of(error), sqlstate=error.sqlstate, **which)
 
 
 def envelope_of(status: int, message: str) -> bytes:
@@ -84,6 +85,6 @@ def envelope_of(status: int, message: str) -> bytes:
     return _body(message, Kind(status, kind))
 
 
-def _body(message: str, kind: Kind, **more: str) -> bytes:
+def _body(message: str, kind: Kind, **more: str | int) -> bytes:
     fields = {"message": message, "type": kind.type, "param": None, "code": kind.code, **more}
     return orjson.dumps({"error": fields})

@@ -56,7 +56,7 @@ class _Looking:
 
     def check(self, text: object, number: int) -> None:
         if isinstance(text, str):
-            check_characters(text, f"input {number}")
+            check_characters(text, number)
             # A character has at most four bytes.
             self.longest = max(self.longest, 4 * len(text))
 

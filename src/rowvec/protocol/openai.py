@@ -85,7 +85,7 @@ def _inputs(given: Any) -> Any:
             hint="LangChain sends texts with OpenAIEmbeddings(check_embedding_ctx_length=False)",
         )
     if None in given:
-        raise InvalidRequest(f"input {given.index(None) + 1} is not a text")
+        raise InvalidRequest("the input is not a text", input_number=given.index(None) + 1)
     return given
 
 

@@ -195,7 +195,7 @@ def _inputs(fields: dict[str, Any], limit: _Limit, longest: int | None) -> tuple
     if longest is None or longest > limit.size:
         for number, text in enumerate(inputs, start=1):
             if text is not None:
-                _check_text(text, f"input {number}", limit)
+                _check_text(text, limit, number)
     return tuple(inputs)
 
 
@@ -205,7 +205,7 @@ def _query(fields: dict[str, Any], op: str, limit: _Limit) -> str:
         if query is not None:
             raise InvalidRequest("query goes with rerank only")
         return ""
-    _check_text(query, "query", limit)
+    _check_text(query, limit, None)
     assert isinstance(query, str)
     return query
 
@@ -244,9 +244,11 @@ def _count(value: object, name: str) -> int:
     return value
 
 
-def _check_text(text: object, name: str, limit: _Limit) -> None:
+def _check_text(text: object, limit: _Limit, number: int | None) -> None:
+    """Checks the input of that number, or the query, which has none."""
+    name = _name(number)
     if not isinstance(text, str):
-        raise InvalidRequest(f"{name} is not a text")
+        raise InvalidRequest(f"{name} is not a text", input_number=number)
     # A character has at most four bytes: most texts need no encoding to be measured.
     if len(text) * 4 > limit.size:
         size = len(text.encode())
@@ -254,14 +256,21 @@ def _check_text(text: object, name: str, limit: _Limit) -> None:
             raise RequestTooLarge(
                 f"{name} has {size} bytes, the worker takes {limit.size}",
                 hint=f"shorten it, or raise the worker's {limit.setting}",
+                input_number=number,
             )
-    check_characters(text, name)
+    check_characters(text, number)
 
 
-def check_characters(text: str, name: str) -> None:
-    """Raises InvalidText where no column could hold the text."""
+def check_characters(text: str, number: int | None) -> None:
+    """Raises InvalidText where no column could hold the input of that number, or the query."""
     if "\0" in text:
-        raise InvalidText(f"{name} contains U+0000, which Postgres cannot store")
+        raise InvalidText(
+            f"{_name(number)} contains U+0000, which Postgres cannot store", input_number=number
+        )
+
+
+def _name(number: int | None) -> str:
+    return "the query" if number is None else "the input"
 
 
 def image_characters(image_bytes: int) -> int:

@@ -48,7 +48,7 @@ def _documents(given: Any) -> list[Any]:
         raise InvalidRequest("documents must be a list with at least one text")
     texts = [each.get("text") if isinstance(each, dict) else each for each in given]
     if None in texts:
-        raise InvalidRequest(f"input {texts.index(None) + 1} is not a text")
+        raise InvalidRequest("the input is not a text", input_number=texts.index(None) + 1)
     return texts
 
 

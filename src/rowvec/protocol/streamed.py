@@ -156,7 +156,7 @@ class StreamedObject:
         if not _BEGUN.match(self._held):
             if _WHOLE.match(self._held):
                 raise NotARequest(_NOT_JSON)
-            raise InvalidRequest(f"input {len(self._texts) + 1} is not a text")
+            raise InvalidRequest("the input is not a text", input_number=len(self._texts) + 1)
         self._scanned = self._held.find(b'"') + 1
         if self._scanned:
             self._look_on()
@@ -179,8 +179,9 @@ class StreamedObject:
             return
         if len(self._held) > self._max_held_bytes:
             raise RequestTooLarge(
-                f"input {len(self._texts) + 1} has more bytes than the worker takes",
+                "the input has more bytes than the worker takes",
                 hint="shorten it, or raise the worker's max_input_bytes",
+                input_number=len(self._texts) + 1,
             )
         unpaired = end = len(self._held)
         while unpaired > self._scanned and self._held[unpaired - 1] == _BACKSLASH:

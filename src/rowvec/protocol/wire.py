@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from rowvec.errors import ProtocolError
+from rowvec.errors import ProtocolError, RowvecError
 
 PROTOCOL_3_0 = 3 << 16
 
@@ -287,11 +287,10 @@ def data_row(values: Sequence[bytes | None]) -> bytes:
     return _message(b"D", *parts)
 
 
-def error_response(
-    sqlstate: str, message: str, hint: str | None = None, *, severity: str = "ERROR"
-) -> bytes:
+def error_response(error: RowvecError, *, severity: str = "ERROR") -> bytes:
     """ErrorResponse; with severity FATAL the connection ends after it."""
-    fields = [("S", severity), ("V", severity), ("C", sqlstate), ("M", message)]
-    if hint is not None:
-        fields.append(("H", hint))
-    return _message(b"E", *(k.encode() + _cstring(v) for k, v in fields), b"\0")
+    fields = {"S": severity, "V": severity, "C": error.sqlstate, "M": error.message}
+    # Of the other fields, dblink passes these two on.
+    optional = {"D": error.detail, "H": error.hint}
+    fields |= {code: value for code, value in optional.items() if value is not None}
+    return _message(b"E", *(k.encode() + _cstring(v) for k, v in fields.items()), b"\0")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from rowvec.models.encoding import Encoding
 
 # What an entry costs beside its vector: key, dictionary, objects.
 _OVERHEAD_BYTES = 300
+
+# Fields of an encoding that no vector depends on. `on_truncate` says whether there is one.
+NOT_IN_KEY = frozenset({"on_truncate"})
+_in_key = attrgetter(*(f.name for f in fields(Encoding) if f.name not in NOT_IN_KEY))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +69,8 @@ class KeyMaker:
 
     def __init__(self, op: str, model: str, revision: str | None, encoding: Encoding) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
-        shared = (encoding.prompt, encoding.truncate_dim, encoding.normalize, encoding.variant)
-        self._hash.update(
-            repr((op, model, revision, *shared)).encode(errors="surrogatepass") + b"\0"
-        )
+        shared = (op, model, revision, *_in_key(encoding))
+        self._hash.update(repr(shared).encode(errors="surrogatepass") + b"\0")
 
     def key(self, text: str) -> bytes:
         """The key of a text."""

@@ -12,12 +12,11 @@ from typing import Any
 
 from rowvec.batching import Batch
 from rowvec.errors import NonFiniteEmbedding
-from rowvec.models.backends.backend import Chosen
 from rowvec.models.backends.variant import AUTOMATIC, Variant
-from rowvec.models.embedder import Launches, Streams, Tokenized, streams_of
+from rowvec.models.embedder import Tokenized
 from rowvec.worker.black_box import BlackBox, Place, fingerprint
-from rowvec.worker.frames import Header
 from rowvec.worker.memory import give_memory_back, is_device_lost, is_out_of_memory
+from rowvec.worker.messages import Computed
 from rowvec.worker.model_report import BRIEF_SECONDS, FEW_TOKENS
 from rowvec.worker.pace import Pace
 from rowvec.worker.reading import Model
@@ -70,7 +69,7 @@ class Threads:
 class Computing:
     """What a batcher with so many `slots` hands its batches to, for the models of one device.
 
-    `model` gives the loaded model of a key, `tell` takes the frame that reports a batch. Without a
+    `model` gives the loaded model of a key, `tell` takes the report of a batch. Without a
     box the models compute elsewhere, and nothing that they are given can end this process.
     `batch_seconds` bounds a batch. `on_lost` is called when the device fails for good, while what
     it worked on is still noted in the box.
@@ -80,7 +79,7 @@ class Computing:
         self,
         threads: Threads,
         model: Callable[[Key], Model],
-        tell: Callable[[Header], None],
+        tell: Callable[[Computed], None],
         *,
         salt: bytes,
         box: BlackBox | None,
@@ -124,7 +123,7 @@ class Computing:
                 give_memory_back()
             raise
         if not all(map(is_finite, rows)):
-            raise NonFiniteEmbedding("the model answers NaN or infinity for {input}")
+            raise NonFiniteEmbedding("the model answers NaN or infinity")
         if not (batch.is_only and self._in_streams(group)):
             # With all processors it is no measure of what it takes with one.
             self._pace.note(group.key, sum(each.length for each in batch.work), seconds)
@@ -163,12 +162,12 @@ class Computing:
         self._pace.forget(key)
         self._briefest.pop(key, None)
 
-    def _in_streams(self, group: Group) -> Streams | None:
-        """The model of the group, where several of its batches may be computed at once."""
+    def _in_streams(self, group: Group) -> bool:
+        """Whether several batches of the group may be computed at once."""
         # Who is suspected of ending the engine has it for itself.
         if self._threads.streams is None or group.alone is not None:
-            return None
-        return streams_of(self._model(group.key))
+            return False
+        return self._model(group.key).streams > 1
 
     async def _run(
         self, batch: Batch[Tokenized], group: Group, model: Model
@@ -189,15 +188,14 @@ class Computing:
         self, batch: Batch[Tokenized], group: Group, model: Model
     ) -> tuple[list[Row], float]:
         key, work = group.key, batch.work
-        if self._threads.fetcher is not None and isinstance(model, Launches):
+        if self._threads.fetcher is not None and model.launches:
             return await self._launched(self._threads.fetcher, model, work)
         loop = asyncio.get_running_loop()
-        streams = None if batch.is_only else self._in_streams(group)
-        if streams is not None:
+        if not batch.is_only and self._in_streams(group):
             return await loop.run_in_executor(
-                self._threads.streams, _timed, streams.forward_in_stream, work
+                self._threads.streams, _timed, model.forward_in_stream, work
             )
-        short = len(work) == 1 and work[0].length <= FEW_TOKENS and _any_thread(model)
+        short = len(work) == 1 and work[0].length <= FEW_TOKENS and model.any_thread
         if short and self._briefest.get(key, math.inf) <= BRIEF_SECONDS:
             # On the event loop: two hand-offs between threads would cost it more than the moment
             # costs whoever waits meanwhile.
@@ -208,7 +206,7 @@ class Computing:
         return rows, seconds
 
     async def _launched(
-        self, fetcher: ThreadPoolExecutor, model: Launches, work: Sequence[Tokenized]
+        self, fetcher: ThreadPoolExecutor, model: Model, work: Sequence[Tokenized]
     ) -> tuple[list[Row], float]:
         """The rows of a batch, and the seconds in which the device had no other to compute."""
         loop = asyncio.get_running_loop()
@@ -227,28 +225,21 @@ class Computing:
         seconds: float,
     ) -> None:
         lengths = [each.length for each in work]
-        chosen = getattr(model, "chosen", None)
-        padded = not isinstance(chosen, Chosen) or chosen.encoder.pads
+        tokens = sum(lengths)
         self._tell(
-            {
-                "op": "computed",
-                "model": key.model,
-                "texts": len(lengths),
-                "tokens": sum(lengths),
-                "padding": max(lengths) * len(lengths) - sum(lengths) if padded else 0,
-                "seconds": seconds,
-                "zeros": sum(map(is_zero, rows)),
-            }
+            Computed(
+                model=key.model,
+                texts=len(lengths),
+                tokens=tokens,
+                padding=max(lengths) * len(lengths) - tokens if model.pads else 0,
+                seconds=seconds,
+                zeros=sum(map(is_zero, rows)),
+            )
         )
 
 
 def _nothing() -> None:
     """What a probe runs in a thread, to see that it gets there."""
-
-
-def _any_thread(model: Model) -> bool:
-    chosen = getattr(model, "chosen", None)
-    return isinstance(chosen, Chosen) and chosen.encoder.any_thread
 
 
 def _timed(

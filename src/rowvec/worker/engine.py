@@ -15,23 +15,42 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from rowvec import logs
 from rowvec.batching import Batcher, Item, ItemFailed
 from rowvec.errors import BackendFailed, OutOfMemory, RowvecError
-from rowvec.models.backends.backend import Chosen
 from rowvec.models.backends.variant import AUTOMATIC, Backend, Runtime, Variant
-from rowvec.models.chunking import Chunking
 from rowvec.models.embedder import Tokenized
 from rowvec.models.loading import load
 from rowvec.models.registry import family
 from rowvec.worker.black_box import BlackBox
 from rowvec.worker.computing import Computing, Group, Key, Threads
-from rowvec.worker.frames import FrameReader, FrameWriter, Header, spec_from_json
+from rowvec.worker.frames import FrameReader, FrameWriter
 from rowvec.worker.memory import is_out_of_memory
+from rowvec.worker.messages import (
+    Answer,
+    Cancel,
+    Configure,
+    Dropped,
+    EngineRequest,
+    Failed,
+    Hello,
+    Loaded,
+    Loading,
+    Message,
+    ModelRequest,
+    MoreInputs,
+    NotLoaded,
+    Part,
+    PieceAnswer,
+    SpanAnswer,
+    SplitRequest,
+    TokenAnswer,
+    VectorAnswer,
+)
 from rowvec.worker.model_store import ModelStore
 from rowvec.worker.reading import Model, Reading
 from rowvec.worker.rows import Row, frames_of, packed, refuse_truncated
@@ -56,18 +75,18 @@ class _Place:
 class Engine:
     """Answers frames until the connection to the listener ends."""
 
-    def __init__(self, configuration: Header, send: FrameWriter, box: BlackBox) -> None:
+    def __init__(self, configuration: Configure, send: FrameWriter, box: BlackBox) -> None:
         self._box = box
-        self._salt = bytes.fromhex(configuration["salt"])
-        self._batch_seconds = float(configuration["max_batch_seconds"])
-        self._specs = {s["description"]["name"]: spec_from_json(s) for s in configuration["models"]}
+        self._salt = bytes.fromhex(configuration.salt)
+        self._batch_seconds = configuration.max_batch_seconds
+        self._specs = {spec.name: spec for spec in configuration.models}
         self._send = send
         self._runtimes = {
             name: Runtime(
-                measured=configuration["measured"].get(name),
-                graphs=Path(configuration["graphs"]),
-                threads=configuration["threads"],
-                device=configuration["device"],
+                measured=configuration.measured.get(name),
+                graphs=configuration.graphs,
+                threads=configuration.threads,
+                device=configuration.device,
             )
             for name in self._specs
         }
@@ -76,7 +95,7 @@ class Engine:
             needs=lambda key: self._specs[key.model].memory_bytes(),
             measure=self._memory,
             on_drop=self._dropped,
-            budget=configuration["memory_budget"],
+            budget=configuration.memory_budget,
         )
         self._chosen: dict[str, Backend] = {}
         self._warming: list[asyncio.Task[None]] = []
@@ -85,14 +104,14 @@ class Engine:
         # Always the same thread computes: torch keeps a team of helpers for each that ever did.
         self._compute_thread = ThreadPoolExecutor(1, "compute")
         self._reading = Reading(
-            max_image_bytes=configuration["max_image_bytes"],
-            max_image_pixels=configuration["max_image_pixels"],
+            max_image_bytes=configuration.max_image_bytes,
+            max_image_pixels=configuration.max_image_pixels,
             box=box,
             salt=self._salt,
         )
         self._here = self._place(
-            self._threads(configuration["device"], configuration["threads"]),
-            configuration["max_batch_tokens"],
+            self._threads(configuration.device, configuration.threads),
+            configuration.max_batch_tokens,
             box,
             box.batches,
         )
@@ -106,84 +125,93 @@ class Engine:
         """Greets the listener and loads what the list wants warm."""
         for place in (self._here, *self._elsewhere.values()):
             place.batcher.start().add_done_callback(_end_process)
-        self._send.write({"op": "hello"})
+        self._send.write(Hello())
         for spec in self._specs.values():
             if spec.warm:
                 task = asyncio.get_running_loop().create_task(self._warm(spec.name))
                 task.add_done_callback(_note_failure)
                 self._warming.append(task)
 
-    def on_frame(self, header: Header, _blob: bytes) -> None:
-        """Takes a frame of the listener."""
-        match header["op"]:
-            case "inputs":
-                self._arriving.setdefault(header["id"], []).extend(header["inputs"])
-            case "cancel":
-                self._arriving.pop(header["id"], None)
-                if task := self._running.get(header["id"]):
+    def on_message(self, message: Message) -> None:
+        """Takes what the listener says."""
+        match message:
+            case MoreInputs(number, inputs):
+                self._arriving.setdefault(number, []).extend(inputs)
+            case Cancel(number):
+                self._arriving.pop(number, None)
+                if task := self._running.get(number):
                     task.cancel()
-            case _:
-                if begun := self._arriving.pop(header["id"], None):
-                    header["inputs"] = begun + header["inputs"]
-                task = asyncio.get_running_loop().create_task(self._answer(header))
-                self._running[header["id"]] = task
-                task.add_done_callback(functools.partial(self._ended, header["id"]))
+            case EngineRequest(number=number):
+                if begun := self._arriving.pop(number, None):
+                    message.inputs = [*begun, *message.inputs]
+                task = asyncio.get_running_loop().create_task(self._answer(message))
+                self._running[number] = task
+                task.add_done_callback(functools.partial(self._ended, number))
 
     def _ended(self, number: int, _task: asyncio.Task[None]) -> None:
         del self._running[number]
 
-    async def _answer(self, header: Header) -> None:
-        number = header["id"]
+    async def _answer(self, request: EngineRequest) -> None:
+        number = request.number
         try:
-            answer, rows = await self._result(header)
+            answer, rows = await self._result(request)
         except ItemFailed as exc:
-            self._send.write(_failure(number, exc.__cause__ or exc, exc.position))
+            self._send.write(_failure(number, exc.__cause__ or exc, exc.position + 1))
         except Exception as exc:  # noqa: BLE001  # around one request: it alone fails
             self._send.write(_failure(number, exc, None))
         else:
             *begun, last = frames_of(rows)
             for part in begun:
-                self._send.write({"op": "part", "id": number}, part)
-            self._send.write({"op": "answer", "id": number, **answer}, last)
+                self._send.write(Part(number), part)
+            self._send.write(answer, last)
 
-    async def _result(self, header: Header) -> tuple[Header, list[bytes]]:
-        if header["op"] == "probe":
-            await self._reading.probe()
-            await self._here.computing.probe()
-            return {}, []
-        if header["op"] == "split":
-            chunks = self._reading.split(header["splitter"], header["inputs"], header["kwargs"])
-            return {"chunks": await chunks}, []
-        key = self._key(header["model"], Variant(**header["encoding"]["variant"]))
-        async with self._store.using(key) as model:
-            return await self._answered(header, key, model)
+    async def _result(self, request: EngineRequest) -> tuple[Answer, list[bytes]]:
+        match request:
+            case ModelRequest():
+                key = self._key(request.model, request.encoding.variant)
+                async with self._store.using(key) as model:
+                    return await self._answered(request, key, model)
+            case SplitRequest():
+                split = self._reading.split(request.splitter, request.inputs, request.kwargs)
+                return PieceAnswer(request.number, await split), []
+            case _:
+                await self._reading.probe()
+                await self._here.computing.probe()
+                return Answer(request.number), []
 
-    async def _answered(self, header: Header, key: Key, model: Model) -> tuple[Header, list[bytes]]:
-        encoding, inputs = header["encoding"], header["inputs"]
-        name, prompt, alone = header["model"], encoding["prompt"], header["alone"]
-        if header["op"] == "chunk":
-            chunking = Chunking(**header["chunking"])
-            chunks = self._reading.chunks(name, model, inputs, prompt, chunking)
-            return {"chunks": await chunks}, []
-        if header["op"] == "embed_image":
+    async def _answered(
+        self, request: ModelRequest, key: Key, model: Model
+    ) -> tuple[Answer, list[bytes]]:
+        number, name, inputs = request.number, request.model, request.inputs
+        encoding, alone = request.encoding, request.alone
+        if request.op == "chunk":
+            assert request.chunking is not None
+            spans = self._reading.chunks(name, model, inputs, encoding.prompt, request.chunking)
+            return SpanAnswer(number, await spans), []
+        if request.op == "embed_image":
             tokenized = await self._reading.images(name, model, inputs)
         else:
-            tokenized = await self._reading.texts(name, model, inputs, prompt, alone)
+            tokenized = await self._reading.texts(name, model, inputs, encoding.prompt, alone)
         counts = [text.count for text in tokenized]
-        if header["op"] == "count_tokens":
-            return {"tokens": counts}, []
-        if encoding["on_truncate"] == "error":
+        if request.op == "count_tokens":
+            return TokenAnswer(number, counts), []
+        if encoding.on_truncate == "error":
             refuse_truncated(counts, model.max_tokens)
         items = [
             Item(work, work.length, text) for work, text in zip(tokenized, inputs, strict=True)
         ]
-        group = Group(key, header["op"], prompt)
-        rows = await self._rows(group, items, alone, interactive=header["interactive"])
-        vectors = packed(rows, encoding["truncate_dim"], normalize=encoding["normalize"])
-        return {"tokens": counts, "sizes": list(map(len, vectors))}, vectors
+        group = Group(key, request.op, encoding.prompt)
+        rows = await self._rows(group, items, alone, interactive=request.interactive)
+        vectors = packed(rows, encoding.truncate_dim, normalize=encoding.normalize)
+        return VectorAnswer(number, counts, list(map(len, vectors))), vectors
 
     async def _rows(
-        self, group: Group, items: list[Item[Tokenized]], alone: list[int], *, interactive: bool
+        self,
+        group: Group,
+        items: list[Item[Tokenized]],
+        alone: Sequence[int],
+        *,
+        interactive: bool,
     ) -> list[Row]:
         """What the model makes of the items; those `alone` come last, one after the other."""
         submit = self._elsewhere.get(group.key.model, self._here).batcher.submit
@@ -212,39 +240,39 @@ class Engine:
 
     async def _load(self, key: Key) -> Model:
         name = key.model
-        here = family(self._specs[name].kind).computes_here
         spec = replace(
             self._specs[name], runtime=replace(self._runtimes[name], variant=key.variant)
         )
-        loaded: Header = {"op": "loaded", "model": name, "dimensions": None, "max_tokens": None}
-        self._send.write({"op": "loading", "model": name})
+        ended: Message = NotLoaded(name)
+        self._send.write(Loading(name))
         try:
             loop = asyncio.get_running_loop()
             model = await loop.run_in_executor(self._compute_thread, load, spec)
             await loop.run_in_executor(self._compute_thread, _collect)
-            loaded |= {
-                "dimensions": model.dimensions,
-                "max_tokens": model.max_tokens,
-                "variant": key.variant,
-                "device": getattr(model, "device", "cpu" if here else None),
-                "memory": self._memory(key, model),
-            }
-            if isinstance(chosen := getattr(model, "chosen", None), Chosen):
-                loaded |= {"backend": chosen.backend, "reason": chosen.reason}
-                if key.variant == AUTOMATIC:
-                    self._chosen[name] = chosen.backend
+            ended = Loaded(
+                model=name,
+                variant=key.variant,
+                dimensions=model.dimensions,
+                max_tokens=model.max_tokens,
+                memory=self._memory(key, model),
+                device=model.device if family(spec.kind).computes_here else None,
+                backend=model.backend,
+                reason=model.reason,
+            )
+            if model.backend is not None and key.variant == AUTOMATIC:
+                self._chosen[name] = model.backend
         finally:
-            self._send.write(loaded)
+            self._send.write(ended)
         return model
 
     def _memory(self, key: Key, model: Model) -> int:
         spec = self._specs[key.model]
         if spec.memory is not None:
             return spec.memory
-        return int(getattr(model, "memory_bytes", spec.memory_bytes()))
+        return spec.memory_bytes() if model.memory_bytes is None else model.memory_bytes
 
     def _dropped(self, key: Key) -> None:
-        self._send.write({"op": "dropped", "model": key.model, "variant": key.variant})
+        self._send.write(Dropped(key.model, key.variant))
         self._elsewhere.get(key.model, self._here).computing.forget(key)
         # Modules refer to each other in circles.
         self._compute_thread.submit(_collect)
@@ -261,7 +289,7 @@ class Engine:
         computing = Computing(
             threads,
             self._store.loaded,
-            self._tell,
+            self._send.write,
             salt=self._salt,
             box=box,
             batch_seconds=self._batch_seconds,
@@ -278,29 +306,19 @@ class Engine:
         )
         return _Place(computing, batcher)
 
-    def _tell(self, header: Header) -> None:
-        self._send.write(header)
 
-
-def _failure(number: int, error: BaseException, position: int | None) -> Header:
+def _failure(number: int, error: BaseException, input_number: int | None) -> Failed:
     if is_out_of_memory(error):
         error = OutOfMemory(
-            "the engine has not the memory to compute {input}",
+            "the engine has not the memory to compute this",
             hint="try again later, shorten it, or lower the worker's max_batch_tokens",
         )
     if not isinstance(error, RowvecError):
         # A library's message may quote the text: the place it failed at is enough.
         place = "".join(traceback.format_tb(error.__traceback__))
         logger.error("%s while computing\n%s", type(error).__name__, place)
-        error = BackendFailed(f"the model failed on {{input}} ({type(error).__name__})")
-    return {
-        "op": "failed",
-        "id": number,
-        "position": position,
-        "sqlstate": error.sqlstate,
-        "message": str(error),
-        "hint": error.hint,
-    }
+        error = BackendFailed(f"the model failed ({type(error).__name__})")
+    return Failed(number, error.sqlstate, error.message, error.hint, input_number)
 
 
 def _note_failure(task: asyncio.Task[None]) -> None:
@@ -346,13 +364,14 @@ class _Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
 
-    def _on_frame(self, header: Header, blob: bytes) -> None:
-        if self._engine is None:
-            assert self._transport is not None
-            self._engine = Engine(header, FrameWriter(self._transport), self._box)
-            self._engine.start()
-        else:
-            self._engine.on_frame(header, blob)
+    def _on_frame(self, message: Message, _blob: bytes) -> None:
+        if self._engine is not None:
+            self._engine.on_message(message)
+            return
+        assert self._transport is not None
+        assert isinstance(message, Configure)
+        self._engine = Engine(message, FrameWriter(self._transport), self._box)
+        self._engine.start()
 
     def connection_lost(self, _exc: Exception | None) -> None:
         # Not sys.exit: a thread that computes, or hangs, would be waited for.

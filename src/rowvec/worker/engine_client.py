@@ -10,42 +10,55 @@ import secrets
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from rowvec import logs
 from rowvec.config import engine_environment
 from rowvec.errors import BackendFailed, RowvecError, ShuttingDown, from_sqlstate
+from rowvec.models.backends.variant import AUTOMATIC, Backend
 from rowvec.models.device import batches_at_once
 from rowvec.models.listing import Listing
 from rowvec.worker.black_box import BlackBox, fingerprint, shared_memory
-from rowvec.worker.frames import FrameReader, FrameWriter, Header, in_frames
+from rowvec.worker.frames import FrameReader, FrameWriter, in_frames
+from rowvec.worker.messages import (
+    Answer,
+    Cancel,
+    Computed,
+    Configure,
+    Dropped,
+    EngineRequest,
+    Failed,
+    Hello,
+    Loaded,
+    Loading,
+    Message,
+    ModelRequest,
+    MoreInputs,
+    NotLoaded,
+    Part,
+    ProbeRequest,
+    Reply,
+)
 from rowvec.worker.model_report import FEW_TOKENS, Report
 from rowvec.worker.suspects import Suspects
 
 logger = logging.getLogger(__name__)
 
-# A header, and the rows that belong to it in order, some in each piece.
-Answer = tuple[Header, list[bytes]]
+A = TypeVar("A", bound=Answer)
 
-# Told of every batch: its model, texts, tokens, the tokens that only filled it up, seconds.
-OnBatch = Callable[[str, int, int, int, float], None]
+# The rows that belong to an answer in order, some in each piece.
+Rows = list[bytes]
+
+# Told of every batch.
+OnBatch = Callable[[Computed], None]
 
 # Before the next engine, by how many died soon after their start.
 _BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
 
 # An engine that lived so long had started well: its death is a new story.
 _GOOD_START_SECONDS = 30.0
-
-
-class InputFailed(Exception):  # it names the input; `error` is the error
-    """An input failed in the engine; `error` says why, `position` which of those sent."""
-
-    def __init__(self, position: int, error: RowvecError) -> None:
-        super().__init__(str(error))
-        self.position = position
-        self.error = error
 
 
 @dataclass(eq=False)
@@ -56,13 +69,12 @@ class _InFlight:
     are suspected for it. `line` is where it was sent, `parts` what came back so far.
     """
 
-    op: str
-    fields: Mapping[str, Any]
-    future: asyncio.Future[Answer]
+    request: EngineRequest
+    future: asyncio.Future[tuple[Answer, Rows]]
     alone: list[int] = field(default_factory=list)
     marks: list[bytes] | None = None
     line: _Line | None = None
-    parts: list[bytes] = field(default_factory=list)
+    parts: Rows = field(default_factory=list)
     deaths: int = 0
 
 
@@ -86,7 +98,7 @@ class EngineClient:
         device: str,
         memory_budget: int | None,
         graphs: Path,
-        measured: Mapping[str, str],
+        measured: Mapping[str, Backend],
         stall_seconds: float,
         refuse_seconds: float,
         log_format: logs.Format,
@@ -98,20 +110,19 @@ class EngineClient:
         }
         self._salt = secrets.token_bytes(16)
         self.suspects = Suspects(refuse_seconds)
-        self._configuration = {
-            "op": "configure",
-            "salt": self._salt.hex(),
-            "models": listing.specs,
-            "max_batch_tokens": max_batch_tokens,
-            "max_batch_seconds": max_batch_seconds,
-            "max_image_bytes": max_image_bytes,
-            "max_image_pixels": max_image_pixels,
-            "threads": threads,
-            "device": device,
-            "memory_budget": memory_budget,
-            "graphs": graphs,
-            "measured": measured,
-        }
+        self._configuration = Configure(
+            salt=self._salt.hex(),
+            models=listing.specs,
+            max_batch_tokens=max_batch_tokens,
+            max_batch_seconds=max_batch_seconds,
+            max_image_bytes=max_image_bytes,
+            max_image_pixels=max_image_pixels,
+            threads=threads,
+            device=device,
+            memory_budget=memory_budget,
+            graphs=graphs,
+            measured=measured,
+        )
         self._threads = threads
         self.device = device
         self._stall_seconds = stall_seconds
@@ -170,48 +181,48 @@ class EngineClient:
                 await asyncio.sleep(_BACKOFF_SECONDS[min(deaths, len(_BACKOFF_SECONDS) - 1)])
         finally:
             self._stopping = True
-            for request in self._in_flight.values():
-                if not request.future.done():
-                    request.future.set_exception(ShuttingDown("the worker is stopping"))
+            for asked in self._in_flight.values():
+                if not asked.future.done():
+                    asked.future.set_exception(ShuttingDown("the worker is stopping"))
             if self._watch is not None:
                 self._watch.cancel()
 
-    async def ask(self, op: str, fields: Mapping[str, Any]) -> Answer:
-        """The engine's answer; cancel the caller to withdraw the request.
+    async def ask(self, request: EngineRequest, kind: type[A]) -> tuple[A, Rows]:
+        """The engine's answer, which is of that kind; cancel the caller to withdraw the request.
 
-        Raises InputFailed, or whatever else the engine refuses with; BackendFailed if it died.
+        Raises what the engine refuses with; BackendFailed if it died.
         """
         if self._stopping:
             raise ShuttingDown("the worker is stopping")
         number = next(self._numbers)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        request = _InFlight(op, fields, future)
-        self._in_flight[number] = request
+        future: asyncio.Future[tuple[Answer, Rows]] = asyncio.get_running_loop().create_future()
+        asked = self._in_flight[number] = _InFlight(request, future)
         try:
             if self.suspects:
-                await self._look_at(request)
-            await self._send(number, request)
-            answer = await future
+                await self._look_at(asked)
+            await self._send(number, asked)
+            answer, rows = await future
         except asyncio.CancelledError:
-            if request.line is not None:
-                request.line.write({"op": "cancel", "id": number})
+            if asked.line is not None:
+                asked.line.write(Cancel(number))
             raise
         finally:
             del self._in_flight[number]
-        if request.alone and request.marks:
-            self.suspects.cleared(request.marks[place] for place in request.alone)
-        return answer
+        if asked.alone and asked.marks:
+            self.suspects.cleared(asked.marks[place] for place in asked.alone)
+        assert isinstance(answer, kind)
+        return answer, rows
 
-    async def _look_at(self, request: _InFlight) -> None:
+    async def _look_at(self, asked: _InFlight) -> None:
         """Finds the suspected texts of a request, and fails it for one that is refused."""
-        if request.marks is None:
+        if asked.marks is None:
             # Many megabytes take a while to hash, and everybody else is answered meanwhile.
-            request.marks = await asyncio.to_thread(_marks, self._salt, request.fields)
-        for place, mark in enumerate(request.marks):
-            if self.suspects.is_refused(mark) and not request.future.done():
-                request.future.set_exception(InputFailed(place, _refusal()))
+            asked.marks = await asyncio.to_thread(_marks, self._salt, asked.request)
+        for number, mark in enumerate(asked.marks, start=1):
+            if self.suspects.is_refused(mark) and not asked.future.done():
+                asked.future.set_exception(_refusal(number))
         is_suspected = self.suspects.is_suspected
-        request.alone = [i for i, mark in enumerate(request.marks) if is_suspected(mark)]
+        asked.alone = [i for i, mark in enumerate(asked.marks) if is_suspected(mark)]
 
     def suspect(self) -> None:
         """A request overran: unless the engine's threads still get anywhere, it is killed."""
@@ -222,7 +233,7 @@ class EngineClient:
         process = self._process
         try:
             async with asyncio.timeout(self._stall_seconds):
-                await self.ask("probe", {})
+                await self.ask(ProbeRequest(), Answer)
         except TimeoutError:
             if self._loading or process is not self._process or process is None:
                 return
@@ -248,8 +259,8 @@ class EngineClient:
             _, line = await loop.connect_accepted_socket(lambda: _Line(self._on_frame), ours)
             line.write(self._configuration)
             self._line = line
-            for number, request in list(self._in_flight.items()):
-                await self._send(number, request)
+            for number, asked in list(self._in_flight.items()):
+                await self._send(number, asked)
             return await process.wait()
         finally:
             self._line = None
@@ -258,19 +269,22 @@ class EngineClient:
                 process.kill()
                 await process.wait()
 
-    async def _send(self, number: int, request: _InFlight) -> None:
+    async def _send(self, number: int, asked: _InFlight) -> None:
         """Sends the request to the engine that is there, once; a large one frame by frame."""
         line = self._line
-        if line is None or line is request.line or request.future.done():
+        if line is None or line is asked.line or asked.future.done():
             return
-        request.line = line
-        request.parts.clear()
-        *begun, last = in_frames(request.fields.get("inputs", ()))
+        asked.line = line
+        asked.parts.clear()
+        *begun, last = in_frames(asked.request.inputs)
         for inputs in begun:
-            line.write({"op": "inputs", "id": number, "inputs": inputs})
+            line.write(MoreInputs(number, inputs))
             await asyncio.sleep(0)
-        head = {"op": request.op, "id": number, "alone": request.alone}
-        line.write({**head, **request.fields, "inputs": last})
+        request = replace(asked.request, inputs=last) if begun else asked.request
+        request.number = number
+        if isinstance(request, ModelRequest):
+            request.alone = asked.alone
+        line.write(request)
 
     async def _after_death(self, places: list[list[bytes]]) -> None:
         """Finds out what the engine died over; `places` are the texts that it worked on."""
@@ -282,107 +296,107 @@ class EngineClient:
         for mark in self.suspects.died(places):
             logger.error("a text (%s) ended the engine twice: refused for a while", mark.hex()[:8])
         worked_on = {mark for place in places for mark in place}
-        for request in list(self._in_flight.values()):
-            if request.line is None or request.future.done():
+        for asked in list(self._in_flight.values()):
+            if asked.line is None or asked.future.done():
                 continue
-            await self._look_at(request)
+            await self._look_at(asked)
             if worked_on:
-                request.deaths += not worked_on.isdisjoint(request.marks or ())
+                asked.deaths += not worked_on.isdisjoint(asked.marks or ())
             else:
-                request.deaths += not loading or request.fields.get("model") in loading
-            if request.deaths > 1 and not request.future.done():
-                request.future.set_exception(
+                asked.deaths += not loading or _model(asked.request) in loading
+            if asked.deaths > 1 and not asked.future.done():
+                asked.future.set_exception(
                     BackendFailed(
                         "the engine died twice while it computed this request",
                         hint="the worker's log says why",
                     )
                 )
 
-    def _on_frame(self, header: Header, blob: bytes) -> None:
-        match header["op"]:
-            case "part" | "answer" | "failed":
-                self._on_answer(header, blob)
-            case "hello":
+    def _on_frame(self, message: Message, blob: bytes) -> None:
+        match message:
+            case Reply():
+                self._on_reply(message, blob)
+            case Hello():
                 self.up = True
-            case "computed":
-                self._note_batch(header)
-            case "loading":
-                self._loading.add(header["model"])
-            case "loaded":
-                self._loading.discard(header["model"])
-                report = self.reports[header["model"]]
-                if header["dimensions"] is not None:
-                    self._note_loaded(report, header)
-            case "dropped":
-                report = self.reports[header["model"]]
-                report.memory_of.pop(_variant(header), None)
+            case Computed():
+                self._note_batch(message)
+            case Loading(model):
+                self._loading.add(model)
+            case NotLoaded(model):
+                self._loading.discard(model)
+            case Loaded(model):
+                self._loading.discard(model)
+                self._note_loaded(message)
+            case Dropped(model, variant):
+                report = self.reports[model]
+                report.memory_of.pop(variant, None)
                 report.briefest = math.inf
-                logger.info("dropped %s to make room", header["model"])
+                logger.info("dropped %s to make room", model)
 
-    def _on_answer(self, header: Header, blob: bytes) -> None:
-        request = self._in_flight.get(header["id"])
-        if request is None or request.future.done():
+    def _on_reply(self, reply: Reply, blob: bytes) -> None:
+        asked = self._in_flight.get(reply.number)
+        if asked is None or asked.future.done():
             return
-        if header["op"] == "part":
-            request.parts.append(blob)
-        elif header["op"] == "answer":
-            request.future.set_result((header, [*request.parts, blob]))
-        else:
-            request.future.set_exception(_error(header))
+        match reply:
+            case Part():
+                asked.parts.append(blob)
+            case Answer():
+                asked.future.set_result((reply, [*asked.parts, blob]))
+            case Failed():
+                asked.future.set_exception(_error(reply))
 
-    def _note_loaded(self, report: Report, header: Header) -> None:
-        variant = _variant(header)
-        report.dimensions, report.max_tokens = header["dimensions"], header["max_tokens"]
-        report.memory_of[variant] = header["memory"]
-        if not any(variant):
-            report.backend, report.reason = header.get("backend"), header.get("reason")
-            report.device = header["device"]
-        how = (
-            f", computed by {header['backend']}: {header['reason']}" if "backend" in header else ""
-        )
-        logger.info("loaded %s%s", header["model"], how)
+    def _note_loaded(self, loaded: Loaded) -> None:
+        report = self.reports[loaded.model]
+        report.dimensions, report.max_tokens = loaded.dimensions, loaded.max_tokens
+        report.memory_of[loaded.variant] = loaded.memory
+        if loaded.variant == AUTOMATIC:
+            report.backend, report.reason = loaded.backend, loaded.reason
+            report.device = loaded.device
+        how = "" if loaded.backend is None else f", computed by {loaded.backend}: {loaded.reason}"
+        logger.info("loaded %s%s", loaded.model, how)
 
-    def _note_batch(self, header: Header) -> None:
-        report = self.reports[header["model"]]
-        report.texts += header["texts"]
-        report.tokens += header["tokens"]
-        report.padding += header["padding"]
-        report.seconds += header["seconds"]
-        report.zeros += header["zeros"]
-        if header["texts"] == 1 and header["tokens"] <= FEW_TOKENS:
-            report.briefest = min(report.briefest, header["seconds"])
-        texts, tokens, padding = header["texts"], header["tokens"], header["padding"]
-        self._on_batch(header["model"], texts, tokens, padding, header["seconds"])
+    def _note_batch(self, batch: Computed) -> None:
+        report = self.reports[batch.model]
+        report.texts += batch.texts
+        report.tokens += batch.tokens
+        report.padding += batch.padding
+        report.seconds += batch.seconds
+        report.zeros += batch.zeros
+        if batch.texts == 1 and batch.tokens <= FEW_TOKENS:
+            report.briefest = min(report.briefest, batch.seconds)
+        self._on_batch(batch)
 
 
-def _marks(salt: bytes, fields: Mapping[str, Any]) -> list[bytes]:
+def _marks(salt: bytes, request: EngineRequest) -> list[bytes]:
     """What the engine knows the texts of a request by."""
-    if "encoding" not in fields:
+    if not isinstance(request, ModelRequest):
         return []
-    prompt = fields["encoding"].prompt
-    return [fingerprint(salt, fields["model"], prompt, text) for text in fields["inputs"]]
+    prompt = request.encoding.prompt
+    return [fingerprint(salt, request.model, prompt, text) for text in request.inputs]
 
 
-def _refusal() -> BackendFailed:
+def _model(request: EngineRequest) -> str | None:
+    return request.model if isinstance(request, ModelRequest) else None
+
+
+def _refusal(number: int) -> BackendFailed:
     return BackendFailed(
-        "{input} ended the engine twice and is refused for a while",
+        "the input ended the engine twice and is refused for a while",
         hint="leave it out; the worker's log says when it happened",
+        input_number=number,
     )
 
 
-def _variant(header: Header) -> tuple[str | None, ...]:
-    return tuple(header["variant"].values())
-
-
-def _error(header: Header) -> RowvecError | InputFailed:
-    error = from_sqlstate(header["sqlstate"], header["message"], header["hint"])
-    return error if header["position"] is None else InputFailed(header["position"], error)
+def _error(failed: Failed) -> RowvecError:
+    return from_sqlstate(
+        failed.sqlstate, failed.message, failed.hint, input_number=failed.input_number
+    )
 
 
 class _Line(asyncio.Protocol):
     """The connection to one engine. Its loss needs no notice: the process ends with it."""
 
-    def __init__(self, on_frame: Any) -> None:
+    def __init__(self, on_frame: Callable[[Message, bytes], None]) -> None:
         self._reader = FrameReader(on_frame)
         self._writer: FrameWriter | None = None
 
@@ -393,6 +407,6 @@ class _Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
 
-    def write(self, header: Mapping[str, Any]) -> None:
+    def write(self, message: Message) -> None:
         assert self._writer is not None
-        self._writer.write(header)
+        self._writer.write(message)

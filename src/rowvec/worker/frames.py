@@ -1,26 +1,45 @@
-"""Messages between listener and engine: a JSON header and a blob, over a socket pair.
+"""How messages between listener and engine travel over a socket pair: as JSON, and a blob beside.
 
-A header's `op` tells what it is. To the engine: `configure` (first), `embed`, `embed_image`,
-`count_tokens`, `chunk`, `split`, `cancel`, `probe`, and `inputs`, which the request of that id will
-add its own to. From it: `hello`, `loading`, `loaded`, `dropped`, `computed` (a batch), `answer`,
-`failed`, and `part`, the first rows of an answer. So no frame is large: either side would be busy
-with one.
+A frame's first byte says which message it is. No frame is large: either side would be busy with
+one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import orjson
 
-from rowvec.models.description import Description
-from rowvec.models.spec import ModelSpec
+from rowvec.worker import messages
+from rowvec.worker.messages import Message
 
-_LENGTHS = struct.Struct("<II")
+_HEAD = struct.Struct("<BII")
+
+# Both processes run the same release: the order is no protocol.
+_KINDS: tuple[type[Message], ...] = (
+    messages.Configure,
+    messages.ModelRequest,
+    messages.SplitRequest,
+    messages.ProbeRequest,
+    messages.MoreInputs,
+    messages.Cancel,
+    messages.Answer,
+    messages.VectorAnswer,
+    messages.TokenAnswer,
+    messages.SpanAnswer,
+    messages.PieceAnswer,
+    messages.Part,
+    messages.Failed,
+    messages.Hello,
+    messages.Loading,
+    messages.NotLoaded,
+    messages.Loaded,
+    messages.Dropped,
+    messages.Computed,
+)
+_BYTE_OF = {kind: number for number, kind in enumerate(_KINDS)}
 
 # What is encoded within a millisecond or two.
 _FRAME_CHARACTERS = 1 << 18
@@ -28,13 +47,11 @@ _FRAME_CHARACTERS = 1 << 18
 # Frames that are copied together cost less than a wake-up of the other process.
 _HELD_BYTES = 1 << 16
 
-Header = dict[str, Any]
 
-
-def encode(header: Mapping[str, Any], blob: bytes = b"") -> bytes:
+def encode(message: Message, blob: bytes = b"") -> bytes:
     """The bytes of one frame."""
-    text = orjson.dumps(header, default=str)
-    return b"".join((_LENGTHS.pack(len(text), len(blob)), text, blob))
+    text = orjson.dumps(message, default=str)
+    return b"".join((_HEAD.pack(_BYTE_OF[type(message)], len(text), len(blob)), text, blob))
 
 
 class FrameWriter:
@@ -49,9 +66,9 @@ class FrameWriter:
         self._held: list[bytes] = []
         self._size = 0
 
-    def write(self, header: Mapping[str, Any], blob: bytes = b"") -> None:
+    def write(self, message: Message, blob: bytes = b"") -> None:
         """Sends a frame, soon; in order."""
-        frame = encode(header, blob)
+        frame = encode(message, blob)
         if not self._held:
             self._loop.call_soon(self._flush)
         self._held.append(frame)
@@ -84,41 +101,20 @@ def in_frames(texts: Sequence[str]) -> list[Sequence[str]]:
 class FrameReader:
     """Calls `on_frame` for each whole frame that was fed."""
 
-    def __init__(self, on_frame: Callable[[Header, bytes], None]) -> None:
+    def __init__(self, on_frame: Callable[[Message, bytes], None]) -> None:
         self._on_frame = on_frame
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> None:
         """Takes bytes as they come."""
         self._buffer += data
-        while len(self._buffer) >= _LENGTHS.size:
-            text_length, blob_length = _LENGTHS.unpack_from(self._buffer)
-            start, end = _LENGTHS.size + text_length, _LENGTHS.size + text_length + blob_length
+        while len(self._buffer) >= _HEAD.size:
+            kind, text_length, blob_length = _HEAD.unpack_from(self._buffer)
+            start, end = _HEAD.size + text_length, _HEAD.size + text_length + blob_length
             if len(self._buffer) < end:
                 return
             with memoryview(self._buffer) as view:
-                header = orjson.loads(view[_LENGTHS.size : start])
+                fields = orjson.loads(view[_HEAD.size : start])
                 blob = bytes(view[start:end])
             del self._buffer[:end]
-            self._on_frame(header, blob)
-
-
-def spec_from_json(fields: Mapping[str, Any]) -> ModelSpec:
-    """The ModelSpec that `encode` wrote (it knows dataclasses and paths)."""
-    folder, described = fields["folder"], fields["description"]
-    return ModelSpec(
-        **{
-            **fields,
-            # JSON has one kind of sequence.
-            "description": Description(
-                **{
-                    **described,
-                    "reads": tuple(described["reads"]),
-                    "backends": tuple(described["backends"]),
-                }
-            ),
-            "aliases": tuple(fields["aliases"]),
-            "roles": tuple(fields["roles"]),
-            "folder": None if folder is None else Path(folder),
-        }
-    )
+            self._on_frame(_KINDS[kind].from_json(fields), blob)

@@ -19,6 +19,7 @@ import rowvec
 from rowvec.worker.admission import Admission
 from rowvec.worker.cache import VectorCache
 from rowvec.worker.engine_client import EngineClient
+from rowvec.worker.messages import Computed
 from rowvec.worker.model_report import Report
 from rowvec.worker.resident import resident_bytes
 
@@ -96,13 +97,11 @@ class Metrics:
         self._labelled(self._requests, protocol, operation, outcome).inc()
         self._labelled(self._request_seconds, protocol, operation).observe(seconds)
 
-    def batch_computed(
-        self, model: str, texts: int, tokens: int, padding: int, seconds: float
-    ) -> None:
+    def batch_computed(self, batch: Computed) -> None:
         """Counts a batch."""
-        self._labelled(self._batch_seconds, model).observe(seconds)
-        self._labelled(self._batch_texts, model).observe(texts)
-        self._labelled(self._batch_tokens, model).observe(tokens + padding)
+        self._labelled(self._batch_seconds, batch.model).observe(batch.seconds)
+        self._labelled(self._batch_texts, batch.model).observe(batch.texts)
+        self._labelled(self._batch_tokens, batch.model).observe(batch.tokens + batch.padding)
 
     def _labelled(self, metric: _M, *labels: str) -> _M:
         """The series of the labels, kept at hand: the library looks for it behind a lock."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field
-from typing import Any
+
+from rowvec.models.backends.variant import Backend, Variant
 
 # A text of so few tokens counts as short; a model that computes one in so little time as brief.
 FEW_TOKENS = 32
@@ -26,8 +27,8 @@ class Report:
     seconds: float = 0
     last_use: float | None = None
     briefest: float = math.inf
-    memory_of: dict[Any, int] = field(default_factory=dict)
-    backend: str | None = None
+    memory_of: dict[Variant, int] = field(default_factory=dict)
+    backend: Backend | None = None
     reason: str | None = None
     device: str | None = None
 

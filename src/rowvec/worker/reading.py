@@ -9,20 +9,21 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from rowvec.batching import ItemFailed
-from rowvec.errors import InvalidRequest, NotSupported, RowvecError
-from rowvec.models.chunking import Chunking, ModelTokenizer, TextCutter, cut
-from rowvec.models.embedder import Embedder, Tokenized
-from rowvec.models.images import ImageEmbedder, read_image
-from rowvec.models.sparse_vector import SparseEmbedder
+from rowvec.errors import InvalidRequest, RowvecError
+from rowvec.models import embedder
+from rowvec.models.chunking import Chunking, ModelTokenizer, cut
+from rowvec.models.embedder import Tokenized
+from rowvec.models.images import read_image
 from rowvec.models.splitters import split
 from rowvec.worker.black_box import BlackBox, Place, fingerprint
+from rowvec.worker.rows import Row
 
 # Fewer characters are tokenised in less time than it takes to hand them to another thread.
 _INLINE_CHARACTERS = 2000
@@ -31,7 +32,7 @@ _PIECE_CHARACTERS = 1_000_000
 
 _CHUNKS_A_TURN = 32
 
-Model = Embedder | SparseEmbedder
+Model = embedder.Model[Iterable[Row]]
 
 # Start, end and tokens of each.
 Chunks = list[tuple[int, int, int]]
@@ -133,8 +134,6 @@ class Reading:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     def _image(self, model: Model, contents: Sequence[str], _prompt: str) -> list[Tokenized]:
-        if not isinstance(model, ImageEmbedder):
-            raise NotSupported("this kind of model reads no images")
         image = read_image(
             _decoded(contents[0]),
             max_bytes=self._max_image_bytes,
@@ -171,8 +170,6 @@ def _take(chunks: Iterator[tuple[int, int, int]], _texts: Sequence[str], _prompt
 def _chunks_of(
     model: Model, text: str, prompt: str, chunking: Chunking
 ) -> Iterator[tuple[int, int, int]]:
-    if not isinstance(model, TextCutter):
-        raise NotSupported("this kind of model has no tokenizer to cut texts by")
     found = cut(text, ModelTokenizer(model, prompt), chunking)
     return ((chunk.start, chunk.end, chunk.tokens) for chunk in found)
 

@@ -64,7 +64,12 @@ def refuse_truncated(counts: Sequence[int], max_tokens: int) -> None:
     """Raises ItemFailed for the first text that is longer than the model reads."""
     for position, count in enumerate(counts):
         if count > max_tokens:
-            raise ItemFailed(position) from InputTooLong(
-                f"{{input}} has {count} tokens, the model reads {max_tokens}",
-                hint="shorten it, or let it be cut off with on_truncate = truncate",
-            )
+            raise ItemFailed(position) from too_long(count, max_tokens)
+
+
+def too_long(count: int, max_tokens: int) -> InputTooLong:
+    """What is wrong with a text of so many tokens, where it may not be cut off."""
+    return InputTooLong(
+        f"the text has {count} tokens, the model reads {max_tokens}",
+        hint="shorten it, or let it be cut off with on_truncate = truncate",
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from rowvec.errors import DeadlineExceeded, InputTooLong, RequestTooLarge, RowvecError
+from rowvec.errors import DeadlineExceeded, RequestTooLarge, renumbering
 from rowvec.models.backends.variant import AUTOMATIC
 from rowvec.models.listing import Listing
 from rowvec.models.spec import ModelSpec
@@ -20,9 +20,20 @@ from rowvec.worker.admission import Admission
 from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, split_objects
 from rowvec.worker.cache import Cached, VectorCache
 from rowvec.worker.datasets import PAGE_BYTES, Datasets
-from rowvec.worker.engine_client import Answer, EngineClient, InputFailed
+from rowvec.worker.engine_client import A, EngineClient, Rows
 from rowvec.worker.expectation import Expectation
+from rowvec.worker.messages import (
+    EngineRequest,
+    ModelRequest,
+    Operation,
+    PieceAnswer,
+    SpanAnswer,
+    SplitRequest,
+    TokenAnswer,
+    VectorAnswer,
+)
 from rowvec.worker.plan import Plan, Planner
+from rowvec.worker.rows import too_long
 
 # Takes the pieces of an answer, and returns when they are on their way.
 Send = Callable[[Iterator[bytes]], Awaitable[None]]
@@ -181,24 +192,24 @@ class Service:
         places, texts = _present(request)
         tokens: list[int | None] = [None] * len(request.inputs)
         if places:
-            fields = _fields(planned, texts, request)
-            header, _ = await self._ask("count_tokens", fields, [[i] for i in places])
-            for i, count in zip(places, header["tokens"], strict=True):
+            wanted = _wanted("count_tokens", planned, texts, request)
+            answer, _ = await self._ask(wanted, TokenAnswer, places)
+            for i, count in zip(places, answer.tokens, strict=True):
                 tokens[i] = count
         return tokens
 
     async def _chunked(self, request: Request, planned: Plan) -> list[dict[str, Any]]:
         places, texts = _present(request)
-        fields = {**_fields(planned, texts, request), "chunking": planned.chunking}
-        header, _ = await self._ask("chunk", fields, [[i] for i in places])
-        found = zip(places, texts, header["chunks"], strict=True)
+        wanted = _wanted("chunk", planned, texts, request)
+        answer, _ = await self._ask(wanted, SpanAnswer, places)
+        found = zip(places, texts, answer.spans, strict=True)
         return [chunk for i, text, spans in found for chunk in chunk_objects(i, text, spans)]
 
     async def _split(self, request: Request) -> list[dict[str, Any]]:
         places, texts = _present(request)
-        fields = {"splitter": request.model, "inputs": texts, "kwargs": request.kwargs}
-        header, _ = await self._ask("split", fields, [[i] for i in places])
-        found = zip(places, header["chunks"], strict=True)
+        wanted = SplitRequest(splitter=request.model, inputs=texts, kwargs=request.kwargs)
+        answer, _ = await self._ask(wanted, PieceAnswer, places)
+        found = zip(places, answer.pieces, strict=True)
         return [chunk for i, chunks in found for chunk in split_objects(i, chunks)]
 
     async def _embedded(
@@ -207,15 +218,16 @@ class Service:
         found: list[Cached | None] = [None] * len(request.inputs)
         missing = await self._look_up(request, planned, found)
         if missing.texts:
-            fields = _fields(planned, missing.texts, request)
-            op = "embed_image" if request.op == "embed_image" else "embed"
+            op: Operation = "embed_image" if request.op == "embed_image" else "embed"
+            wanted = _wanted(op, planned, missing.texts, request)
             if len(missing.texts) == 1:
-                header, parts = await self._ask_for_one(op, fields, missing, planned, announce)
+                answer, parts = await self._ask_for_one(wanted, missing, planned, announce)
             else:
-                header, parts = await self._ask(op, fields, missing.places)
-            rows = _rows(parts, header["sizes"])
+                firsts = [places[0] for places in missing.places]
+                answer, parts = await self._ask(wanted, VectorAnswer, firsts)
+            rows = _rows(parts, answer.sizes)
             for n, (key, count, row) in enumerate(
-                zip(missing.keys, header["tokens"], rows, strict=True)
+                zip(missing.keys, answer.tokens, rows, strict=True)
             ):
                 if n and n % _TEXTS_A_TURN == 0:
                     await asyncio.sleep(0)
@@ -226,13 +238,8 @@ class Service:
         return found
 
     async def _ask_for_one(
-        self,
-        op: str,
-        fields: dict[str, Any],
-        missing: _Missing,
-        planned: Plan,
-        announce: Announce | None,
-    ) -> Answer:
+        self, wanted: ModelRequest, missing: _Missing, planned: Plan, announce: Announce | None
+    ) -> tuple[VectorAnswer, Rows]:
         in_flight = 1 + self._engine.in_flight
         expected = self._expectation.seconds(in_flight)
         if announce is not None and self._is_brief(planned, missing.texts[0]):
@@ -241,7 +248,7 @@ class Service:
             announce(expected)
         loop = asyncio.get_running_loop()
         asked = loop.time()
-        answer = await self._ask(op, fields, missing.places)
+        answer = await self._ask(wanted, VectorAnswer, missing.places[0][:1])
         self._expectation.note(in_flight, loop.time() - asked)
         return answer
 
@@ -281,21 +288,12 @@ class Service:
                 missing.places.append([i])
         return missing
 
-    async def _ask(self, op: str, fields: dict[str, Any], places: list[list[int]]) -> Answer:
-        try:
-            return await self._engine.ask(op, fields)
-        except InputFailed as exc:
-            number = f"input {places[exc.position][0] + 1}"
-            message = str(exc)
-            if "{input}" in message:
-                message = message.replace("{input}", number)
-            else:
-                message = f"{number}: {message}"
-            raise type(exc.error)(message, hint=exc.error.hint) from exc
-        except RowvecError as exc:
-            if "{input}" not in str(exc):
-                raise
-            raise type(exc)(str(exc).replace("{input}", "an input"), hint=exc.hint) from exc
+    async def _ask(
+        self, wanted: EngineRequest, kind: type[A], places: Sequence[int]
+    ) -> tuple[A, Rows]:
+        """The engine's answer about inputs that stand at these places of the request."""
+        with renumbering(places):
+            return await self._engine.ask(wanted, kind)
 
 
 def _rows(parts: Sequence[bytes], sizes: Sequence[int]) -> Iterator[bytes]:
@@ -344,19 +342,20 @@ def _present(request: Request) -> tuple[list[int], list[str]]:
     return [i for i, _ in present], [text for _, text in present]
 
 
-def _fields(planned: Plan, texts: list[str], request: Request) -> dict[str, Any]:
-    return {
-        "model": planned.spec.name,
-        "inputs": texts,
-        "encoding": planned.encoding,
-        "interactive": request.priority == "interactive",
-    }
+def _wanted(op: Operation, planned: Plan, texts: list[str], request: Request) -> ModelRequest:
+    return ModelRequest(
+        op=op,
+        model=planned.spec.name,
+        inputs=texts,
+        encoding=planned.encoding,
+        interactive=request.priority == "interactive",
+        chunking=planned.chunking,
+    )
 
 
 def _refuse_truncated(cached: Cached, planned: Plan, place: int) -> None:
     max_tokens = planned.spec.description.max_tokens
     if planned.encoding.on_truncate == "error" and cached.tokens > max_tokens:
-        raise InputTooLong(
-            f"input {place + 1} has {cached.tokens} tokens, the model reads {max_tokens}",
-            hint="shorten it, or let it be cut off with on_truncate = truncate",
-        )
+        error = too_long(cached.tokens, max_tokens)
+        error.input_number = place + 1
+        raise error

@@ -340,9 +340,7 @@ class Session:
         self.connection.write(wire.READY_FOR_QUERY)
 
     def _write_error(self, error: RowvecError, *, severity: str = "ERROR") -> None:
-        self.connection.write(
-            wire.error_response(error.sqlstate, str(error), error.hint, severity=severity)
-        )
+        self.connection.write(wire.error_response(error, severity=severity))
 
 
 def _options(startup: wire.Startup) -> list[str]:

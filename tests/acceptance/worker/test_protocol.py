@@ -158,15 +158,15 @@ def test_ping(connection: psycopg.Connection) -> None:
         (embed("x", kwargs={"instruction": "do"}), "0A000", "instruction"),
         (embed("x", kwargs={"truncate_dim": 9999}), "22023", "9999"),
         (embed("x", "\ud800"), "22021", "surrogate"),
-        (embed("x", "a\0b"), "22021", "input 2"),
-        (embed("x", "fine", "please refuse me", model="refusing"), "22023", "input 3"),
+        (embed("x", "a\0b"), "22021", "U.0000"),
+        (embed("x", "fine", "please refuse me", model="refusing"), "22023", "refuses"),
         (
             embed("x", "w " * 20, model="stand-in-small", kwargs={"on_truncate": "error"}),
             "22001",
-            "input 2 has 20 tokens, the model reads 16",
+            "the text has 20 tokens, the model reads 16",
         ),
         (embed("x", deadline_ms=0), "57000", "deadline"),
-        (embed("x" * (9 << 20)), "54000", "input 1"),
+        (embed("x" * (9 << 20)), "54000", "bytes"),
     ],
 )
 def test_an_error_says_what_is_wrong_and_leaves_the_connection_usable(
@@ -184,8 +184,33 @@ def test_a_truncated_text_is_an_error_also_when_its_vector_is_remembered(
 ) -> None:
     text = "remembered " * 20
     assert len(run(connection, embed(text, model="stand-in-small"))) == 1
-    with pytest.raises(psycopg.Error, match="input 1 has 20 tokens"):
+    with pytest.raises(psycopg.Error, match="the text has 20 tokens") as caught:
         run(connection, embed(text, model="stand-in-small", kwargs={"on_truncate": "error"}))
+    assert caught.value.diag.message_detail == '{"input": 1}'
+
+
+@pytest.mark.parametrize(
+    ("query", "number"),
+    [
+        (embed("x", "a\0b"), 2),
+        (embed("x", "fine", "please refuse me", model="refusing"), 3),
+        (embed(None, "please refuse me", "x", "please refuse me", model="refusing"), 2),
+        (embed("x", "w " * 20, model="stand-in-small", kwargs={"on_truncate": "error"}), 2),
+    ],
+)
+def test_which_input_failed_is_a_field_and_not_in_the_message(
+    connection: psycopg.Connection, query: str, number: int
+) -> None:
+    with pytest.raises(psycopg.Error) as caught:
+        connection.execute(query)
+    assert caught.value.diag.message_detail == f'{{"input": {number}}}'
+    assert f"input {number}" not in str(caught.value.diag.message_primary)
+
+
+def test_an_error_about_no_input_has_no_detail(connection: psycopg.Connection) -> None:
+    with pytest.raises(psycopg.Error) as caught:
+        connection.execute(embed("input 7", kwargs={"input 7": "red"}))
+    assert caught.value.diag.message_detail is None
 
 
 def test_the_extended_protocol_is_refused_and_the_connection_stays_usable(

@@ -129,6 +129,19 @@ def test_an_error_that_is_no_rows_fault_ends_it(conn: psycopg.Connection) -> Non
     assert one(conn, "SELECT count(*) FROM rowvec.failure") == 0
 
 
+def test_a_text_that_the_worker_names_is_left_out_at_once(conn: psycopg.Connection) -> None:
+    """Not by halving, which asks seven times for the others of a hundred."""
+    define(conn, "refusing")
+    conn.execute("UPDATE notes SET body = 'refuse me' WHERE key = 60")
+    answered = "SELECT requests FROM rowvec.models() WHERE name = 'refusing'"
+    before = one(conn, answered)
+    conn.execute("CALL rowvec.backfill('notes')")
+    assert one(conn, answered) == before + 2
+    assert one(conn, "SELECT count(*) FROM notes WHERE embedding IS NULL") == 1
+    message = "the stand-in refuses this text, as models.toml tells it to"
+    assert one(conn, "SELECT message FROM rowvec.failure") == message
+
+
 def test_refused_in_a_transaction(conn: psycopg.Connection) -> None:
     define(conn)
     for _ in range(2):

@@ -147,14 +147,7 @@ def test_old_chunks_are_served_until_the_new_ones_are_there(
             'chunk has no option "words"',
             "it has: tokens, overlap, split",
         ),
-        ({"chunk": "'{\"tokens\": 17}'"}, "tokens 17 is more than the 16", ""),
         ({"chunk": '\'{"tokens": "a"}\''}, "tokens of chunk must be a whole number", ""),
-        (
-            {"chunk": '\'{"tokens": 8, "overlap": 5}\''},
-            "overlap 5 is more than half of tokens 8",
-            "",
-        ),
-        ({"chunk": '\'{"split": "page"}\''}, "split must be one of", ""),
         ({"chunk": "'[]'"}, "chunk must be a JSON object", ""),
         ({"on_truncate": "'mean'"}, "on_truncate must be chunk", ""),
     ],
@@ -164,6 +157,23 @@ def test_what_cannot_be_is_refused_and_nothing_made(
 ) -> None:
     with refused("22023", message, hint):
         documents(connection, **options)
+    assert one(connection, "SELECT count(*) FROM rowvec.derived") == 0
+
+
+@pytest.mark.parametrize(
+    ("chunk", "detail"),
+    [
+        ('{"tokens": 17}', "max_tokens 17 is more than the 16"),
+        ('{"tokens": 8, "overlap": 5}', "overlap 5 is more than half of max_tokens 8"),
+        ('{"split": "page"}', "border must be one of"),
+    ],
+)
+def test_what_the_worker_does_not_take_is_said_in_its_words(
+    connection: psycopg.Connection, chunk: str, detail: str
+) -> None:
+    with refused("22023", "cannot cut texts as chunk says", "split of chunk is its border") as no:
+        documents(connection, chunk=f"'{chunk}'")
+    assert detail in no.detail
     assert one(connection, "SELECT count(*) FROM rowvec.derived") == 0
 
 

@@ -138,6 +138,18 @@ def test_embed_rows(conn: psycopg.Connection) -> None:
     assert [same for _, same in rows] == [True if g != 300 else None for g in range(1, 601)]
 
 
+def test_a_row_that_fails_is_named_by_its_key(conn: psycopg.Connection) -> None:
+    """Its number counts within a batch that the caller knows nothing of."""
+    texts = "SELECT ''key '' || i, CASE i WHEN 300 THEN ''refuse me'' ELSE ''fine '' || i END"
+    rows = f"{texts} FROM generate_series(1, 400) AS i"
+    with refused("22023", "refuses this text") as refusal:
+        conn.execute(f"SELECT * FROM rowvec.embed_rows('refusing', '{rows}')")
+    assert json.loads(refusal.detail)["key"] == "key 300"
+    with refused("42501", "no 'nope'") as refusal:
+        conn.execute("SELECT * FROM rowvec.embed_rows('nope', 'SELECT 1, ''x''')")
+    assert refusal.detail == ""
+
+
 def test_embed_rows_of_no_rows(conn: psycopg.Connection) -> None:
     statement = "SELECT count(*) FROM rowvec.embed_rows('stand-in', 'SELECT 1, ''x'' WHERE false')"
     assert one(conn, statement) == 0
@@ -194,10 +206,10 @@ MISTAKES = {
     ),
     "longer than the model": (
         """embed('stand-in-small', repeat('x ', 99), '{"on_truncate": "error"}')""", "22001",
-        "input 1", "",
+        "the text has 99 tokens, the model reads 16", "on_truncate",
     ),
     "refused text": (
-        "embed_batch('refusing', ARRAY['fine', 'refuse me'])", "22023", "input 2", "",
+        "embed_batch('refusing', ARRAY['fine', 'refuse me'])", "22023", "refuses this text", "",
     ),
     "deadline": ("""embed('slow', 'new', '{"timeout_ms": 1}')""", "57000", "", "timeout_ms"),
     "tokens of an unknown model": ("count_tokens('nope', 'x')", "42501", "'nope'", ""),

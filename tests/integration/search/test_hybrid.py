@@ -297,8 +297,8 @@ def test_a_warning_where_the_query_is_too_long(conn: psycopg.Connection, call: s
     ((severity, message),) = warnings_of(conn, f"SELECT * FROM rowvec.{call % long}")
     assert severity == "WARNING"
     assert message is not None
-    assert message.endswith("the model reads 16: its end is left out")
-    assert message.startswith("the query has ")
+    assert message.startswith("the end of the query is left out: the text has ")
+    assert message.endswith(" tokens, the model reads 16")
 
 
 def test_an_index_of_the_words(

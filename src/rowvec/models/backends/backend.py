@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from rowvec.models.backends.variant import Backend
 from rowvec.models.embedder import Tokenized
@@ -37,16 +37,12 @@ class TokenEncoder(Protocol):
     def memory_bytes(self) -> int:
         """Bytes that the weights take."""
 
-
-@runtime_checkable
-class StreamEncoder(Protocol):
-    """A TokenEncoder that computes several batches at once, too, each on one processor."""
-
-    streams: int
-    """How many; 1 where it has reason not to."""
+    @property
+    def streams(self) -> int:
+        """How many batches it computes at once, each on one processor; 1 where it does not."""
 
     def encode_in_stream(self, batch: Sequence[Tokenized]) -> Features:
-        """As `encode`, from any of so many threads at once."""
+        """As `encode`, from any of `streams` threads at once."""
 
 
 @dataclass(frozen=True)

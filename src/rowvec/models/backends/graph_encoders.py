@@ -76,6 +76,7 @@ class OpenVinoEncoder:
 
     pads = True
     any_thread = True
+    streams = 1
 
     def __init__(
         self, graph: Path, tokenizer: BatchTokenizer, threads: int, *, dtype: str = "float32"
@@ -106,6 +107,10 @@ class OpenVinoEncoder:
             {name: padded[name] for name in self._inputs}, share_inputs=True, share_outputs=True
         )
         return {**padded, "token_embeddings": found[0]}
+
+    def encode_in_stream(self, batch: Sequence[Tokenized]) -> Features:
+        """As `encode`: there is one stream."""
+        return self.encode(batch)
 
 
 def _size(graph: Path) -> int:

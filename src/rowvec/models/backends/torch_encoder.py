@@ -41,6 +41,7 @@ class PaddedTorch:
     pads = True
     # A team of helpers is kept for every thread that ever computed.
     any_thread = False
+    streams = 1
 
     def __init__(self, transformer: Any, tokenizer: BatchTokenizer, device: str) -> None:
         self._transformer = transformer
@@ -58,6 +59,10 @@ class PaddedTorch:
         with _threads_for(len(batch) * max(text.length for text in batch)):
             found: Features = self._transformer(features)
         return found
+
+    def encode_in_stream(self, batch: Sequence[Tokenized]) -> Features:
+        """As `encode`: there is one stream."""
+        return self.encode(batch)
 
 
 class PackedTorch(PaddedTorch):
