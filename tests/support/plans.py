@@ -87,7 +87,9 @@ def index_of(form: str, connection: psycopg.Connection) -> Iterator[None]:
     """One form of index over the vectors, known to `search`."""
     definition, assignments = FORMS[form]
     connection.execute(f"CREATE INDEX items_embedding_idx ON items USING {definition}")
-    connection.execute(f"UPDATE rowvec.embedding SET index_name = 'items_embedding_idx', {assignments}")
+    connection.execute(
+        f"UPDATE rowvec.embedding SET index_name = 'items_embedding_idx', {assignments}"
+    )
     connection.execute("VACUUM ANALYZE items")
     yield
     connection.execute("DROP INDEX items_embedding_idx")
