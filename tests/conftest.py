@@ -2,6 +2,7 @@
 
 pytest_plugins = (
     "support.commands",
+    "support.endpoints",
     "support.grouping",
     "support.models",
     "support.postgres",
