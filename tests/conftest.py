@@ -4,6 +4,7 @@ pytest_plugins = (
     "support.commands",
     "support.endpoints",
     "support.grouping",
+    "support.instance",
     "support.models",
     "support.postgres",
     "support.reviews",

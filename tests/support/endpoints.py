@@ -75,6 +75,25 @@ def derived_vectors(body: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass
+class Endpoint:
+    """A server of OpenAI's form: what it was asked, and what it answers instead of vectors."""
+
+    url: str = ""
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    failures: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    answer: Callable[[dict[str, Any]], Any] = derived_vectors
+
+    def reply(self, asked: Asked) -> Reply:
+        self.asked.append({"path": asked.path, **asked.body})
+        self.keys.append(asked.key)
+        if self.failures:
+            status, headers, content = self.failures.pop(0)
+            return Reply(content, status, headers)
+        return Reply(json.dumps(self.answer(asked.body)).encode())
+
+
+@dataclass
 class Gate:
     """A model that answers at once, or when the test lets it; it counts what it was asked.
 
@@ -118,8 +137,10 @@ class Gate:
             return self._turn != turn or (self._left or 0) >= texts
 
         self.waiting += 1
-        assert self._changed.wait_for(may_pass, WAIT_SECONDS), "nobody opened the gate"
-        self.waiting -= 1
+        try:
+            assert self._changed.wait_for(may_pass, WAIT_SECONDS), "nobody opened the gate"
+        finally:
+            self.waiting -= 1
         if self._turn == turn:
             self._left = (self._left or 0) - texts
 

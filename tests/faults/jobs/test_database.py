@@ -165,12 +165,12 @@ class SmallDisk:
 
 @pytest.fixture
 def small_disk(primary: Cluster, folder: Path, worker: Worker) -> Iterator[SmallDisk]:
-    """Four megabytes at first, in the tablespace `small`."""
+    """A megabyte and a half at first, in the tablespace `small`."""
     place = folder / "disk"
     place.mkdir(exist_ok=True)
     if os.geteuid() != 0:
         missing("mount", "only root mounts a file system")
-    mount = [MOUNT, "-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", str(place)]
+    mount = [MOUNT, "-t", "tmpfs", "-o", "size=1536k,mode=0700", "tmpfs", str(place)]
     if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
         missing("mount", "no file system can be mounted here")
     user = binaries.system_user()
@@ -197,7 +197,7 @@ def test_fault_44_a_full_disk_pauses_the_job(
     """It says what Postgres said, waits, and goes on where there is room again."""
     with psycopg.connect(small_disk.dsn, autocommit=True) as connection:
         reviews = Reviews(connection)
-        reviews.make(20_000)
+        reviews.make(10_000)
         connection.execute("ALTER TABLE reviews SET TABLESPACE small")
         job = start_rowvec(
             "backfill",
@@ -217,7 +217,7 @@ def test_fault_44_a_full_disk_pauses_the_job(
         small_disk.resize("200m")
         summary, said = job.end()
         assert "No space left on device" in said
-        assert (summary["pending"], reviews.filled()) == (0, 20_000)
+        assert (summary["pending"], reviews.filled()) == (0, 10_000)
         assert reviews.one("SELECT max(writes) FROM reviews") == 1
 
 

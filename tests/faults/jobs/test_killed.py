@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,26 @@ Backfill = Callable[..., dict[str, Any]]
 COMMIT_ROWS = 20
 
 
+@contextmanager
+def two_at_once(reviews: Reviews) -> Iterator[None]:
+    """Two jobs that the block starts take their first range of keys at the same time."""
+    frontier = "hashtextextended('rowvec.frontier:' || id, 0)) FROM rowvec.embedding"
+    waiting = (
+        "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database"
+        " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
+    )
+    reviews.run(f"SELECT pg_advisory_lock({frontier}")
+    yield
+    eventually(lambda: reviews.one(waiting) == 2)
+    reviews.run(f"SELECT pg_advisory_unlock({frontier}")
+
+
 def test_fault_38_two_jobs_do_nothing_twice(
     reviews: Reviews, start: StartRowvec, gate: Gate
 ) -> None:
     reviews.make(400, "gated")
-    gate.hold()
-    jobs = [start("backfill", "reviews", "--json", "--commit-rows", "10") for _ in range(2)]
-    eventually(lambda: gate.waiting >= 2)
-    gate.open()
+    with two_at_once(reviews):
+        jobs = [start("backfill", "reviews", "--json", "--commit-rows", "10") for _ in range(2)]
     written = [job.end()[0]["written"] for job in jobs]
     assert sum(written) == 400
     assert min(written) > 0
@@ -48,8 +61,10 @@ def test_fault_38_one_of_two_jobs_is_killed(
 ) -> None:
     reviews.make(400, "gated")
     gate.hold(after=150)
-    one, other = (start("backfill", "reviews", "--json", "--commit-rows", "10") for _ in range(2))
-    eventually(lambda: gate.waiting >= 2)
+    options = ("backfill", "reviews", "--json", "--commit-rows", "10")
+    with two_at_once(reviews):
+        one, other = start(*options), start(*options)
+    eventually(lambda: gate.waiting)
     one.process.kill()
     one.process.wait()
     gate.open()
@@ -98,10 +113,9 @@ def test_fault_46_a_clock_that_is_an_hour_ahead(
     reviews.make(400, "gated")
     options = ("backfill", "reviews", "--json", "--commit-rows", "10", "--lease-seconds", "60")
     gate.hold(after=100)
-    right = start(*options)
+    with two_at_once(reviews):
+        right, ahead = start(*options), start(*options, PYTHONPATH=str(tmp_path))
     eventually(lambda: gate.waiting)
-    ahead = start(*options, PYTHONPATH=str(tmp_path))
-    eventually(lambda: gate.waiting >= 2)
     late = "SELECT max(leased_until) < clock_timestamp() + interval '61 seconds' FROM rowvec.shard"
     assert reviews.one(late)
     gate.open()
