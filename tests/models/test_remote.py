@@ -181,9 +181,7 @@ def test_a_refusal_shows_the_code_and_never_the_text(
     assert len(server.asked) == 1
 
 
-def test_a_redirect_is_not_followed(
-    server: Server, remote: Callable[..., RemoteEmbedder]
-) -> None:
+def test_a_redirect_is_not_followed(server: Server, remote: Callable[..., RemoteEmbedder]) -> None:
     """The key would go to whoever the answer names."""
     server.failures = [(307, {"Location": "http://127.0.0.1:1/elsewhere"}, b"")]
     with pytest.raises(ModelError, match="HTTP 307"):
