@@ -5,6 +5,7 @@ pytest_plugins = (
     "support.endpoints",
     "support.grouping",
     "support.instance",
+    "support.library",
     "support.models",
     "support.postgres",
     "support.reviews",

@@ -27,7 +27,7 @@ Serve = Callable[..., str]
 
 @pytest.fixture(scope="module")
 def source(cluster: Cluster, _template: str, worker: Worker, rowvec: Rowvec) -> Iterator[Database]:
-    """A filled table with an index, a map and an empty neighbour, which tests leave as they find it.
+    """A filled table with an index, a map and an empty neighbour; tests leave it as it is.
 
     The model refused two of its rows, and two titles are code.
     """

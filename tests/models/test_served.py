@@ -22,6 +22,7 @@ from rowvec.models.stand_in import derived_vector
 from support.endpoints import Endpoint, derived_vectors
 from support.models import RealModel
 from support.postgres import Database
+from support.tiny_models import save
 from support.workers import StartWorker, point_at
 
 TEXT = "where is the food stored in a yam plant"
@@ -85,10 +86,6 @@ kind = "sentence-transformers"
 path = "bert"
 sha256 = "{zeros}"
 """
-
-
-def save(folder: Path, *modules: torch.nn.Module) -> None:
-    SentenceTransformer(modules=list(modules), device="cpu").save(str(folder))
 
 
 @pytest.fixture(scope="module")

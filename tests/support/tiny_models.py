@@ -6,6 +6,7 @@ import string
 from pathlib import Path
 
 import torch
+from sentence_transformers import SentenceTransformer
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from tokenizers.processors import TemplateProcessing
 from transformers import (
@@ -149,3 +150,9 @@ def save_clip(folder: Path, *, max_tokens: int = 16) -> None:
         size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
     )
     CLIPProcessor(images, tokenizer).save_pretrained(folder)
+
+
+def save(folder: Path, *modules: torch.nn.Module, **given: object) -> Path:
+    """Saves modules as a SentenceTransformer; gives the folder."""
+    SentenceTransformer(modules=list(modules), device="cpu", **given).save(str(folder))
+    return folder
