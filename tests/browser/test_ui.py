@@ -195,7 +195,6 @@ def test_pages_fit_and_are_readable(
         page.set_viewport_size({"width": width, "height": 800})
         for name, path in PAGES.items():
             page.goto(url + path)
-            page.wait_for_load_state("networkidle")
             if name == "score":
                 colour(page, "A row. Another thing. What nobody knows.")
             page.screenshot(path=artifacts / f"{name}-{width}-{scheme}.png", full_page=True)

@@ -9,6 +9,7 @@ import re
 import struct
 import urllib.request
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from rowvec.models.images import read_image
 from rowvec.models.stand_in import derived_vector
 from support.commands import Rowvec
 from support.library import Encode
+from support.lines import Base
 from support.models import MINILM, RealModel
 from support.postgres import Database, refused
 from support.workers import StartWorker, Worker, point_at
@@ -51,7 +53,7 @@ def embedded(conn: psycopg.Connection, text: str, model: str = "stand-in") -> An
     return np.array(json.loads(written), dtype=np.float32)
 
 
-def test_fault_21_null(base: Any) -> None:
+def test_fault_21_null(base: Base) -> None:
     """NULL gives NULL, and nobody is asked: there is no worker here."""
     with base.connect() as conn:
         assert one(conn, "SELECT rowvec.embed('stand-in', NULL) IS NULL")
@@ -76,14 +78,14 @@ def test_fault_22_and_31_a_real_model_gives_what_encode_gives(
         assert one(connection, "SELECT rowvec.count_tokens(%s, %s)", MINILM, text) == 2
 
 
-def test_fault_23_a_hundred_megabytes(conn: Any) -> None:
+def test_fault_23_a_hundred_megabytes(conn: psycopg.Connection) -> None:
     """54000 before a tokenizer sees it; the line stays, and the next call works."""
     with refused("54000", "the worker takes"):
         conn.execute("SELECT rowvec.embed('stand-in', repeat('x', 100000000))")
     assert (embedded(conn, "next") == derived_vector("next", 8)).all()
 
 
-def test_fault_23_a_prompt_before_every_text(conn: Any) -> None:
+def test_fault_23_a_prompt_before_every_text(conn: psycopg.Connection) -> None:
     """It counts as often as a model would read it: 300 MB out of a few hundred kilobytes."""
     many = "ARRAY(SELECT i::text FROM generate_series(1, 30000) AS i)"
     kwargs = json.dumps({"prompt": "p" * 10_000})
@@ -92,7 +94,7 @@ def test_fault_23_a_prompt_before_every_text(conn: Any) -> None:
     assert (embedded(conn, "next") == derived_vector("next", 8)).all()
 
 
-def test_fault_24_longer_than_the_model(conn: Any) -> None:
+def test_fault_24_longer_than_the_model(conn: psycopg.Connection) -> None:
     """Cut off as the library does, counted whole, and an error where that is asked for."""
     text = "word " * 300
     assert one(conn, "SELECT rowvec.count_tokens('stand-in', %s)", text) == 300
@@ -157,13 +159,13 @@ zero = "is zero"
 
 
 @pytest.fixture(scope="module")
-def strange_worker(start_module_worker: StartWorker) -> Any:
+def strange_worker(start_module_worker: StartWorker) -> Worker:
     """A worker whose model gives numbers that are none, and vectors that point nowhere."""
     return start_module_worker(STRANGE, "--http-listen", "127.0.0.1:0")
 
 
 @pytest.fixture
-def notes(migrated_database: Database, strange_worker: Any) -> Any:
+def notes(migrated_database: Database, strange_worker: Worker) -> Iterator[psycopg.Connection]:
     """A session with an embedding column, its model the strange one."""
     point_at(migrated_database, strange_worker)
     with migrated_database.connect() as conn:
@@ -172,7 +174,7 @@ def notes(migrated_database: Database, strange_worker: Any) -> Any:
         yield conn
 
 
-def test_fault_27_nan(notes: Any) -> None:
+def test_fault_27_nan(notes: psycopg.Connection) -> None:
     """An error that names the input; in a backfill the row fails alone, and nothing is stored."""
     with refused("22003", "NaN or infinity for input 2"):
         notes.execute(
@@ -185,7 +187,7 @@ def test_fault_27_nan(notes: Any) -> None:
     assert notes.execute("SELECT key, sqlstate FROM rowvec.failure").fetchall() == [(7, "22003")]
 
 
-def test_fault_28_zero_vector(notes: Any, strange_worker: Any) -> None:
+def test_fault_28_zero_vector(notes: psycopg.Connection, strange_worker: Worker) -> None:
     """Given as it is and flagged: a cosine index skips it, and the metric tells how many."""
     port = re.search(r"answering HTTP on (\S+)", strange_worker.log.read_text())
     assert port is not None
@@ -269,7 +271,7 @@ def test_fault_32_images() -> None:
 
 
 @pytest.mark.parametrize("model", ["../../etc", "/etc/passwd", "hub/unlisted", "stand-in/../x", ""])
-def test_fault_33_unlisted_model(conn: Any, model: str) -> None:
+def test_fault_33_unlisted_model(conn: psycopg.Connection, model: str) -> None:
     """42501 (an empty name is no name at all), and no file is touched for it."""
     with refused("42501" if model else "22023"):
         conn.execute("SELECT rowvec.embed(%s, 'x')", (model,))
@@ -315,7 +317,7 @@ def test_fault_34_pickles_and_code(start_worker: StartWorker, tmp_path: Path) ->
     assert not harm.exists()
 
 
-def test_fault_35_unknown_kwargs(conn: Any) -> None:
+def test_fault_35_unknown_kwargs(conn: psycopg.Connection) -> None:
     """The error lists what is known."""
     with refused("22023", "'colour'", "truncate_dim"):
         conn.execute("""SELECT rowvec.embed('stand-in', 'x', '{"colour": "red"}')""")

@@ -204,7 +204,7 @@ def test_the_client_ranks(conn: psycopg.Connection, asked: Callable[..., Any]) -
     documents = ["in the tuber", None, "on the table"]
     found = asked(lambda client: client.rerank("cross", QUERY, documents))
     rows = reranked(conn, documents)
-    assert [one.index for one in found] == [place - 1 for place, _, _ in rows]
+    assert [one.position for one in found] == [place - 1 for place, _, _ in rows]
     assert [one.score for one in found] == pytest.approx([score for _, score, _ in rows])
 
 
