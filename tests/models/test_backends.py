@@ -28,9 +28,6 @@ from support.library import Encode, Vectors
 from support.models import RealModel
 from support.tiny_models import save
 
-pytest.importorskip("onnxruntime", reason="the extra `fast` is not installed")
-pytest.importorskip("openvino", reason="the extra `fast` is not installed")
-
 Load = Callable[..., TransformerEmbedder]
 
 

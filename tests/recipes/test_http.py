@@ -25,6 +25,7 @@ name = "sentence-transformers/all-MiniLM-L6-v2"
 aliases = ["all-MiniLM-L6-v2"]
 kind = "stand-in"
 dimensions = 384
+warm = true
 """
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import psycopg
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
 
 from support.commands import Rowvec
 from support.places import blocks_of
 from support.postgres import Database
-from support.tiny_models import save_bert
+from support.tiny_models import save, save_bert
 from support.workers import StartWorker, point_at
 
 BLOCKS = [text for _, text in blocks_of("from-postgresml.md", "sql")]
@@ -73,7 +75,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> str:
     """models.toml, with a reranker of random weights and a dataset of thirty reviews."""
     made = tmp_path_factory.mktemp("models")
     save_bert(made / "cross-encoder", "BertForSequenceClassification")
-    save_bert(made / "instructor")
+    save_bert(made / "bert")
+    save(made / "instructor", Transformer(str(made / "bert")), Pooling(32, "mean"))
     reviews = tmp_path_factory.mktemp("amazon_us_reviews")
     rows = [
         {"product_title": "DVD", "star_rating": 5, "vine": "N", "review_body": body}

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from pyarrow import parquet
 
 from rowvec.db.queries import sql_file
 from rowvec.embedded.postgres import Cluster
@@ -170,7 +171,6 @@ def test_arithmetic(
     migrated_database: Database, start_worker: StartWorker, real_model: RealModel, rowvec: Rowvec
 ) -> None:
     """With real GloVe: its 10,000 most frequent words, in the file's order."""
-    parquet = pytest.importorskip("pyarrow.parquet")
     folder = real_model("glove")
     table = parquet.read_table(next(folder.glob("*.parquet"))).to_pydict()
     words = next(column for column in table.values() if isinstance(column[0], str))
