@@ -2,9 +2,13 @@
 
 pytest_plugins = (
     "support.commands",
+    "support.endpoints",
     "support.grouping",
+    "support.instance",
+    "support.library",
     "support.models",
     "support.postgres",
     "support.majors",
+    "support.reviews",
     "support.workers",
 )

@@ -1,4 +1,4 @@
-"""What several acceptance tests need."""
+"""A browser, and where its pictures are kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
+
+from support.skips import missing
 
 # Reached by a failure only.
 expect.set_options(timeout=30_000)
@@ -26,10 +28,10 @@ def artifacts(pytestconfig: pytest.Config) -> Path:
 # One a module: while it runs, playwright holds the thread's event loop.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The machine's Chromium; tests without one are skipped."""
+    """The machine's Chromium; tests are skipped without one."""
     executable = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
     if executable is None:
-        pytest.skip("there is no Chromium on this machine (apt install chromium)")
+        missing("browser", "there is no Chromium on this machine (apt install chromium)")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable, args=["--no-sandbox", "--disable-gpu"]

@@ -2,63 +2,83 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from rowvec.embedded.postgres import Cluster
 from support.commands import Rowvec
+from support.places import ROWVEC, blocks_of, clean_environment
 from support.postgres import Database
+from support.workers import Worker, filled_template
 
 ROWS = 40
 
-
-@pytest.fixture
-def source(database: Database, rowvec: Rowvec) -> Any:
-    """A filled table with an index, two rows that the model refused, and a text that is code."""
-    with database.connect() as connection:
-        connection.execute("CREATE TABLE notes (id int PRIMARY KEY, title text, body text)")
-        connection.execute(
-            "INSERT INTO notes"
-            " SELECT i, 'note ' || i, 'body of note ' || i || repeat(' and on', 200)"
-            f" FROM generate_series(1, {ROWS}) AS i"
-        )
-        connection.execute(
-            "INSERT INTO notes VALUES (100, '<script>alert(1)</script>', 'refuse me'),"
-            " (101, 'also', 'refuse me too')"
-        )
-        connection.execute("SELECT rowvec.create_embedding('notes', 'refusing', 'body')")
-    rowvec("backfill", "notes", ROWVEC_DSN=database.dsn)
-    indexed = rowvec("index", "notes", ROWVEC_DSN=database.dsn)
-    assert indexed.returncode == 0, indexed.stderr
-    return database
+Serve = Callable[..., str]
 
 
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Starts `rowvec ui` on a free port and gives its URL."""
+@pytest.fixture(scope="module")
+def source(cluster: Cluster, _template: str, worker: Worker, rowvec: Rowvec) -> Iterator[Database]:
+    """A filled table with an index, a map and an empty neighbour; tests leave it as it is.
+
+    The model refused two of its rows, and two titles are code.
+    """
+    with filled_template(cluster, _template, "pages", worker) as database:
+        with database.connect() as connection:
+            connection.execute("CREATE TABLE notes (id int PRIMARY KEY, title text, body text)")
+            connection.execute(
+                "INSERT INTO notes"
+                " SELECT i, 'note ' || i, 'body of note ' || i || repeat(' and on', 200)"
+                " FROM generate_series(1, %s) AS i",
+                (ROWS,),
+            )
+            connection.execute(
+                "INSERT INTO notes VALUES (100, '<script>alert(1)</script>', 'refuse me'),"
+                " (101, 'also', 'refuse me too')"
+            )
+            connection.execute(
+                "UPDATE notes SET title = '<img src=x onerror=alert(1)>' WHERE id = 7"
+            )
+            connection.execute("SELECT rowvec.create_embedding('notes', 'refusing', 'body')")
+        # It says so where rows were refused.
+        rowvec("backfill", "notes", ROWVEC_DSN=database.dsn)
+        indexed = rowvec("index", "notes", ROWVEC_DSN=database.dsn)
+        assert indexed.returncode == 0, indexed.stderr
+        with database.connect() as connection:
+            connection.execute("CREATE TABLE empty (id int PRIMARY KEY, body text)")
+            connection.execute("SELECT rowvec.create_embedding('empty', 'stand-in-small', 'body')")
+            # As `rowvec map` leaves it.
+            connection.execute(
+                "SELECT rowvec._create_derived(1, 'map', 'x real NOT NULL, y real NOT NULL')"
+            )
+            connection.execute("INSERT INTO notes_map SELECT id, cos(id), sin(id) FROM notes")
+        yield database
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Serve]:
+    """Starts `rowvec ui` on a free port, which ends with the block, and gives its URL."""
     started: list[subprocess.Popen[str]] = []
 
     def start(dsn: str, *arguments: str) -> str:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
-        with (tmp_path / "ui.log").open("w") as log:
+        with (folder / "ui.log").open("w") as log:
             process = subprocess.Popen(
-                [Path(sys.executable).parent / "rowvec", "ui", "--listen", "127.0.0.1:0",
-                 "--dsn", dsn, *arguments],
-                env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
+                [ROWVEC, "ui", "--listen", "127.0.0.1:0", "--dsn", dsn, *arguments],
+                env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=log, text=True,
             )  # fmt: skip
         started.append(process)
         assert process.stdout is not None
         line = process.stdout.readline()
-        assert line.startswith("http://"), (tmp_path / "ui.log").read_text()
+        assert line.startswith("http://"), (folder / "ui.log").read_text()
         return line.split()[0]
 
     yield start
@@ -67,6 +87,20 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
         process.wait(timeout=60)
         assert process.stdout is not None
         process.stdout.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts `rowvec ui` as a test wants it."""
+    with serving(tmp_path) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def url(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`rowvec ui` on the source, as it starts without options."""
+    with serving(tmp_path_factory.mktemp("ui")) as start:
+        yield start(source.dsn)
 
 
 @pytest.fixture
@@ -87,9 +121,9 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 def test_search_shows_rows_scores_and_the_sql_that_found_them(
-    source: Any, serve: Callable[..., str], page: Page
+    source: Database, url: str, page: Page
 ) -> None:
-    page.goto(serve(source.dsn))
+    page.goto(url)
     page.get_by_role("link", name="notes").click()
     expect(page.get_by_role("searchbox")).to_be_visible()
     page.wait_for_load_state()
@@ -111,38 +145,30 @@ def test_search_shows_rows_scores_and_the_sql_that_found_them(
     assert all(int(key) < 20 for key in keys)
 
 
-def test_similar_rows_leave_out_the_row_itself(
-    source: Any, serve: Callable[..., str], page: Page
-) -> None:
-    page.goto(serve(source.dsn) + "embedding/1?q=note&k=3")
+def test_similar_rows_leave_out_the_row_itself(url: str, page: Page) -> None:
+    page.goto(url + "embedding/1?q=note&k=3")
     page.get_by_role("link", name="Similar rows").first.click()
     expect(page.locator(".results > li")).to_have_count(10)
     key = page.locator("p > code").first.inner_text()
     assert key not in page.locator("dl > div:has(dt:text-is('id')) dd").all_inner_texts()
 
 
-def test_failures_are_listed_with_their_reasons(
-    source: Any, serve: Callable[..., str], page: Page
-) -> None:
-    page.goto(serve(source.dsn))
+def test_failures_are_listed_with_their_reasons(url: str, page: Page) -> None:
+    page.goto(url)
     page.get_by_role("link", name="2 failed").click()
     expect(page.locator("tbody tr")).to_have_count(2)
     expect(page.locator("tbody tr").first).to_contain_text("22023")
 
 
-def test_recall_against_probes_is_a_chart(
-    source: Any, serve: Callable[..., str], page: Page
-) -> None:
-    page.goto(serve(source.dsn) + "embedding/1/recall")
+def test_recall_against_probes_is_a_chart(url: str, page: Page) -> None:
+    page.goto(url + "embedding/1/recall")
     expect(page.locator("svg.chart polyline")).to_have_count(1)
     assert page.locator("svg.chart circle").count() == page.locator("tbody tr").count() > 0
 
 
-def test_what_was_typed_wrong_stays_beside_the_sentence(
-    source: Any, serve: Callable[..., str], browser: Browser
-) -> None:
+def test_what_was_typed_wrong_stays_beside_the_sentence(url: str, browser: Browser) -> None:
     page = browser.new_page()  # the browser's console reports the status 422
-    page.goto(serve(source.dsn) + "embedding/1?q=note&filter=id+%3D%3D%3D")
+    page.goto(url + "embedding/1?q=note&filter=id+%3D%3D%3D")
     expect(page.get_by_role("alert")).to_be_visible()
     expect(page.get_by_label("where")).to_have_value("id ===")
     page.close()
@@ -162,24 +188,13 @@ PAGES = {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_and_are_readable(
-    source: Any, *, serve: Callable[..., str], page: Page,
-    artifacts: Path, scheme: Literal["light", "dark"],
-) -> None:  # fmt: skip
-    with source.connect() as connection:
-        connection.execute("CREATE TABLE empty (id int PRIMARY KEY, body text)")
-        connection.execute("SELECT rowvec.create_embedding('empty', 'stand-in-small', 'body')")
-        # As `rowvec map` leaves it.
-        connection.execute(
-            "SELECT rowvec._create_derived(1, 'map', 'x real NOT NULL, y real NOT NULL')"
-        )
-        connection.execute("INSERT INTO notes_map SELECT id, cos(id), sin(id) FROM notes")
-    url = serve(source.dsn)
+    *, url: str, page: Page, artifacts: Path, scheme: Literal["light", "dark"]
+) -> None:
     page.emulate_media(color_scheme=scheme)
     for width in (360, 1440):
         page.set_viewport_size({"width": width, "height": 800})
         for name, path in PAGES.items():
             page.goto(url + path)
-            page.wait_for_load_state("networkidle")
             if name == "score":
                 colour(page, "A row. Another thing. What nobody knows.")
             page.screenshot(path=artifacts / f"{name}-{width}-{scheme}.png", full_page=True)
@@ -205,9 +220,9 @@ def contrast(one: str, other: str) -> float:
     return (bright + 0.05) / (dark + 0.05)
 
 
-def test_by_keyboard_every_stop_is_seen(source: Any, serve: Callable[..., str], page: Page) -> None:
+def test_by_keyboard_every_stop_is_seen(url: str, page: Page) -> None:
     page.set_viewport_size({"width": 1440, "height": 800})
-    page.goto(serve(source.dsn) + "embedding/1?q=note&k=2")
+    page.goto(url + "embedding/1?q=note&k=2")
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
@@ -226,11 +241,11 @@ def test_by_keyboard_every_stop_is_seen(source: Any, serve: Callable[..., str], 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_fields_and_bars_stand_out(
-    source: Any, *, serve: Callable[..., str], page: Page, scheme: Literal["light", "dark"]
+    *, url: str, page: Page, scheme: Literal["light", "dark"]
 ) -> None:
     """What is no text has three to one: WCAG 2.2, https://www.w3.org/TR/WCAG22/#non-text-contrast."""
     page.emulate_media(color_scheme=scheme)
-    page.goto(serve(source.dsn) + "embedding/1?q=note")
+    page.goto(url + "embedding/1?q=note")
     edge, inside = page.evaluate(
         "(({borderTopColor, backgroundColor}) => [borderTopColor, backgroundColor])"
         "(getComputedStyle(document.querySelector('input[type=search]')))"
@@ -238,33 +253,28 @@ def test_fields_and_bars_stand_out(
     assert contrast(edge, inside) >= 3
 
 
-def test_text_of_rows_is_never_markup(source: Any, serve: Callable[..., str], page: Page) -> None:
-    with source.connect() as connection:
-        connection.execute("UPDATE notes SET title = '<img src=x onerror=alert(1)>' WHERE id = 7")
-    page.goto(serve(source.dsn) + "embedding/1?q=note&filter=id%3D7")
+def test_text_of_rows_is_never_markup(url: str, page: Page) -> None:
+    page.goto(url + "embedding/1?q=note&filter=id%3D7")
     expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
 
 
-def test_nothing_can_be_written_through_a_filter(source: Any, serve: Callable[..., str]) -> None:
+def test_nothing_can_be_written_through_a_filter(source: Database, url: str) -> None:
     with source.connect() as connection:
         connection.execute(
-            "CREATE FUNCTION strike() RETURNS bool LANGUAGE sql VOLATILE"
+            "CREATE OR REPLACE FUNCTION strike() RETURNS bool LANGUAGE sql VOLATILE"
             " AS 'DELETE FROM notes RETURNING true'"
         )
-    answer = httpx.get(serve(source.dsn) + "embedding/1?q=note&filter=strike()")
+    answer = httpx.get(url + "embedding/1?q=note&filter=strike()")
     assert answer.status_code == 422
     assert "read-only transaction" in answer.text
 
 
-def test_only_names_of_this_machine_are_answered_without_a_password(
-    source: Any, serve: Callable[..., str]
-) -> None:
-    url = serve(source.dsn)
+def test_only_names_of_this_machine_are_answered_without_a_password(url: str) -> None:
     assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 403
     assert httpx.get(url, headers={"Host": "localhost:1234"}).status_code == 200
 
 
-def test_a_password_is_asked_for(source: Any, serve: Callable[..., str], tmp_path: Path) -> None:
+def test_a_password_is_asked_for(source: Database, serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("sesame\n")
     url = serve(source.dsn, "--password-file", str(file))
@@ -288,10 +298,8 @@ def colour(page: Page, text: str) -> None:
     expect(page.locator(".scored")).to_be_visible()
 
 
-def test_a_text_is_coloured_between_two_poles(
-    source: Any, serve: Callable[..., str], page: Page
-) -> None:
-    page.goto(serve(source.dsn) + "score")
+def test_a_text_is_coloured_between_two_poles(url: str, page: Page) -> None:
+    page.goto(url + "score")
     colour(page, "A row. Another thing.")
     # The stand-in knows whole texts only: a pole of one line with several words is several texts.
     expect(page.locator(".scored span")).to_have_count(2)
@@ -301,11 +309,8 @@ def test_a_text_is_coloured_between_two_poles(
     assert page.locator(".poles span").all_inner_texts() == ["A row.", "Another thing."]
 
 
-def test_the_role_of_the_recipe_sees_what_it_was_given(
-    source: Any, serve: Callable[..., str]
-) -> None:
-    recipe = (Path(__file__).parents[2] / "docs" / "recipes" / "ui.md").read_text()
-    (statements,) = re.findall(r"^```sql\n(.*?)^```$", recipe, re.MULTILINE | re.DOTALL)
+def test_the_role_of_the_recipe_sees_what_it_was_given(source: Database, serve: Serve) -> None:
+    ((_, statements),) = blocks_of("ui.md", "sql")
     role = f"viewer_{source.name}"
     with source.connect() as connection:
         connection.execute("CREATE TABLE reviews (id int)")
@@ -319,7 +324,7 @@ def test_the_role_of_the_recipe_sees_what_it_was_given(
         failures = httpx.get(url + "embedding/1/failures")
     finally:
         with source.connect() as connection:
-            connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+            connection.execute(f"DROP TABLE reviews; DROP OWNED BY {role}; DROP ROLE {role}")
     assert (refused.status_code, allowed.status_code) == (422, 200)
     assert "permission denied" in refused.text
     assert "22023" in failures.text

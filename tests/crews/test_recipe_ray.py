@@ -1,14 +1,12 @@
-"""docs/recipes/ray.md on one machine; crew/test_ray.py has clusters of several nodes."""
+"""docs/recipes/ray.md on one machine; test_ray.py has clusters of several nodes."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +16,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from support.places import ROWVEC, blocks_of, clean_environment
 from support.postgres import Database
+from support.skips import missing
 
-RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "ray.md"
-BLOCKS = re.findall(r"^```sh\n(.*?)^```$", RECIPE.read_text(), re.MULTILINE | re.DOTALL)
 MODELS = """
 [[model]]
 name = "stand-in-small"
@@ -57,19 +55,17 @@ def shell(database: Database, tmp_path: Path) -> Iterator[Shell]:
     # Ray's sockets need a short path.
     short = tempfile.mkdtemp(prefix="ray-")
     (tmp_path / "models.toml").write_text(MODELS)
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG", "RAY_"))}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     yield Shell(
-        {
-            **clean,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}",
-            "HOME": short,
-            "ROWVEC_DSN": database.dsn,
-            "ROWVEC_MODELS": str(tmp_path / "models.toml"),
-            "RAY_TMPDIR": short,
-        },
+        clean_environment(
+            PATH=f"{ROWVEC.parent}{os.pathsep}{os.environ['PATH']}",
+            HOME=short,
+            ROWVEC_DSN=database.dsn,
+            ROWVEC_MODELS=str(tmp_path / "models.toml"),
+            RAY_TMPDIR=short,
+        ),
         port,
     )
     end_processes_of(short)
@@ -87,15 +83,16 @@ def end_processes_of(folder: str) -> None:
     psutil.wait_procs(found, timeout=30)
 
 
-@pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 @pytest.mark.timeout(900)
 def test_every_command(database: Database, shell: Shell) -> None:
+    if find_spec("ray") is None:
+        missing("ray", "ray is not installed")
     with database.connect() as connection:
         connection.execute("CREATE TABLE reviews (id int PRIMARY KEY, body text)")
         connection.execute("INSERT INTO reviews SELECT i, 't ' || i FROM generate_series(1, 900) i")
         connection.execute("SELECT rowvec.create_embedding('reviews', 'stand-in-small', 'body')")
         filled = []
-        for line in "".join(BLOCKS).splitlines():
+        for line in "".join(text for _, text in blocks_of("ray.md", "sh")).splitlines():
             if "--address" in line:
                 assert_refused_without_a_token(line, shell)
             done = shell(line)

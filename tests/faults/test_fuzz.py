@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -158,7 +159,7 @@ REQUESTS = st.fixed_dictionaries({}, optional=LIKELY).flatmap(
 
 
 @pytest.fixture(scope="module")
-def connections(shared_worker: Worker) -> Any:
+def connections(shared_worker: Worker) -> Iterator[psycopg.Connection]:
     """One connection for all requests: it has to stay usable."""
     with psycopg.connect(shared_worker.conninfo, autocommit=True) as connection:
         yield connection

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from rowvec.models.stand_in import derived_vector
+from support.lines import Base, Proxy, Striker
 from support.postgres import refused
 from support.workers import StartWorker, Worker
 
@@ -61,7 +62,7 @@ def frozen(worker: Worker) -> Iterator[None]:
         worker.process.send_signal(signal.SIGCONT)
 
 
-def test_fault_01_worker_down(base: Any) -> None:
+def test_fault_01_worker_down(base: Base) -> None:
     """08001 at once and in clear words; nothing secret in them."""
     base.point_at(str(base.cluster.run), 5466, "a secret of the tests")
     with base.connect() as conn, refused("08001", "cannot reach the", "rowvec status") as refusal:
@@ -73,7 +74,7 @@ def test_fault_01_worker_down(base: Any) -> None:
 
 @pytest.mark.parametrize("when", ["connecting", "sending", "waiting"])
 def test_fault_02_packets_are_lost(
-    through_proxy: Any, proxy: Any, while_it_waits: Any, when: str
+    through_proxy: psycopg.Connection, proxy: Proxy, while_it_waits: Striker, when: str
 ) -> None:
     """An error within seconds, not after the quarter of an hour that TCP takes by itself.
 
@@ -94,7 +95,9 @@ def test_fault_02_packets_are_lost(
             through_proxy.execute(work, (tag(),))
 
 
-def test_fault_03_stopped_worker_on_an_open_line(conn: Any, shared_worker: Worker) -> None:
+def test_fault_03_stopped_worker_on_an_open_line(
+    conn: psycopg.Connection, shared_worker: Worker
+) -> None:
     """The request's deadline ends it, and the session goes on afterwards."""
     before = one(conn, SHORT, "x")
     with frozen(shared_worker), refused("57000", "did not answer within 300 ms"):
@@ -102,7 +105,9 @@ def test_fault_03_stopped_worker_on_an_open_line(conn: Any, shared_worker: Worke
     assert one(conn, SHORT, "x") == before
 
 
-def test_fault_04_frozen_before_authentication(conn: Any, shared_worker: Worker) -> None:
+def test_fault_04_frozen_before_authentication(
+    conn: psycopg.Connection, shared_worker: Worker
+) -> None:
     """Connecting has no limit of libpq's here: the statement's own ends it, as documented."""
     conn.execute("SET statement_timeout = '300ms'")
     with frozen(shared_worker), refused("57014"):
@@ -113,7 +118,7 @@ def test_fault_04_frozen_before_authentication(conn: Any, shared_worker: Worker)
 
 @pytest.mark.parametrize("how", ["killed", "terminated"])
 def test_fault_05_worker_restarts_between_calls(
-    struck: Any, struck_worker: Worker, start_worker: StartWorker, how: str
+    struck: psycopg.Connection, struck_worker: Worker, start_worker: StartWorker, how: str
 ) -> None:
     """The dead line is noticed and replaced: the caller sees nothing."""
     before = one(struck, SHORT, "x")
@@ -126,14 +131,16 @@ def test_fault_05_worker_restarts_between_calls(
     assert one(struck, SHORT, "x") == before
 
 
-def test_fault_05_line_is_cut_between_calls(through_proxy: Any, proxy: Any) -> None:
+def test_fault_05_line_is_cut_between_calls(
+    through_proxy: psycopg.Connection, proxy: Proxy
+) -> None:
     before = one(through_proxy, SHORT, "x")
     proxy.cut()
     assert one(through_proxy, SHORT, "x") == before
 
 
 def test_fault_05_line_is_cut_in_the_middle(
-    through_proxy: Any, proxy: Any, while_it_waits: Any
+    through_proxy: psycopg.Connection, proxy: Proxy, while_it_waits: Striker
 ) -> None:
     """One sentence, and the session's next call connects anew."""
     with while_it_waits(through_proxy, proxy.cut), refused("08006", "was lost", "try again"):
@@ -142,7 +149,7 @@ def test_fault_05_line_is_cut_in_the_middle(
 
 
 def test_fault_06_engine_killed_in_the_middle(
-    conn: Any, shared_worker: Worker, while_it_waits: Any
+    conn: psycopg.Connection, shared_worker: Worker, while_it_waits: Striker
 ) -> None:
     """The listener starts another engine, which computes the request: no error at all."""
     one(conn, SHORT, "warm")
@@ -159,7 +166,7 @@ def test_fault_06_engine_killed_in_the_middle(
 
 @pytest.mark.parametrize("ending", ["cancel", "statement_timeout"])
 def test_fault_07_cancelled_in_the_middle(
-    conn: psycopg.Connection, while_it_waits: Any, ending: str
+    conn: psycopg.Connection, while_it_waits: Striker, ending: str
 ) -> None:
     """Back long before the work is done, and the next answer is the next question's.
 
@@ -178,7 +185,9 @@ def test_fault_07_cancelled_in_the_middle(
         assert is_right(f"after {number}", one(conn, SHORT, f"after {number}"))
 
 
-def test_fault_07_cancelled_work_is_dropped(conn: Any, base: Any, while_it_waits: Any) -> None:
+def test_fault_07_cancelled_work_is_dropped(
+    conn: psycopg.Connection, base: Base, while_it_waits: Striker
+) -> None:
     """Behind it another's call would take minutes."""
     work = LONG.replace("100)", "20000)")
     with while_it_waits(conn, conn.cancel), pytest.raises(psycopg.errors.QueryCanceled):
@@ -187,7 +196,9 @@ def test_fault_07_cancelled_work_is_dropped(conn: Any, base: Any, while_it_waits
         assert one(other, "SELECT rowvec.embed('slow', %s) IS NOT NULL", tag())
 
 
-def test_fault_08_session_is_terminated(conn: Any, base: Any, while_it_waits: Any) -> None:
+def test_fault_08_session_is_terminated(
+    conn: psycopg.Connection, base: Base, while_it_waits: Striker
+) -> None:
     """Its work is dropped: behind it another's call would take minutes."""
     with base.connect() as killer:
 

@@ -12,12 +12,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from support.lines import Base
 from support.postgres import Database, refused
-from support.workers import StartWorker
+from support.workers import StartWorker, Worker
 
 
 @pytest.fixture
-def role(base: Any) -> Iterator[Callable[..., str]]:
+def role(base: Base) -> Iterator[Callable[..., str]]:
     """Makes login roles, members of the given ones; gone after the test."""
     made: list[str] = []
     with base.connect() as admin:
@@ -37,7 +38,9 @@ def role(base: Any) -> Iterator[Callable[..., str]]:
 
 
 @pytest.fixture
-def member(base: Any, conn: Any, role: Callable[..., str]) -> Iterator[psycopg.Connection]:
+def member(
+    base: Base, conn: psycopg.Connection, role: Callable[..., str]
+) -> Iterator[psycopg.Connection]:
     """A session of somebody who may embed; the owner's is `conn`."""
     name = role("rowvec_user")
     conn.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {name}")
@@ -57,7 +60,7 @@ EMBED = "SELECT rowvec.embed('stand-in', 'x') IS NOT NULL"
 @pytest.mark.parametrize(
     "name", ['x"; DROP SCHEMA rowvec CASCADE; --', "select", "Ünï cödé", "'; --", "a.b", "%s $1"]
 )
-def test_fault_59_names_that_are_code(conn: Any, name: str) -> None:
+def test_fault_59_names_that_are_code(conn: psycopg.Connection, name: str) -> None:
     """Quoted wherever they go: the table works, and nothing else happens."""
     table = sql.Identifier(name)
     conn.execute(
@@ -118,7 +121,7 @@ def test_fault_60_shadows(member: psycopg.Connection, schema: str) -> None:
 
 
 def test_fault_61_line_opened_beforehand(
-    base: Any, conn: Any, member: Any, role: Callable[..., str]
+    base: Base, conn: psycopg.Connection, member: psycopg.Connection, role: Callable[..., str]
 ) -> None:
     """Nobody can open a connection under our name, nor use the one that is open.
 
@@ -150,7 +153,7 @@ def test_fault_61_line_opened_beforehand(
 
 @pytest.mark.parametrize("membership", ["rowvec_user", ""])
 def test_fault_62_dblink_is_nobodys(
-    base: Any, conn: Any, role: Callable[..., str], membership: str
+    base: Base, conn: psycopg.Connection, role: Callable[..., str], membership: str
 ) -> None:
     """Neither by its schema, nor by SET ROLE, nor by a mapping of one's own; no password shows."""
     assert one(conn, EMBED)
@@ -237,7 +240,7 @@ max_tokens = 2
     ],
 )
 def test_fault_64_failing_calls_keep_texts_to_themselves(
-    base: Any, talkative_worker: Any, call: str, *, is_a_name: bool
+    base: Base, talkative_worker: Worker, call: str, *, is_a_name: bool
 ) -> None:
     """Neither the worker's log at its most talkative, nor an error, nor a metric has the text."""
     worker = talkative_worker
@@ -257,12 +260,14 @@ def test_fault_64_failing_calls_keep_texts_to_themselves(
 
 
 @pytest.fixture(scope="module")
-def talkative_worker(start_module_worker: StartWorker) -> Any:
+def talkative_worker(start_module_worker: StartWorker) -> Worker:
     """A worker that logs every request."""
     return start_module_worker(LOGGED, "--http-listen", "127.0.0.1:0", verbose=True)
 
 
-def test_fault_65_cached_text_of_another(conn: Any, member: Any) -> None:
+def test_fault_65_cached_text_of_another(
+    conn: psycopg.Connection, member: psycopg.Connection
+) -> None:
     """The same answer whether somebody asked before or not; nothing tells of it but the clock."""
     text = f"a text of two tenants {uuid.uuid4().hex}"
     ask = "SELECT rowvec.embed('stand-in', %s)::text"

@@ -150,9 +150,9 @@ def test_fault_16_clients_of_other_libraries(port: int, authority: Authority) ->
     ) as connection:
         assert connection.pgconn.used_password
         assert connection.pgconn.ssl_in_use
-    for settings in ({"sslmode": "disable"}, {"ssl_max_protocol_version": "TLSv1.1"}):
+    for settings in ("sslmode=disable", "ssl_max_protocol_version=TLSv1.1"):
         with pytest.raises(psycopg.OperationalError):
-            psycopg.connect(conninfo, **settings)
+            psycopg.connect(f"{conninfo} {settings}")
 
 
 def test_fault_16_channel_binding_is_not_offered(port: int) -> None:

@@ -254,7 +254,7 @@ def test_fault_15_wrong_password(shared_worker: Worker, user: str, password: str
     assert f'password authentication failed for user "{user}"' in str(caught.value)
 
 
-def test_fault_15_wrong_password_through_dblink(conn: Any) -> None:
+def test_fault_15_wrong_password_through_dblink(conn: psycopg.Connection) -> None:
     """Dblink makes 08001 of it; the sentence says what to do, and shows no password."""
     conn.execute(
         "ALTER USER MAPPING FOR rowvec_caller SERVER rowvec_worker "

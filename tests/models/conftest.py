@@ -1,56 +1,18 @@
-"""Small models with random weights, one of each architecture: the arithmetic is what is tested."""
+"""The small models as fixtures, and how vectors are computed and compared."""
 
 from __future__ import annotations
 
-import json
-import string
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-import torch
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from tokenizers.processors import TemplateProcessing
-from transformers import (
-    BertConfig,
-    BertForMaskedLM,
-    BertForSequenceClassification,
-    BertModel,
-    CLIPConfig,
-    CLIPImageProcessorPil,
-    CLIPModel,
-    CLIPProcessor,
-    CLIPTextConfig,
-    CLIPTokenizerFast,
-    CLIPVisionConfig,
-    PreTrainedTokenizerFast,
-    Qwen3Config,
-    Qwen3Model,
-    T5Config,
-    T5EncoderModel,
-)
 
 from rowvec.models.embedder import Embedder
-from rowvec.models.stand_in import derived_vector
-
-TEXTS = [
-    "a vector for every row",
-    "",
-    "where is the food stored in a yam plant",
-    "The quick brown fox jumps over the lazy dog, and the dog sleeps on.",
-    "zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich",
-    " ".join(["row"] * 80),
-]
-INSTRUCTION = "Represent the Wikipedia question for retrieving supporting documents: "
-
-_CORPUS = [*TEXTS, INSTRUCTION, "query: passage: ", "abcdefghijklmnopqrstuvwxyzäöüß0123456789"]
+from support.endpoints import Endpoint, listening
+from support.tiny_models import INSTRUCTION, TEXTS, save_bert, save_clip, save_decoder, save_t5
 
 
 @pytest.fixture(scope="session")
@@ -64,79 +26,21 @@ def instruction() -> str:
     return INSTRUCTION
 
 
-def sentencepiece_tokenizer() -> PreTrainedTokenizerFast:
-    """As T5 has it: SentencePiece's pieces, and an end token."""
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.normalizer = normalizers.Sequence(
-        [normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")]
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
-    special = ["<pad>", "</s>", "<unk>"]
-    tokenizer.train_from_iterator(
-        _CORPUS,
-        trainers.UnigramTrainer(
-            vocab_size=200, special_tokens=special, unk_token="<unk>", show_progress=False
-        ),
-    )
-    tokenizer.post_processor = TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>",
-        model_max_length=32,
-    )  # fmt: skip
-
-
-def wordpiece_tokenizer(**given: object) -> PreTrainedTokenizerFast:
-    """As BERT has it."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer.train_from_iterator(
-        _CORPUS,
-        trainers.WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False),
-    )
-    tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
-        sep_token="[SEP]", mask_token="[MASK]", model_max_length=32, **given,
-    )  # fmt: skip
-
-
 @pytest.fixture(scope="session")
 def t5_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A T5 encoder and its tokenizer, as transformers saves them."""
+    """A T5 encoder and its tokenizer."""
     folder = tmp_path_factory.mktemp("t5")
-    tokenizer = sentencepiece_tokenizer()
-    torch.manual_seed(5)
-    config = T5Config(
-        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4
-    )
-    T5EncoderModel(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save_t5(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Makes a small BERT: `bert_folder("BertModel")`, or another class of its family."""
-    heads = {c.__name__: c for c in (BertModel, BertForMaskedLM, BertForSequenceClassification)}
 
     def make(head: str = "BertModel", *, labels: int = 1, **tokenizer_fields: object) -> Path:
         folder = tmp_path_factory.mktemp(head)
-        tokenizer = wordpiece_tokenizer(**tokenizer_fields)
-        torch.manual_seed(7)
-        config = BertConfig(
-            vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-            intermediate_size=64, max_position_embeddings=32, num_labels=labels,
-            initializer_range=0.5,
-        )  # fmt: skip
-        heads[head](config).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        save_bert(folder, head, labels=labels, **tokenizer_fields)
         return folder
 
     return make
@@ -144,120 +48,43 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def decoder_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """Makes a small decoder as embedding models have them, its positions relative."""
+    """Makes a small decoder."""
 
     def make(**tokenizer_fields: object) -> Path:
         folder = tmp_path_factory.mktemp("decoder")
-        tokenizer = wordpiece_tokenizer(**tokenizer_fields)
-        torch.manual_seed(8)
-        config = Qwen3Config(
-            vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-            num_key_value_heads=2, head_dim=8, intermediate_size=64, max_position_embeddings=32,
-        )  # fmt: skip
-        Qwen3Model(config).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        save_decoder(folder, **tokenizer_fields)
         return folder
 
     return make
 
 
-@dataclass
-class Endpoint:
-    """A server of OpenAI's form: what it was asked, and what it answers instead of vectors."""
-
-    url: str = ""
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str | None] = field(default_factory=list)
-    failures: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
-    answer: Callable[[dict[str, Any]], Any] | None = None
-
-
-def embeddings(body: dict[str, Any]) -> dict[str, Any]:
-    rows = [
-        {"index": i, "embedding": derived_vector(text, body.get("dimensions", 8)).tolist()}
-        for i, text in enumerate(body["input"])
-    ]
-    return {"object": "list", "data": rows[::-1]}
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small CLIP."""
+    folder = tmp_path_factory.mktemp("clip")
+    save_clip(folder)
+    return folder
 
 
 @contextmanager
-def listening() -> Iterator[Endpoint]:
-    state = Endpoint()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # the library's name
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            state.asked.append({"path": self.path, **body})
-            state.keys.append(self.headers.get("Authorization"))
-            if state.failures:
-                status, headers, content = state.failures.pop(0)
-            else:
-                status, headers, content = (
-                    200,
-                    {},
-                    json.dumps((state.answer or embeddings)(body)).encode(),
-                )
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(content))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            """Quiet."""
-
-    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{httpd.server_address[1]}/v1"
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield state
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+def _endpoint() -> Iterator[Endpoint]:
+    endpoint = Endpoint()
+    with listening(endpoint.reply) as endpoint.url:
+        yield endpoint
 
 
 @pytest.fixture
 def server() -> Iterator[Endpoint]:
     """An endpoint of one test."""
-    with listening() as state:
-        yield state
+    with _endpoint() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[Endpoint]:
     """An endpoint that a worker's list names."""
-    with listening() as state:
-        yield state
-
-
-@pytest.fixture(scope="session")
-def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small CLIP as transformers saves it, without modules.json."""
-    folder = tmp_path_factory.mktemp("clip")
-    vocabulary = {"<|startoftext|>": 0, "<|endoftext|>": 1}
-    for letter in string.ascii_lowercase + string.digits + string.punctuation:
-        for token in (letter, letter + "</w>"):
-            vocabulary.setdefault(token, len(vocabulary))
-    tokenizer = CLIPTokenizerFast(vocab=vocabulary, merges=[], model_max_length=16)
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, max_position_embeddings=16, bos_token_id=0, eos_token_id=1,
-        pad_token_id=1, projection_dim=24,
-    )  # fmt: skip
-    vision = CLIPVisionConfig(
-        hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-        image_size=32, patch_size=8, projection_dim=24,
-    )  # fmt: skip
-    torch.manual_seed(4)
-    config = CLIPConfig(
-        text_config=text.to_dict(), vision_config=vision.to_dict(), projection_dim=24
-    )
-    CLIPModel(config).save_pretrained(folder)
-    images = CLIPImageProcessorPil(
-        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
-    )
-    CLIPProcessor(images, tokenizer).save_pretrained(folder)
-    return folder
+    with _endpoint() as endpoint:
+        yield endpoint
 
 
 Vectors = npt.NDArray[np.float32]

@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 from transformers import MPNetConfig, MPNetModel, XLMRobertaConfig, XLMRobertaModel
@@ -25,11 +24,10 @@ from rowvec.models.backends.torch_encoder import PackedTorch, PaddedTorch
 from rowvec.models.backends.variant import BACKENDS, Backend, DType, Runtime, Variant
 from rowvec.models.dense import load_dense
 from rowvec.models.transformer import TransformerEmbedder
+from support.library import Encode, Vectors
+from support.models import RealModel
+from support.tiny_models import save
 
-pytest.importorskip("onnxruntime", reason="the extra `fast` is not installed")
-pytest.importorskip("openvino", reason="the extra `fast` is not installed")
-
-Vectors = np.ndarray
 Load = Callable[..., TransformerEmbedder]
 
 
@@ -39,17 +37,15 @@ def minilm() -> Path:
 
 
 @pytest.fixture(scope="module")
-def graphs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("graphs")
+def load(model_cache: Path) -> Load:
+    """Loads a model; what is exported is kept for the whole session, unless said otherwise."""
 
-
-@pytest.fixture(scope="module")
-def load(graphs: Path) -> Load:
     def run(
         folder: Path,
         backend: Backend | None = None,
         dtype: DType | None = None,
         measured: Backend | None = None,
+        graphs: Path = model_cache / "graphs",
     ) -> TransformerEmbedder:
         runtime = Runtime(Variant(backend, dtype), measured, graphs=graphs, threads=2)
         loaded = load_dense(folder, runtime=runtime)
@@ -59,17 +55,26 @@ def load(graphs: Path) -> Load:
     return run
 
 
-def library(folder: Path, texts: list[str]) -> Vectors:
-    return SentenceTransformer(str(folder), device="cpu", local_files_only=True).encode(texts)
+@pytest.fixture
+def small(tmp_path: Path, bert_folder: Callable[..., Path]) -> Path:
+    return save(tmp_path / "small", Transformer(str(bert_folder())), Pooling(32, "mean"))
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_at_float32_every_backend_gives_the_librarys_vectors(
-    load: Load, minilm: Path, texts: list[str], embed: Callable[..., Vectors], backend: Backend
+    *,
+    load: Load,
+    minilm: Path,
+    texts: list[str],
+    library_encode: Encode,
+    embed: Callable[..., Vectors],
+    backend: Backend,
 ) -> None:
     model = load(minilm, backend)
+    assert model.reason is not None
     assert (model.backend, model.reason.split(";")[0]) == (backend, "asked for")
-    assert cosines(embed(model, texts), library(minilm, texts)).min() >= 0.99999
+    assert cosines(embed(model, texts), library_encode(minilm, texts)).min() >= 0.99999
+    assert model.memory_bytes is not None
     assert 80e6 < model.memory_bytes < 100e6
 
 
@@ -83,32 +88,42 @@ def test_at_float32_every_backend_gives_the_librarys_vectors(
     ],
 )
 def test_fewer_bits_change_the_vectors_a_little(
-    *, load: Load, minilm: Path, texts: list[str], embed: Callable[..., Vectors],
-    backend: Backend, dtype: DType, least: float,
-) -> None:  # fmt: skip
+    *,
+    load: Load,
+    minilm: Path,
+    texts: list[str],
+    library_encode: Encode,
+    embed: Callable[..., Vectors],
+    backend: Backend,
+    dtype: DType,
+    least: float,
+) -> None:
     model = load(minilm, backend, dtype)
-    vectors, exact = embed(model, texts), library(minilm, texts)
+    vectors, exact = embed(model, texts), library_encode(minilm, texts)
     assert least <= cosines(vectors, exact).min() < 1
     assert not np.array_equal(vectors, exact)
+    assert model.cosine is not None
     assert least <= model.cosine
 
 
-def test_the_best_that_is_installed_and_equal_is_the_default(load: Load, minilm: Path) -> None:
-    chosen = load(minilm)
+def test_the_best_that_is_installed_and_equal_is_the_default(load: Load, small: Path) -> None:
+    chosen = load(small)
     assert (chosen.backend, chosen.reason) == ("onnx", "proven equal, not measured here")
-    measured = load(minilm, measured="openvino")
+    measured = load(small, measured="openvino")
     assert measured is not None
     assert (measured.backend, measured.reason) == ("openvino", "measured")
 
 
 def test_a_graph_is_exported_once(
-    load: Load, minilm: Path, graphs: Path, caplog: pytest.LogCaptureFixture
+    load: Load, small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    load(minilm, "onnx")
-    with caplog.at_level(logging.INFO, logger=graph.__name__):
-        load(minilm, "openvino")
+    caplog.set_level(logging.INFO, logger=graph.__name__)
+    load(small, "onnx", graphs=tmp_path)
+    assert "exporting" in caplog.text
+    caplog.clear()
+    load(small, "openvino", graphs=tmp_path)
     assert "exporting" not in caplog.text
-    assert not list(graphs.glob(".begun-*"))
+    assert not list(tmp_path.glob(".begun-*"))
 
 
 def test_a_graph_that_computes_something_else_is_never_served(
@@ -117,6 +132,7 @@ def test_a_graph_that_computes_something_else_is_never_served(
     bert_folder: Callable[..., Path],
     tmp_path: Path,
     texts: list[str],
+    library_encode: Encode,
     embed: Callable[..., Vectors],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -134,8 +150,9 @@ def test_a_graph_that_computes_something_else_is_never_served(
     monkeypatch.setattr(graph, "_export", wrongly)
     model = load(folder)
     assert model.backend == "torch"
+    assert model.reason is not None
     assert "the vectors of onnx differ from torch's (cosine 0." in model.reason
-    assert cosines(embed(model, texts), library(folder, texts)).min() >= 0.99999
+    assert cosines(embed(model, texts), library_encode(folder, texts)).min() >= 0.99999
     with pytest.raises(NotSupported, match="the vectors of onnx differ from torch's"):
         load(folder, "onnx")
 
@@ -151,16 +168,15 @@ def test_what_cannot_be_exported_keeps_torch_and_says_why(
     monkeypatch.setattr(torch.onnx, "export", refuse)
     chosen = load(folder)
     assert chosen.backend == "torch"
+    assert chosen.reason is not None
     assert "cannot be exported to ONNX (RuntimeError)" in chosen.reason
     with pytest.raises(ModelError, match="cannot be exported"):
         load(folder, "openvino")
 
 
-def test_onnxruntime_gets_a_fused_graph(load: Load, minilm: Path, graphs: Path) -> None:
-    load(minilm, "onnx")
-    # Other tests keep the graphs of small models there.
-    found = graphs.glob("*-fused-onnxruntime*/model.onnx")
-    fused = max(found, key=lambda file: file.stat().st_size)
+def test_onnxruntime_gets_a_fused_graph(load: Load, small: Path, tmp_path: Path) -> None:
+    load(small, "onnx", graphs=tmp_path)
+    (fused,) = tmp_path.glob("*-fused-onnxruntime*[0-9]/model.onnx")
     operators = {node.op_type for node in onnx.load(fused).graph.node}
     assert {"Attention", "SkipLayerNormalization"} <= operators
     assert "Softmax" not in operators
@@ -168,9 +184,15 @@ def test_onnxruntime_gets_a_fused_graph(load: Load, minilm: Path, graphs: Path) 
 
 @pytest.mark.parametrize("broken", ["fails", "computes something else", "is no graph"])
 def test_without_a_fused_graph_the_exported_one_serves(
-    *, bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str],
-    embed: Callable[..., Vectors], monkeypatch: pytest.MonkeyPatch, broken: str,
-) -> None:  # fmt: skip
+    *,
+    bert_folder: Callable[..., Path],
+    tmp_path: Path,
+    texts: list[str],
+    library_encode: Encode,
+    embed: Callable[..., Vectors],
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
     folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
     fuse = graph._fuse
 
@@ -192,28 +214,34 @@ def test_without_a_fused_graph_the_exported_one_serves(
     # A folder of its own: other tests have fused the same weights.
     runtime = Runtime(Variant("onnx"), graphs=tmp_path / "graphs", threads=2)
     model = load_dense(folder, runtime=runtime)
-    assert cosines(embed(model, texts), library(folder, texts)).min() >= choice.SAME
+    assert cosines(embed(model, texts), library_encode(folder, texts)).min() >= choice.SAME
 
 
 def test_threads_that_compute_at_once_do_not_disturb_each_other(
-    load: Load, minilm: Path, texts: list[str]
+    load: Load, small: Path, texts: list[str], library_encode: Encode
 ) -> None:
     """Each has batches of its own; the weights are in memory once."""
-    model = load(minilm, "onnx")
+    model = load(small, "onnx")
     assert model.streams == 2
     batches = [model.tokenize(texts[start::3], "") for start in range(3)]
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(model.forward_in_stream, batches * 20))
-    theirs = library(minilm, texts)
+    theirs = library_encode(small, texts)
     for number, vectors in enumerate(found):
         assert cosines(vectors, theirs[number % 3 :: 3]).min() >= 0.99999
 
 
 @pytest.mark.parametrize("broken", ["fails", "computes something else"])
 def test_a_graph_that_cannot_be_packed_is_computed_a_batch_at_a_time(
-    *, bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str],
-    embed: Callable[..., Vectors], monkeypatch: pytest.MonkeyPatch, broken: str,
-) -> None:  # fmt: skip
+    *,
+    bert_folder: Callable[..., Path],
+    tmp_path: Path,
+    texts: list[str],
+    library_encode: Encode,
+    embed: Callable[..., Vectors],
+    monkeypatch: pytest.MonkeyPatch,
+    broken: str,
+) -> None:
     folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
     pack = graph._pack
 
@@ -230,28 +258,30 @@ def test_a_graph_that_cannot_be_packed_is_computed_a_batch_at_a_time(
     model = load_dense(folder, runtime=runtime)
     assert isinstance(model, TransformerEmbedder)
     assert model.streams == 1
-    assert cosines(embed(model, texts), library(folder, texts)).min() >= choice.SAME
+    assert cosines(embed(model, texts), library_encode(folder, texts)).min() >= choice.SAME
 
 
 @pytest.mark.parametrize("mode", ["mean", "cls", "max", "weightedmean"])
 @pytest.mark.parametrize("normalized", [True, False])
 def test_a_text_by_itself_is_pooled_as_the_library_pools_it(
-    *, load: Load, bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str],
-    assert_same: Callable[..., None], mode: str, normalized: bool,
-) -> None:  # fmt: skip
+    *,
+    load: Load,
+    bert_folder: Callable[..., Path],
+    tmp_path: Path,
+    texts: list[str],
+    library_encode: Encode,
+    assert_same: Callable[..., None],
+    mode: str,
+    normalized: bool,
+) -> None:
     rest = [Normalize()] if normalized else []
     folder = save(tmp_path, Transformer(str(bert_folder())), Pooling(32, mode), *rest)
     model = load(folder, "onnx")
     alone = [model.forward(model.tokenize([text], ""))[0] for text in texts]
-    theirs = library(folder, texts)
+    theirs = library_encode(folder, texts)
     assert_same(np.stack(alone), theirs)
     assert_same(model.forward(model.tokenize(texts, "")), theirs)
     assert (pooling_in_numpy(model._after) is not None) == (mode in ("mean", "cls"))
-
-
-def save(folder: Path, *modules: torch.nn.Module) -> Path:
-    SentenceTransformer(modules=list(modules), device="cpu").save(str(folder))
-    return folder
 
 
 MODES = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
@@ -263,6 +293,7 @@ def test_without_padding_every_way_of_pooling_is_the_same(
     bert_folder: Callable[..., Path],
     tmp_path: Path,
     texts: list[str],
+    library_encode: Encode,
     embed: Callable[..., Vectors],
     assert_same: Callable[..., None],
     mode: str,
@@ -271,13 +302,18 @@ def test_without_padding_every_way_of_pooling_is_the_same(
     model = load_dense(folder)
     assert isinstance(model, TransformerEmbedder)
     assert isinstance(model.encoder, PackedTorch)
-    assert_same(embed(model, texts), library(folder, texts))
+    assert_same(embed(model, texts), library_encode(folder, texts))
 
 
 def test_positions_behind_the_padding_are_kept_without_it(
-    bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str],
-    embed: Callable[..., Vectors], assert_same: Callable[..., None],
-) -> None:  # fmt: skip
+    *,
+    bert_folder: Callable[..., Path],
+    tmp_path: Path,
+    texts: list[str],
+    library_encode: Encode,
+    embed: Callable[..., Vectors],
+    assert_same: Callable[..., None],
+) -> None:
     torch.manual_seed(3)
     config = XLMRobertaConfig(
         vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
@@ -287,13 +323,19 @@ def test_positions_behind_the_padding_are_kept_without_it(
     model = load_dense(folder)
     assert isinstance(model, TransformerEmbedder)
     assert isinstance(model.encoder, PackedTorch)
-    assert_same(embed(model, texts), library(folder, texts))
+    assert_same(embed(model, texts), library_encode(folder, texts))
 
 
 def test_relative_positions_stay_padded_and_are_exported(
-    *, load: Load, bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str],
-    embed: Callable[..., Vectors], assert_same: Callable[..., None],
-) -> None:  # fmt: skip
+    *,
+    load: Load,
+    bert_folder: Callable[..., Path],
+    tmp_path: Path,
+    texts: list[str],
+    library_encode: Encode,
+    embed: Callable[..., Vectors],
+    assert_same: Callable[..., None],
+) -> None:
     torch.manual_seed(4)
     config = MPNetConfig(
         vocab_size=300, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
@@ -305,8 +347,8 @@ def test_relative_positions_stay_padded_and_are_exported(
     assert type(plain.encoder) is PaddedTorch
     fast = load(folder)
     assert fast.backend == "onnx"
-    assert_same(embed(plain, texts), library(folder, texts))
-    assert cosines(embed(fast, texts), library(folder, texts)).min() >= choice.SAME
+    assert_same(embed(plain, texts), library_encode(folder, texts))
+    assert cosines(embed(fast, texts), library_encode(folder, texts)).min() >= choice.SAME
 
 
 def other_architecture(folder: Path, tokenizer_from: Path, model: torch.nn.Module) -> Path:
@@ -323,11 +365,15 @@ def other_architecture(folder: Path, tokenizer_from: Path, model: torch.nn.Modul
 def test_real_models_on_every_backend(
     *,
     load: Load,
-    real_model: Callable[[str], Path],
+    real_model: RealModel,
     texts: list[str],
+    library_encode: Encode,
     embed: Callable[..., Vectors],
     name: str,
     backend: Backend,
 ) -> None:
     folder = real_model(name)
-    assert cosines(embed(load(folder, backend), texts), library(folder, texts)).min() >= choice.SAME
+    assert (
+        cosines(embed(load(folder, backend), texts), library_encode(folder, texts)).min()
+        >= choice.SAME
+    )

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
 from transformers import AutoTokenizer, T5EncoderModel
@@ -21,14 +20,17 @@ from rowvec.models.dense import load_dense
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.families.sentence_transformers import SentenceTransformers
 from rowvec.models.family import Entry
+from support.library import Encode, Vectors
 from support.models import RealModel
-
-Vectors = np.ndarray
+from support.tiny_models import save
 
 
 @pytest.fixture
 def same_as_library(
-    texts: list[str], embed: Callable[..., Vectors], assert_same: Callable[..., None]
+    texts: list[str],
+    embed: Callable[..., Vectors],
+    assert_same: Callable[..., None],
+    library_encode: Encode,
 ) -> Callable[..., Vectors]:
     """Compares a folder's vectors with the library's and its description with the loaded model."""
     # Loading takes seconds where it finds out which backend is the fastest.
@@ -37,8 +39,7 @@ def same_as_library(
     def check(folder: Path, prompt: str = "") -> Vectors:
         ours = load(folder)
         vectors = embed(ours, texts, prompt)
-        theirs = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-        assert_same(vectors, theirs.encode(texts, prompt=prompt or None))
+        assert_same(vectors, library_encode(folder, texts, prompt))
         description = SentenceTransformers.describe(Entry("m", ("m",), folder))
         assert (description.dimensions, description.max_tokens) == (
             vectors.shape[1], ours.max_tokens,
@@ -46,11 +47,6 @@ def same_as_library(
         return vectors
 
     return check
-
-
-def save(folder: Path, *modules: torch.nn.Module, **given: object) -> Path:
-    SentenceTransformer(modules=list(modules), device="cpu", **given).save(str(folder))
-    return folder
 
 
 def test_gtr_t5_is_mean_then_dense_then_unit_length(

@@ -114,7 +114,7 @@ def test_what_is_no_image_of_the_folder_is_set_aside(
         "backfill", "pictures", "--image-folder", str(photos), "--dsn", migrated_database.dsn
     )
     assert done.returncode == 0, done.stderr
-    failed = dict(
+    failed: dict[str, str] = dict(
         pictures.execute(
             "SELECT key #>> '{}', sqlstate || ' ' || message FROM rowvec.failure"
         ).fetchall()

@@ -3,47 +3,57 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from rowvec.models.listing import read_listing
 from rowvec.models.measurements import measured_backends
+from support.commands import Completed, Rowvec
+from support.tiny_models import save
 
 # Six ways to compute are loaded, two of them exported first.
 pytestmark = pytest.mark.timeout(600)
 
-ROWVEC = Path(sys.executable).parent / "rowvec"
-
-
-def run(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        # One thread: two of them wait for each other where a machine is busy.
-        [ROWVEC, "models", "test", "--threads", "1", *map(str, words)],
-        capture_output=True, text=True, check=False, timeout=580,
-    )  # fmt: skip
+Measure = Callable[..., Completed]
 
 
 @pytest.fixture
-def listed(tmp_path: Path, bert_folder: Callable[..., Path]) -> Path:
-    modules = [Transformer(str(bert_folder())), Pooling(32, "mean"), Normalize()]
-    SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "small"))
-    path = tmp_path / "models.toml"
-    path.write_text(
+def run(rowvec: Rowvec) -> Measure:
+    # One thread: two of them wait for each other where a machine is busy.
+    return partial(rowvec, "models", "test", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, bert_folder: Callable[..., Path]) -> Path:
+    """A list of models, and the cache that keeps what was exported and measured."""
+    home = tmp_path_factory.mktemp("measured")
+    save(home / "small", Transformer(str(bert_folder())), Pooling(32, "mean"), Normalize())
+    (home / "models.toml").write_text(
         '[[model]]\nname = "small"\nkind = "sentence-transformers"\npath = "small"\n'
         '[[model]]\nname = "stand-in"\nkind = "stand-in"\ndimensions = 8\n'
     )
-    return path
+    return home
 
 
-def test_the_fastest_backend_is_remembered(listed: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
+@pytest.fixture
+def listed(home: Path) -> Path:
+    return home / "models.toml"
+
+
+@pytest.fixture
+def cache(home: Path) -> Path:
+    """The cache, without figures."""
+    cache = home / "cache"
+    (cache / "backends.json").unlink(missing_ok=True)
+    return cache
+
+
+def test_the_fastest_backend_is_remembered(run: Measure, listed: Path, cache: Path) -> None:
     done = run("small", "--models", listed, "--cache-dir", cache, "--json")
     assert done.returncode == 0, done.stderr
     measured = json.loads(done.stdout)
@@ -63,8 +73,9 @@ def test_the_fastest_backend_is_remembered(listed: Path, tmp_path: Path) -> None
     assert measured_backends(cache, specs, measured["threads"]) == {"small": chosen}
 
 
-def test_types_of_fewer_bits_are_measured_and_never_chosen(listed: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
+def test_types_of_fewer_bits_are_measured_and_never_chosen(
+    run: Measure, listed: Path, cache: Path
+) -> None:
     done = run("small", "--models", listed, "--cache-dir", cache, "--dtypes", "--json")
     assert done.returncode == 0, done.stderr
     measured = json.loads(done.stdout)
@@ -77,15 +88,17 @@ def test_types_of_fewer_bits_are_measured_and_never_chosen(listed: Path, tmp_pat
     assert measured["backend"] not in asked
 
 
-def test_a_model_without_a_choice_is_measured_all_the_same(listed: Path, tmp_path: Path) -> None:
-    done = run("stand-in", "--models", listed, "--cache-dir", tmp_path / "cache")
+def test_a_model_without_a_choice_is_measured_all_the_same(
+    run: Measure, listed: Path, cache: Path
+) -> None:
+    done = run("stand-in", "--models", listed, "--cache-dir", cache)
     assert done.returncode == 0, done.stderr
     assert "8 dimensions" in done.stdout
     assert "chosen" not in done.stdout
-    assert not (tmp_path / "cache" / "backends.json").exists()
+    assert not (cache / "backends.json").exists()
 
 
-def test_an_unlisted_model_is_one_sentence(listed: Path) -> None:
+def test_an_unlisted_model_is_one_sentence(run: Measure, listed: Path) -> None:
     done = run("nobody", "--models", listed)
     assert done.returncode == 1
     assert "has no 'nobody'" in done.stderr

@@ -29,6 +29,7 @@ from rowvec.models.family import Entry
 from rowvec.models.remote import RemoteEmbedder
 from rowvec.models.spec import ModelSpec
 from rowvec.models.stand_in import derived_vector
+from support.endpoints import Endpoint as Server
 
 
 @dataclass
@@ -52,7 +53,7 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def remote(server: Any, clock: FakeClock) -> Callable[..., RemoteEmbedder]:
+def remote(server: Server, clock: FakeClock) -> Callable[..., RemoteEmbedder]:
     def make(limits: Limits | None = None, **given: Any) -> RemoteEmbedder:
         endpoint = Endpoint(
             f"{server.url}/embeddings", SecretStr("a key"), limits or Limits(),
@@ -73,7 +74,7 @@ def expected(texts: list[str], dimensions: int = 8) -> np.ndarray:
 
 
 def test_vectors_come_in_the_order_of_the_texts(
-    server: Any, remote: Callable[..., RemoteEmbedder]
+    server: Server, remote: Callable[..., RemoteEmbedder]
 ) -> None:
     texts = ["one", "two", "/etc/passwd", ""]
     np.testing.assert_allclose(embed(remote(), texts), expected(texts))
@@ -82,14 +83,14 @@ def test_vectors_come_in_the_order_of_the_texts(
 
 
 def test_a_prompt_stands_before_the_text(
-    server: Any, remote: Callable[..., RemoteEmbedder]
+    server: Server, remote: Callable[..., RemoteEmbedder]
 ) -> None:
     embed(remote(), ["one"], "query: ")
     assert server.asked[0]["input"] == ["query: one"]
 
 
 def test_a_batch_is_cut_as_the_endpoint_wants(
-    server: Any, remote: Callable[..., RemoteEmbedder]
+    server: Server, remote: Callable[..., RemoteEmbedder]
 ) -> None:
     texts = [str(n) for n in range(7)]
     np.testing.assert_allclose(embed(remote(batch_texts=3), texts), expected(texts))
@@ -97,14 +98,14 @@ def test_a_batch_is_cut_as_the_endpoint_wants(
 
 
 def test_dimensions_are_asked_for_where_the_list_says_so(
-    server: Any, remote: Callable[..., RemoteEmbedder]
+    server: Server, remote: Callable[..., RemoteEmbedder]
 ) -> None:
     model = remote(dimensions=4, request_dimensions=True)
     assert embed(model, ["one"]).shape == (1, 4)
     assert server.asked[0]["dimensions"] == 4
 
 
-def test_base64_is_understood(server: Any, remote: Callable[..., RemoteEmbedder]) -> None:
+def test_base64_is_understood(server: Server, remote: Callable[..., RemoteEmbedder]) -> None:
     packed = base64.b64encode(derived_vector("one", 8).tobytes()).decode()
     server.answer = lambda _: {"data": [{"index": 0, "embedding": packed}]}
     np.testing.assert_allclose(embed(remote(), ["one"]), expected(["one"]))
@@ -112,7 +113,7 @@ def test_base64_is_understood(server: Any, remote: Callable[..., RemoteEmbedder]
 
 @pytest.mark.parametrize(("said", "waited"), [("7", 7.0), (None, 0.5)])
 def test_429_is_waited_for_as_long_as_it_says(
-    server: Any,
+    server: Server,
     remote: Callable[..., RemoteEmbedder],
     clock: FakeClock,
     said: str | None,
@@ -124,7 +125,7 @@ def test_429_is_waited_for_as_long_as_it_says(
 
 
 def test_retry_after_may_be_a_date(
-    server: Any, remote: Callable[..., RemoteEmbedder], clock: FakeClock
+    server: Server, remote: Callable[..., RemoteEmbedder], clock: FakeClock
 ) -> None:
     from datetime import UTC, datetime, timedelta  # noqa: PLC0415  # only here
 
@@ -135,7 +136,7 @@ def test_retry_after_may_be_a_date(
 
 
 def test_waits_grow_and_end(
-    server: Any, remote: Callable[..., RemoteEmbedder], clock: FakeClock
+    server: Server, remote: Callable[..., RemoteEmbedder], clock: FakeClock
 ) -> None:
     server.failures = [(503, {}, b"")] * 20
     with pytest.raises(BackendFailed, match=r"^the endpoint failed \(HTTP 503\)$"):
@@ -144,7 +145,7 @@ def test_waits_grow_and_end(
 
 
 def test_a_wait_beyond_patience_is_not_begun(
-    server: Any, remote: Callable[..., RemoteEmbedder], clock: FakeClock
+    server: Server, remote: Callable[..., RemoteEmbedder], clock: FakeClock
 ) -> None:
     server.failures = [(429, {"Retry-After": "3600"}, b"")]
     with pytest.raises(Overloaded, match="for now"):
@@ -164,7 +165,7 @@ def test_requests_keep_their_distance(
     [(400, InvalidRequest, "22023"), (401, ModelError, "F0000"), (404, ModelError, "F0000")],
 )
 def test_a_refusal_shows_the_code_and_never_the_text(
-    server: Any,
+    server: Server,
     remote: Callable[..., RemoteEmbedder],
     status: int,
     error: type[RowvecError],
@@ -180,7 +181,7 @@ def test_a_refusal_shows_the_code_and_never_the_text(
     assert len(server.asked) == 1
 
 
-def test_a_redirect_is_not_followed(server: Any, remote: Callable[..., RemoteEmbedder]) -> None:
+def test_a_redirect_is_not_followed(server: Server, remote: Callable[..., RemoteEmbedder]) -> None:
     """The key would go to whoever the answer names."""
     server.failures = [(307, {"Location": "http://127.0.0.1:1/elsewhere"}, b"")]
     with pytest.raises(ModelError, match="HTTP 307"):
@@ -197,7 +198,7 @@ def test_a_redirect_is_not_followed(server: Any, remote: Callable[..., RemoteEmb
     ],
 )  # fmt: skip
 def test_an_answer_of_another_form_is_one_sentence(
-    server: Any, remote: Callable[..., RemoteEmbedder], answer: Any
+    server: Server, remote: Callable[..., RemoteEmbedder], answer: Any
 ) -> None:
     server.answer = lambda _: answer
     with pytest.raises(BackendFailed, match=r"^the endpoint"):
@@ -218,7 +219,7 @@ def test_nobody_there_is_one_sentence(clock: FakeClock) -> None:
         endpoint.post({})
 
 
-def test_an_entry_of_the_list_is_all_it_takes(server: Any, tmp_path: Path) -> None:
+def test_an_entry_of_the_list_is_all_it_takes(server: Server, tmp_path: Path) -> None:
     key_file = tmp_path / "key"
     key_file.write_text("from a file\n")
     options = {

@@ -19,8 +19,10 @@ from sentence_transformers.sentence_transformer.modules import Pooling, StaticEm
 from transformers import AutoTokenizer
 
 from rowvec.models.stand_in import derived_vector
+from support.endpoints import Endpoint, derived_vectors
 from support.models import RealModel
 from support.postgres import Database
+from support.tiny_models import save
 from support.workers import StartWorker, point_at
 
 TEXT = "where is the food stored in a yam plant"
@@ -86,10 +88,6 @@ sha256 = "{zeros}"
 """
 
 
-def save(folder: Path, *modules: torch.nn.Module) -> None:
-    SentenceTransformer(modules=list(modules), device="cpu").save(str(folder))
-
-
 @pytest.fixture(scope="module")
 def home(folder: Path, t5_folder: Path, bert_folder: Callable[..., Path]) -> Path:
     """The worker's folder, with the models that its list names by relative paths."""
@@ -114,7 +112,10 @@ def home(folder: Path, t5_folder: Path, bert_folder: Callable[..., Path]) -> Pat
 
 @pytest.fixture(scope="module")
 def connection(
-    home: Path, start_module_worker: StartWorker, bert_folder: Callable[..., Path], endpoint: Any
+    home: Path,
+    start_module_worker: StartWorker,
+    bert_folder: Callable[..., Path],
+    endpoint: Endpoint,
 ) -> Iterator[psycopg.Connection]:
     weights = home / "dense" / "model.safetensors"
     worker = start_module_worker(
@@ -250,7 +251,7 @@ sha256 = "{GLOVE_SHA256}"
 
 
 def test_a_remote_model_is_asked_with_its_key(
-    connection: psycopg.Connection, endpoint: Any
+    connection: psycopg.Connection, endpoint: Endpoint
 ) -> None:
     vector = embed(connection, "remote", "one", prompt="query: ")
     np.testing.assert_allclose(vector, derived_vector("query: one", 8), atol=1e-7)
@@ -259,7 +260,7 @@ def test_a_remote_model_is_asked_with_its_key(
 
 
 def test_local_models_do_not_wait_for_a_remote_one(
-    connection: psycopg.Connection, endpoint: Any
+    connection: psycopg.Connection, endpoint: Endpoint
 ) -> None:
     asked, answer = threading.Event(), threading.Event()
 
@@ -281,11 +282,11 @@ def test_local_models_do_not_wait_for_a_remote_one(
             waiting.join()
     finally:
         answer.set()
-        endpoint.answer = None
+        endpoint.answer = derived_vectors
 
 
 def test_an_endpoint_that_fails_fails_the_request_once(
-    connection: psycopg.Connection, endpoint: Any
+    connection: psycopg.Connection, endpoint: Endpoint
 ) -> None:
     endpoint.failures = [(500, {}, b"")] * 50
     before = len(endpoint.asked)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from sentence_transformers import CrossEncoder, SentenceTransformer, SparseEncoder
 
-from rowvec.client import Ranked, TextChunk, WorkerClient
+from rowvec.client import TextChunk, WorkerClient
 from support.postgres import Database
 from support.workers import StartWorker, Worker, point_at
 
@@ -204,7 +204,8 @@ def test_the_client_ranks(conn: psycopg.Connection, asked: Callable[..., Any]) -
     documents = ["in the tuber", None, "on the table"]
     found = asked(lambda client: client.rerank("cross", QUERY, documents))
     rows = reranked(conn, documents)
-    assert found == [Ranked(place - 1, pytest.approx(score)) for place, score, _ in rows]
+    assert [one.position for one in found] == [place - 1 for place, _, _ in rows]
+    assert [one.score for one in found] == pytest.approx([score for _, score, _ in rows])
 
 
 def test_the_client_reads_images(conn: psycopg.Connection, asked: Callable[..., Any]) -> None:

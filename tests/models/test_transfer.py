@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
@@ -19,8 +19,8 @@ from rowvec.models.dense import load_dense
 from rowvec.models.description import Description
 from rowvec.models.spec import ModelSpec
 from rowvec.models.transformer import TransformerEmbedder
-
-Vectors = np.ndarray
+from support.library import Vectors
+from support.tiny_models import save
 
 
 def test_arrays_arrive_on_the_device() -> None:
@@ -31,7 +31,8 @@ def test_arrays_arrive_on_the_device() -> None:
 def test_vectors_come_back_as_float32() -> None:
     vectors = torch.tensor([[0.5, -2], [1, 3]], dtype=torch.float16)
     found = fetching(vectors)()
-    assert (found.dtype, found.tolist()) == (np.float32, [[0.5, -2], [1, 3]])
+    assert found.dtype == np.float32
+    assert found.tolist() == [[0.5, -2], [1, 3]]
 
 
 def test_pooling_computes_in_float32() -> None:
@@ -43,23 +44,18 @@ def test_pooling_computes_in_float32() -> None:
 
 
 @pytest.fixture
-def save(tmp_path: Path) -> Callable[..., Path]:
+def saved(tmp_path: Path) -> Callable[..., Path]:
     """Saves modules as a model; gives its folder."""
-
-    def build(*modules: torch.nn.Module) -> Path:
-        SentenceTransformer(modules=list(modules), device="cpu").save(str(tmp_path / "model"))
-        return tmp_path / "model"
-
-    return build
+    return partial(save, tmp_path / "model")
 
 
 def test_a_launched_batch_gives_what_forward_gives(
     bert_folder: Callable[..., Path],
-    save: Callable[..., Path],
+    saved: Callable[..., Path],
     texts: list[str],
     embed: Callable[..., Vectors],
 ) -> None:
-    model = load_dense(save(Transformer(str(bert_folder())), Pooling(32, "mean")))
+    model = load_dense(saved(Transformer(str(bert_folder())), Pooling(32, "mean")))
     assert model.launches
     batch = model.tokenize(texts[:4], "")
     fetch, after = model.launch(batch), model.launch(batch[:1])
@@ -69,13 +65,16 @@ def test_a_launched_batch_gives_what_forward_gives(
 
 def test_only_the_transformer_computes_in_half_precision(
     bert_folder: Callable[..., Path],
-    save: Callable[..., Path],
+    saved: Callable[..., Path],
     texts: list[str],
     embed: Callable[..., Vectors],
 ) -> None:
-    folder = save(Transformer(str(bert_folder())), Pooling(32, "mean"), Dense(32, 16), Normalize())
+    folder = saved(Transformer(str(bert_folder())), Pooling(32, "mean"), Dense(32, 16), Normalize())
     single, half = load_dense(folder), load_dense(folder, half="float16")
     assert isinstance(half, TransformerEmbedder)
+    assert isinstance(single, TransformerEmbedder)
+    assert half.memory_bytes is not None
+    assert single.memory_bytes is not None
     assert half.memory_bytes < 0.6 * single.memory_bytes
     vectors = embed(half, texts)
     assert cosines(vectors, embed(single, texts)).min() > 0.9999
@@ -85,7 +84,7 @@ def test_only_the_transformer_computes_in_half_precision(
 
 def test_a_model_that_overflows_in_half_precision_is_computed_as_it_is_stored(
     bert_folder: Callable[..., Path],
-    save: Callable[..., Path],
+    saved: Callable[..., Path],
     texts: list[str],
     embed: Callable[..., Vectors],
     caplog: pytest.LogCaptureFixture,
@@ -93,7 +92,7 @@ def test_a_model_that_overflows_in_half_precision_is_computed_as_it_is_stored(
     transformer = Transformer(str(bert_folder()))
     with torch.no_grad():
         transformer.model.embeddings.word_embeddings.weight.mul_(1e8)
-    folder = save(transformer, Pooling(32, "mean"))
+    folder = saved(transformer, Pooling(32, "mean"))
     found = embed(load_dense(folder, half="float16"), texts)
     assert np.array_equal(found, embed(load_dense(folder), texts))
     assert "overflows in float16" in caplog.text

@@ -20,7 +20,7 @@ from support.models import RealModel
 
 GLOVE_SHA256 = "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15"
 
-WORDS = {
+WORDS: dict[str, list[float]] = {
     "the": [1, 0, 0], "dog": [0, 1, 0], "don": [0, 0, 1], "'": [1, 1, 1], "t": [2, 2, 2],
     ".": [5, 5, 5], "état": [0, 0.25, -3], ". . .": [9, 9, 9],
 }  # fmt: skip

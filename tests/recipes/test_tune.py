@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from support.commands import Rowvec
+from support.places import blocks_of
 from support.postgres import Database
-
-RECIPE = Path(__file__).parents[2] / "docs" / "recipes" / "tune.md"
-BLOCK = re.compile(r"^```(sh|sql)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # A dozen jobs, each of which measures.
 pytestmark = pytest.mark.timeout(600)
-
-Rowvec = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def dsn(database: Database, rowvec: Rowvec) -> str:
     """The demo's table with other texts and the stand-in model."""
-    found: str = database.dsn
+    found = database.dsn
     with database.connect() as connection:
         connection.execute(
             "CREATE TABLE python_api AS SELECT i AS id, 'zip_' || i AS name"
@@ -41,12 +35,12 @@ def dsn(database: Database, rowvec: Rowvec) -> str:
 def test_every_command_and_statement(dsn: str, rowvec: Rowvec, tmp_path: Path) -> None:
     (tmp_path / "queries.txt").write_text("compress a file\nsend a mail\n")
     said: dict[str, str] = {}
-    for language, text in BLOCK.findall(RECIPE.read_text()):
+    for language, text in blocks_of("tune.md"):
         if language == "sql":
             with psycopg.connect(dsn, autocommit=True) as connection:
                 for statement in text.split(";\n"):
                     if statement.strip():
-                        assert len(connection.execute(statement).fetchall()) == 5
+                        assert len(connection.execute(statement.encode()).fetchall()) == 5
             continue
         for line in text.splitlines():
             arguments = [

@@ -11,13 +11,18 @@ ROOT = Path(__file__).parents[2]
 RECIPES = ROOT / "docs" / "recipes"
 ROWVEC = Path(sys.executable).parent / "rowvec"
 
-_BLOCK = re.compile(r"^```(sql|sh)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def blocks_of(recipe: str) -> list[tuple[str, str]]:
-    """The blocks of a recipe in order, each with its language: `sh` or `sql`."""
-    blocks = _BLOCK.findall((RECIPES / recipe).read_text())
-    assert blocks, f"{recipe} has no block of sh or sql"
+def blocks_of(recipe: str, *languages: str) -> list[tuple[str, str]]:
+    """The blocks of a recipe in order, each with its language: of sh and SQL, or of those given."""
+    wanted = languages or ("sh", "sql")
+    blocks = [
+        (language, text)
+        for language, text in _BLOCK.findall((RECIPES / recipe).read_text())
+        if language in wanted
+    ]
+    assert blocks, f"{recipe} has no block of {' or '.join(wanted)}"
     return blocks
 
 
