@@ -5,5 +5,6 @@ pytest_plugins = (
     "support.grouping",
     "support.models",
     "support.postgres",
+    "support.reviews",
     "support.workers",
 )

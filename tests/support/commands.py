@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -39,3 +43,47 @@ def run_in_process(*arguments: object, stdin: str = "", **environment: str) -> C
 def rowvec() -> Rowvec:
     """Runs the command in this process; what must be a process imports `run_rowvec`."""
     return run_in_process
+
+
+@dataclass(frozen=True)
+class Job:
+    """A running command; what it prints and says goes to files."""
+
+    process: subprocess.Popen[bytes]
+    printed: Path
+    said: Path
+
+    def end(self, code: int = 0) -> tuple[dict[str, Any], str]:
+        """Waits for its end: the summary that it printed as JSON, and what it said."""
+        self.process.wait()
+        said = self.said.read_text()
+        assert self.process.returncode == code, said
+        assert "Traceback" not in said
+        printed = self.printed.read_text()
+        return (json.loads(printed) if printed else {}), said
+
+
+StartRowvec = Callable[..., Job]
+
+
+@pytest.fixture
+def start_rowvec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRowvec]:
+    """Starts the installed command; what still runs when the test ends is killed."""
+    folder = tmp_path_factory.mktemp("jobs")
+    jobs: list[Job] = []
+
+    def start(*arguments: object, **environment: str) -> Job:
+        printed, said = (folder / f"{len(jobs)}.{stream}" for stream in ("stdout", "stderr"))
+        with printed.open("wb") as output, said.open("wb") as errors:
+            process = subprocess.Popen(
+                [ROWVEC, *map(str, arguments)], env=clean_environment(**environment),
+                stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
+            )  # fmt: skip
+        job = Job(process, printed, said)
+        jobs.append(job)
+        return job
+
+    yield start
+    for job in jobs:
+        job.process.kill()
+        job.process.wait()

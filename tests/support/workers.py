@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
@@ -161,6 +162,13 @@ def database(create_database: CreateDatabase, _template: str, worker: Worker) ->
     database = create_database(_template)
     point_at(database, worker)
     return database
+
+
+@pytest.fixture
+def connection(database: Database) -> Iterator[psycopg.Connection]:
+    """An autocommit connection to the database, as its owner."""
+    with database.connect() as connection:
+        yield connection
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-import psycopg
 import pytest
 
 from rowvec.config import Settings
@@ -37,6 +36,8 @@ class Said:
 
 
 Fill = Callable[..., Summary]
+InBackground = Callable[..., Future[Summary]]
+Run = Callable[..., tuple[Future[Summary], Said]]
 
 
 @pytest.fixture
@@ -66,14 +67,14 @@ def fill(database: Database) -> Fill:
 
 
 @pytest.fixture
-def in_background() -> Iterator[Callable[..., Future[Summary]]]:
+def in_background() -> Iterator[InBackground]:
     """Runs something in a thread; the test asks for its result."""
     with ThreadPoolExecutor() as pool:
         yield pool.submit
 
 
 @pytest.fixture
-def run(fill: Fill, in_background: Any) -> Callable[..., tuple[Future[Summary], Said]]:
+def run(fill: Fill, in_background: InBackground) -> Run:
     """Starts a backfill in a thread, with what it says."""
 
     def start(source: str, **given: Any) -> tuple[Future[Summary], Said]:
@@ -84,56 +85,7 @@ def run(fill: Fill, in_background: Any) -> Callable[..., tuple[Future[Summary], 
 
 
 @pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
-
-
-@dataclass(frozen=True)
-class Reviews:
-    """A table of texts that no other test has, as the worker remembers."""
-
-    connection: psycopg.Connection
-
-    def make(self, rows: int, model: str = "stand-in-small") -> None:
-        """The table with its embedding."""
-        self.connection.execute("CREATE TABLE reviews (id bigint PRIMARY KEY, body text)")
-        self.connection.execute(
-            "INSERT INTO reviews"
-            " SELECT i, i || ' ' || current_database() FROM generate_series(1, %s) AS i",
-            (rows,),
-        )
-        self.connection.execute("SELECT rowvec.create_embedding('reviews', %s, 'body')", (model,))
-
-    def one(self, statement: str, *parameters: Any) -> Any:
-        """The only value of a query."""
-        row = self.connection.execute(statement.encode(), parameters).fetchone()
-        assert row is not None
-        return row[0]
-
-    def computed(self, model: str) -> int:
-        """Texts that the worker has computed with a model since it started."""
-        return int(self.one("SELECT texts FROM rowvec.models() WHERE name = %s", model))
-
-    def is_embedding(self) -> bool:
-        """Whether a backfill has read what it may and asks Postgres nothing until vectors come."""
-        return bool(
-            self.one(
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'rowvec backfill'"
-                " AND datname = current_database() AND state = 'idle'"
-                " AND clock_timestamp() - state_change > interval '300 ms'"
-                " AND EXISTS (SELECT FROM rowvec.shard)",
-            )
-        )
-
-
-@pytest.fixture
-def reviews(connection: psycopg.Connection) -> Reviews:
-    return Reviews(connection)
-
-
-@pytest.fixture
-def own_worker(database: Database, worker: Worker, start_worker: StartWorker) -> Any:
+def own_worker(database: Database, worker: Worker, start_worker: StartWorker) -> Worker:
     """A worker of this test's database alone; without a cache, which would hide double work."""
     own = start_worker(worker.models_file.read_text(), "--cache-bytes", "0")
     point_at(database, own)

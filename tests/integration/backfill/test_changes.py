@@ -80,7 +80,7 @@ GIVES_WAY = """
 CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     -- The row is locked by now; whoever wants it waits before we go on to the next.
-    WHILE NEW.body LIKE '1 %' AND NOT EXISTS (
+    WHILE NEW.body LIKE 'text 1 %' AND NOT EXISTS (
         SELECT FROM pg_stat_activity
         WHERE datname = current_database() AND wait_event_type = 'Lock'
     ) LOOP
@@ -92,8 +92,8 @@ END $$
 
 
 def test_a_job_gives_way_before_others_are_victims_of_a_deadlock(
-    *, database: Any, connection: psycopg.Connection, reviews: Any, fill: Any, in_background: Any,
-    eventually: Any,
+    *, database: Database, connection: psycopg.Connection, reviews: Any, fill: Any,
+    in_background: Any,
 ) -> None:  # fmt: skip
     """Somebody has row 2 and waits for row 1, which the job has, who then wants row 2."""
     reviews.make(2)
