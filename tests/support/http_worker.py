@@ -1,4 +1,4 @@
-"""A worker that answers HTTP, and a client of few words."""
+"""Workers that answer HTTP, and a client of few words."""
 
 from __future__ import annotations
 
@@ -114,8 +114,11 @@ class Client:
         return 0.0
 
 
+StartHttpWorker = Callable[..., Client]
+
+
 @pytest.fixture(scope="module")
-def start(start_module_worker: StartWorker) -> Callable[..., Client]:
+def start_http_worker(start_module_worker: StartWorker) -> StartHttpWorker:
     """A worker of its own, ready, with the given arguments."""
 
     def start(*arguments: str, verbose: bool = False) -> Client:
@@ -128,11 +131,6 @@ def start(start_module_worker: StartWorker) -> Callable[..., Client]:
 
 
 @pytest.fixture(scope="module")
-def client(start: Callable[..., Client]) -> Client:
-    return start("--max-request-bytes", "100000", "--max-input-bytes", "1000")
-
-
-@pytest.fixture(scope="session")
-def models_of_http() -> str:
-    """The models of the workers here."""
-    return MODELS
+def client(start_http_worker: StartHttpWorker) -> Client:
+    """The worker that most tests of HTTP in a module share."""
+    return start_http_worker("--max-request-bytes", "100000", "--max-input-bytes", "1000")

@@ -139,6 +139,23 @@ def worker(start_session_worker: StartWorker) -> Worker:
     return start_session_worker()
 
 
+@pytest.fixture(scope="session")
+def loaded_minilm(worker: Worker) -> None:
+    """The shared worker has MiniLM: on a busy machine that takes longer than a request may."""
+
+    async def load() -> None:
+        async with await WorkerClient.connect(worker.conninfo) as client:
+            await client.embed(MINILM, ["loads the model"], timeout_ms=2000 * WAIT_SECONDS)
+
+    asyncio.run(load())
+
+
+@pytest.fixture(autouse=True)
+def _minilm(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("minilm"):
+        request.getfixturevalue("loaded_minilm")
+
+
 def point_at(database: Database, worker: Worker) -> None:
     """Makes `worker` the worker of the database."""
     with database.connect() as connection:

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -29,12 +28,6 @@ from support.postgres import Database
 from support.waiting import eventually
 
 ROWVEC = Path(sys.executable).parent / "rowvec"
-
-
-@pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
 
 
 def progress(connection: psycopg.Connection) -> dict[str, Any]:

@@ -44,12 +44,6 @@ def start(database: Database, tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-@pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
-
-
 def declare(connection: psycopg.Connection, table: str, model: str = "stand-in-small") -> None:
     name = sql.Identifier(table)
     connection.execute(sql.SQL("CREATE TABLE {} (id bigint PRIMARY KEY, body text)").format(name))

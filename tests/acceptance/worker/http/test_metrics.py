@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+
+from support.http_worker import Client, StartHttpWorker
 
 
-def test_metrics_say_what_happened(start: Callable[..., Any]) -> None:
-    client = start()
+def test_metrics_say_what_happened(start_http_worker: StartHttpWorker) -> None:
+    client = start_http_worker()
     assert client.embed("stand-in", "one", "two words", "one")[0] == 200
     assert client.embed("stand-in", "one")[0] == 200
     assert client.embed("nope", "one")[0] == 404
@@ -36,7 +36,7 @@ def test_metrics_say_what_happened(start: Callable[..., Any]) -> None:
     assert client.metric("rowvec_request_seconds_count", protocol="http", operation="embed") == 3
 
 
-def test_padding_is_counted_where_it_is_computed(client: Any) -> None:
+def test_padding_is_counted_where_it_is_computed(client: Client) -> None:
     """This model is computed without padding by torch."""
     texts = ["short", "a text that has a few more words in it than that"]
     body = {"model": "minilm", "input": texts, "kwargs": {"backend": "torch"}}
@@ -52,10 +52,10 @@ MARKER = "Xenophon's secret"
 
 
 def test_no_text_of_a_user_is_logged_or_counted(
-    start: Callable[..., Any],
+    start_http_worker: StartHttpWorker,
 ) -> None:
     """However it came: as a text, a name, a key, a header, a path, a credential, or as garbage."""
-    client = start("--log-format", "json", "--max-input-bytes", "1000", verbose=True)
+    client = start_http_worker("--log-format", "json", "--max-input-bytes", "1000", verbose=True)
     answers = [
         client.embed("stand-in", MARKER),
         client.embed("refusing", f"{MARKER}: refuse me"),

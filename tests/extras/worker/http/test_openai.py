@@ -1,10 +1,10 @@
-"""By OpenAI's own client, by LangChain, and in the errors that they tell apart."""
+"""By OpenAI's own client and by LangChain."""
 
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ import pytest
 from langchain_openai import OpenAIEmbeddings
 
 from rowvec.models.stand_in import derived_vector
+from support.http_worker import Client, StartHttpWorker
 
 
 @pytest.fixture
-def official(client: Any) -> Iterator[openai.OpenAI]:
+def official(client: Client) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=f"{client.url}/v1", api_key="any", max_retries=0) as official:
         yield official
 
@@ -65,7 +66,20 @@ def test_openais_client_tells_errors_apart(official: openai.OpenAI) -> None:
     assert late.value.status_code == 408
 
 
-def test_langchain_embeds(client: Any) -> None:
+def test_openais_client_is_told_that_its_key_is_wrong(
+    start_http_worker: StartHttpWorker, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("key-one\n")
+    client = start_http_worker("--api-key-file", str(keys))
+    with (
+        openai.OpenAI(base_url=f"{client.url}/v1", api_key="wrong", max_retries=0) as official,
+        pytest.raises(openai.AuthenticationError, match="no valid API key"),
+    ):
+        official.models.list()
+
+
+def test_langchain_embeds(client: Client) -> None:
     embeddings = OpenAIEmbeddings(
         model="stand-in",
         base_url=f"{client.url}/v1",
@@ -75,36 +89,3 @@ def test_langchain_embeds(client: Any) -> None:
     vectors = embeddings.embed_documents(["one", "two"])
     assert (np.array(vectors[1], np.float32) == derived_vector("two", 8)).all()
     assert embeddings.embed_query("one") == vectors[0]
-
-
-def test_many_texts_come_in_order_and_whole(client: Any) -> None:
-    texts = [f"text {n}" for n in range(500)]
-    status, answer = client.embed("stand-in", *texts)
-    assert status == 200
-    vectors = np.array([item["embedding"] for item in answer["data"]], np.float32)
-    assert (vectors == np.stack([derived_vector(text, 8) for text in texts])).all()
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "words"),
-    [
-        ("{", 400, "not valid JSON"),
-        ("", 400, "not a JSON object"),
-        ({"model": "stand-in", "input": [[1, 2]]}, 400, "send texts"),
-        ({"model": "stand-in", "input": [1, 2]}, 400, "send texts"),
-        ({"model": "stand-in", "input": []}, 400, "at least one text"),
-        ({"model": "nope", "input": "x"}, 404, "no 'nope'"),
-        ({"model": "../../etc", "input": "x"}, 404, "etc"),
-        ({"model": "stand-in", "input": "x", "dimensions": 9}, 400, "9"),
-        ({"model": "stand-in", "input": "x", "kwargs": {"colour": "red"}}, 400, "'colour'"),
-        ({"model": "stand-in", "input": "x", "colour": "red"}, 400, "'colour'"),
-        ({"model": "stand-in", "input": "x" * 1001}, 413, "input 1 has 1001 bytes"),
-        ({"model": "stand-in", "input": ["x" * 900] * 120}, 413, "the worker takes 100000"),
-    ],
-)
-def test_an_error_is_openais_envelope(client: Any, body: Any, status: int, words: str) -> None:
-    found, answer = client.ask("POST", "/v1/embeddings", body)
-    assert (found, set(answer)) == (status, {"error"})
-    assert words in answer["error"]["message"]
-    assert answer["error"]["type"] == "invalid_request_error"
-    assert re.fullmatch(r"[0-9A-Z]{5}", answer["error"]["sqlstate"])
