@@ -11,6 +11,7 @@ pytest_plugins = (
     "support.exporting",
     "support.grouping",
     "support.http_worker",
+    "support.indexing",
     "support.loading",
     "support.models",
     "support.postgres",

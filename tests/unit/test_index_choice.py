@@ -31,7 +31,7 @@ FACTS = Facts(rows=100_000, dimensions=384, target_recall=0.95, memory_kb=4 * GB
     ],
 )
 def test_rows_memory_time_and_target_decide(
-    change: dict[str, float], kind: Kind, storage: Storage
+    change: dict[str, Any], kind: Kind, storage: Storage
 ) -> None:
     chosen = choose(replace(FACTS, **change), Wish())
     assert (chosen.kind, chosen.storage) == (kind, storage)

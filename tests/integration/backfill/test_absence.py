@@ -42,7 +42,7 @@ def test_gives_up_on_a_worker_that_stays_away(
 def test_a_lost_connection_to_postgres_is_opened_again(
     connection: psycopg.Connection, reviews: Reviews, fill_in_background: FillInBackground
 ) -> None:
-    reviews.make(200, "slow")
+    reviews.make(100, "slow")
     running, reporter = fill_in_background("reviews", commit_rows=10)
     eventually(lambda: reviews.one("SELECT count(embedding) > 20 FROM reviews"))
     connection.execute(

@@ -10,10 +10,10 @@ import pytest
 
 from rowvec.db.schema import migrate
 from rowvec.embedded.postgres import Cluster
+from support.models import MINILM
 from support.postgres import Database, refused
 from support.workers import Worker, point_at
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SEED = [-0.03447725, 0.03102325, 0.00673496, 0.02610892, -0.03936201]
 
 
@@ -23,12 +23,14 @@ def one(connection: psycopg.Connection, statement: str, *parameters: object) -> 
     return row[0]
 
 
+@pytest.mark.minilm
 def test_seed_value(connection: psycopg.Connection) -> None:
     vector = json.loads(one(connection, "SELECT rowvec.embed(%s, 'Hello world')", MINILM))
     assert vector[:5] == pytest.approx(SEED, abs=1e-5)
     assert len(vector) == 384
 
 
+@pytest.mark.minilm
 def test_alias_is_the_same_model(connection: psycopg.Connection) -> None:
     assert one(
         connection,
@@ -79,6 +81,7 @@ def test_any_text_is_a_text(connection: psycopg.Connection, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+@pytest.mark.minilm
 def test_any_text_is_a_text_to_a_real_model(connection: psycopg.Connection, text: str) -> None:
     length = one(connection, "SELECT vector_norm(rowvec.embed(%s, %s))", MINILM, text)
     assert length == pytest.approx(1, abs=1e-5)
@@ -109,6 +112,7 @@ def test_models(connection: psycopg.Connection) -> None:
     assert ("stand-in-small", "stand-in", 8, 16) in listed.fetchall()
 
 
+@pytest.mark.minilm
 def test_count_tokens(connection: psycopg.Connection) -> None:
     assert one(connection, "SELECT rowvec.count_tokens(%s, 'Hello world')", MINILM) == 4
 
@@ -240,13 +244,9 @@ def test_works_in_a_database_of_another_encoding(cluster: Cluster, worker: Worke
     try:
         migrate(cluster.dsn(name))
 
-        class Latin:
-            @staticmethod
-            def connect() -> psycopg.Connection:
-                return psycopg.connect(cluster.dsn(name), autocommit=True)
-
-        point_at(Latin, worker)
-        with Latin.connect() as connection:
+        latin = Database(name, cluster)
+        point_at(latin, worker)
+        with latin.connect() as connection:
             vector = one(connection, "SELECT rowvec.embed('stand-in', 'déjà vu')::text")
         with psycopg.connect(worker.conninfo, autocommit=True) as direct:
             request = {"v": 1, "op": "embed", "model": "stand-in", "inputs": ["déjà vu"]}

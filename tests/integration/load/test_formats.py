@@ -54,7 +54,7 @@ def test_csv_gets_the_types_that_all_its_cells_fit(
     assert "Reviews: made, 3 rows loaded" in shown
 
 
-JSON_ROWS = [
+JSON_ROWS: list[dict[str, Any]] = [
     {"id": 1, "mixed": 1, "n": 1, "tags": [], "o": {"x": 1}, "none": None, "empty": []},
     {"id": 2, "mixed": "zwei\t\\", "n": 1.5, "tags": ["a,b", None, '{"'], "o": [1], "late": True},
     {"late": False, "id": 3, "n": 2**40, "big": 2**63, "m": [[1, 2], [3, 4]]},

@@ -145,7 +145,8 @@ def test_connections_beyond_the_limit_are_turned_away(start_http_worker: StartHt
     eventually(lambda: client.ask("GET", "/healthz")[0] == 200)
 
 
-def test_a_connection_that_says_nothing_is_closed(client: Client) -> None:
+def test_a_connection_that_says_nothing_is_closed(start_http_worker: StartHttpWorker) -> None:
     """Sooner than one that is known and idle: it takes a place from those who may come in."""
+    client = start_http_worker("--login-timeout-seconds", "0.5")
     assert client.raw(b"") == b""
     assert client.raw(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n") == b""

@@ -113,6 +113,13 @@ class Work:
         return Settings.build(dsn=self.dsn)
 
 
+def setting_of(measured: Measured | None) -> dict[str, int]:
+    """What was measured with, without what the index has no use for."""
+    assert measured is not None
+    assert measured.setting is not None
+    return {name: value for name, value in vars(measured.setting).items() if value is not None}
+
+
 @pytest.fixture
 def work(database: Database) -> Iterator[Work]:
     with database.connect() as connection:
