@@ -19,7 +19,7 @@ _MINILM = "pytest.mark.minilm"
 _FIRST = ("acceptance", "faults", "recipes", "models", "integration")
 
 
-class ByFile(LoadScopeScheduling):
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it publishes no types
     """Sends a process one file after the other."""
 
     def _split_scope(self, nodeid: str) -> str:

@@ -50,6 +50,10 @@ def pending(connection: psycopg.Connection, table: str) -> int:
     return int(row[0])
 
 
+def is_filled(connection: psycopg.Connection, table: str) -> bool:
+    return pending(connection, table) == 0
+
+
 def leaders(connection: psycopg.Connection) -> list[int]:
     """How many embeddings each sync keeps."""
     return [
@@ -91,7 +95,7 @@ def test_embeddings_declared_and_dropped_later_are_followed(
     for table in ("a", "b"):
         declare(connection, table)
         insert(connection, table, 1, 5)
-        eventually(lambda table=table: pending(connection, table) == 0)
+        eventually(partial(is_filled, connection, table))
     connection.execute("DROP TABLE a")
     insert(connection, "b", 6, 10)
     eventually(lambda: pending(connection, "b") == 0)

@@ -82,7 +82,7 @@ def test_langchain_embeds(client: Client) -> None:
     embeddings = OpenAIEmbeddings(
         model="stand-in",
         base_url=f"{client.url}/v1",  # type: ignore[call-arg]
-        api_key="any",  # type: ignore[call-arg]
+        api_key="any",
         check_embedding_ctx_length=False,
     )
     vectors = embeddings.embed_documents(["one", "two"])
