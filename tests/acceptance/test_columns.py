@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from subprocess import CompletedProcess
 
 import psycopg
@@ -18,12 +18,6 @@ Rowvec = Callable[..., CompletedProcess[str]]
 @pytest.fixture
 def run(database: Database, rowvec: Rowvec) -> Rowvec:
     return lambda *arguments: rowvec(*arguments, ROWVEC_DSN=database.dsn)
-
-
-@pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
 
 
 def define(connection: psycopg.Connection, texts: list[str], model: str) -> None:

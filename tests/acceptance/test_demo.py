@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,21 +11,10 @@ import pytest
 
 from rowvec.embedded.instance import Instance
 from rowvec.explore import demo as library
+from support.demo import run, tables
+from support.places import ROWVEC
 
-ROWVEC = Path(sys.executable).parent / "rowvec"
 MODULES = ("argparse", "difflib", "optparse", "shutil", "tempfile")
-
-# What the demo promises, on two cores and after the installation.
-PROMISED_SECONDS = 180
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "ROWVEC_"))}
-    return subprocess.run(
-        [ROWVEC, *arguments],
-        check=False, capture_output=True, text=True, cwd="/", env=environment,
-        timeout=2 * PROMISED_SECONDS,
-    )  # fmt: skip
 
 
 @dataclass
@@ -58,11 +42,6 @@ def demo(folder: Path) -> Iterator[Demo]:
     yield Demo(home, done.stdout)
     run("down", "--data", home)
     assert done.returncode == 0, done.stderr
-
-
-def tables(output: str) -> list[str]:
-    """What stands below the head of each printed table, up to the time it took."""
-    return re.findall(r"─ *\n(.*?)\n *\n? +\d+ ms", output, flags=re.DOTALL)
 
 
 def test_the_searches_find_what_they_should(demo: Demo) -> None:
@@ -107,20 +86,3 @@ def test_a_second_run_reuses_what_is_there(demo: Demo) -> None:
     assert tables(done.stdout) == tables(demo.output)
     assert "Embedding" not in done.stderr
     assert "Building" not in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(3 * PROMISED_SECONDS)
-def test_all_of_the_library_in_under_three_minutes(folder: Path) -> None:
-    """The promise of `make demo`; the machine must have nothing else to do."""
-    home = folder / "whole-demo"
-    began = time.monotonic()
-    done = run("demo", "--data", home)
-    seconds = time.monotonic() - began
-    run("down", "--data", home)
-    assert done.returncode == 0, done.stderr
-    arguments, directory, strings = tables(done.stdout)
-    assert "argparse." in arguments
-    assert "tempfile." in directory
-    assert "difflib." in strings
-    assert seconds < PROMISED_SECONDS

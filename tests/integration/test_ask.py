@@ -16,9 +16,11 @@ import psycopg
 import pytest
 
 from support.commands import Rowvec
+from support.models import MINILM
 from support.postgres import Database, refused
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+pytestmark = pytest.mark.minilm
+
 NOTES = [
     "The backups of the database run every night at two and are kept for thirty days.",
     "The office is closed on public holidays and in the last week of December.",
@@ -36,10 +38,6 @@ def notes(database: Database) -> Iterator[psycopg.Connection]:
         connection.execute("CREATE TABLE notes (id int PRIMARY KEY, body text)")
         with connection.cursor() as cursor:
             cursor.executemany("INSERT INTO notes VALUES (%s, %s)", list(enumerate(NOTES, 1)))
-        # The first call loads the model, which takes its time on a busy machine.
-        connection.execute(
-            "UPDATE rowvec.setting SET value = '600000' WHERE name = 'worker_deadline_ms'"
-        )
         connection.execute("SELECT rowvec.create_embedding('notes', %s, 'body')", (MINILM,))
         connection.execute("CALL rowvec.backfill('notes')")
         yield connection

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-import pytest
 
 from support.commands import Rowvec
 from support.postgres import Database
@@ -18,12 +16,6 @@ GROUPS = {
     "prime": "the {0} number is prime, and a proof of the theorem is {0}",
     "violin": "the {0} violin plays the sonata, and the orchestra is {0}",
 }
-
-
-@pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
 
 
 def texts(connection: psycopg.Connection, rows: int = 300) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,39 +14,9 @@ import psycopg
 import pytest
 from PIL import Image
 
-from rowvec.config import Settings
-from rowvec.explore.map.run import MapRequest, make_map
-from rowvec.explore.phases import LogPhases
 from support.commands import Rowvec
+from support.maps import texts
 from support.postgres import Database
-
-
-@pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
-
-
-def texts(connection: psycopg.Connection, rows: int = 300) -> None:
-    """Texts in two groups, far from each other, and one text that a page must not take for HTML."""
-    connection.execute(
-        "CREATE TABLE texts (id int PRIMARY KEY, body text, kind text, size real,"
-        " embedding vector(8), embedding_of bigint)"
-    )
-    connection.execute(
-        "INSERT INTO rowvec.embedding (source, name, model, input, dimensions)"
-        " VALUES ('texts', 'embedding', 'stand-in-small', 'body', 8)"
-    )
-    connection.execute("SELECT setseed(0.5)")
-    connection.execute(
-        "INSERT INTO texts SELECT i, 'text ' || i, CASE WHEN i %% 2 = 0 THEN 'even' ELSE 'odd' END,"
-        " i / 7.0, (SELECT array_agg(CASE WHEN d = i %% 2 + 1 THEN 3 ELSE 0 END + random())"
-        " FROM generate_series(1, 8) AS d)::vector FROM generate_series(1, %s) AS i",
-        (rows,),
-    )
-    connection.execute(
-        "UPDATE texts SET body = %s WHERE id = 1", ("</script><b>{data} {title}</b> <!-- &amp;",)
-    )
 
 
 def run(rowvec: Rowvec, dsn: str, *arguments: str) -> dict[str, Any]:
@@ -84,7 +52,9 @@ def test_the_page_holds_every_row_with_its_place_colour_and_neighbours(
     data = data_of(page)
     keys = data["keys"]
     assert sorted(keys) == list(range(1, 301))
-    stored = dict(connection.execute("SELECT id, ARRAY[x, y] FROM texts_map").fetchall())
+    stored: dict[int, list[float]] = dict(
+        connection.execute("SELECT id, ARRAY[x, y] FROM texts_map").fetchall()
+    )
     places = np.stack([numbers(data["x"], "<f4"), numbers(data["y"], "<f4")], axis=1)
     np.testing.assert_array_equal(places, np.array([stored[key] for key in keys], np.float32))
     assert data["texts"][keys.index(1)] == "</script><b>{data} {title}</b> <!-- &amp;"
@@ -155,28 +125,10 @@ def test_a_picture(
     run(rowvec, database.dsn, "texts", "--output", str(path), "--color", "kind")
     with Image.open(path) as picture:
         assert picture.format == "PNG"
-        colours = picture.convert("RGB").getcolors(1 << 24)
-    assert colours is not None
+        colours: Any = picture.convert("RGB").getcolors(1 << 24)
     # Points of both kinds: their own blue and orange, whatever the edges blend into.
     assert sum(n for n, (r, g, b) in colours if b > r + 60) > 200
     assert sum(n for n, (r, g, b) in colours if r > b + 60) > 200
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-@pytest.mark.filterwarnings("ignore:Tensorflow not installed:ImportWarning")
-def test_umap_parts_the_groups(database: Database, connection: psycopg.Connection) -> None:
-    """In this process and slow: it compiles itself for a minute before it begins."""
-    texts(connection, 200)
-    settings = Settings.build(dsn=database.dsn)
-    result = asyncio.run(make_map(settings, MapRequest("texts", method="umap"), LogPhases()))
-    assert result.method == "umap"
-    found = connection.execute("SELECT kind, x, y FROM texts JOIN texts_map USING (id)").fetchall()
-    even, odd = (
-        np.array([place for name, *place in found if name == kind]) for kind in ("even", "odd")
-    )
-    spread = max(np.linalg.norm(group - group.mean(axis=0), axis=1).max() for group in (even, odd))
-    assert np.linalg.norm(even.mean(axis=0) - odd.mean(axis=0)) > spread
 
 
 def test_what_cannot_be_mapped_is_refused(

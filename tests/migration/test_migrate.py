@@ -36,7 +36,9 @@ def test_three_at_once_do_the_work_once(empty_database: Database) -> None:
 
 def test_functions_in_the_database_are_the_files(migrated_database: Database) -> None:
     with migrated_database.connect() as connection:
-        recorded = dict(connection.execute("SELECT path, sha256 FROM rowvec.sql_object").fetchall())
+        recorded: dict[str, str] = dict(
+            connection.execute("SELECT path, sha256 FROM rowvec.sql_object").fetchall()
+        )
         schemas = schema._extension_schemas(connection)
         version = connection.info.server_version
     files = {**sql_files("functions"), **sql_files("views"), "grants.sql": sql_file("grants.sql")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from rowvec.db import schema
+from rowvec.db import queries, schema
 from rowvec.db.uninstall import plan, uninstall
 from rowvec.errors import DatabaseError
 from support.postgres import Database
@@ -53,7 +53,7 @@ def test_only_on_request_and_then_for_good(
     assert schema.migrate(migrated_database.dsn, with_pgml=True).applied == []
 
     # Another release brings another text: the plain command applies it.
-    files = schema.sql_files
+    files = queries.sql_files
 
     def newer(folder: str) -> dict[str, str]:
         return {path: f"{text}\n-- newer\n" for path, text in files(folder).items()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ from click.testing import CliRunner
 
 from rowvec.cli import main
 from support.places import ROWVEC, clean_environment
+from support.postgres import Database
 from support.waiting import WAIT_SECONDS
 
 Completed = subprocess.CompletedProcess[str]
 Rowvec = Callable[..., Completed]
+Run = Callable[..., Completed]
 
 
 def run_rowvec(*arguments: object, **environment: str) -> Completed:
@@ -29,11 +33,25 @@ def run_rowvec(*arguments: object, **environment: str) -> Completed:
     )  # fmt: skip
 
 
+@contextmanager
+def _own_log() -> Iterator[None]:
+    """Without pytest's handlers, beside which the command would leave the log alone."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    root.handlers.clear()
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
 def run_in_process(*arguments: object, stdin: str = "", **environment: str) -> Completed:
     """The same in this process, where starting one is not the point; the result is alike."""
     words = [str(argument) for argument in arguments]
     clean = {name: None for name in os.environ if name not in clean_environment()}
-    done = CliRunner(env={**clean, **environment}).invoke(main, words, input=stdin)
+    with _own_log():
+        done = CliRunner(env={**clean, **environment}).invoke(main, words, input=stdin)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
     return Completed(words, done.exit_code, done.stdout, done.stderr)
@@ -43,6 +61,19 @@ def run_in_process(*arguments: object, stdin: str = "", **environment: str) -> C
 def rowvec() -> Rowvec:
     """Runs the command in this process; what must be a process imports `run_rowvec`."""
     return run_in_process
+
+
+@pytest.fixture
+def run(database: Database) -> Run:
+    """Runs a command on the test's database; `fails` is what its error says."""
+
+    def run(*arguments: object, stdin: str = "", fails: str = "", code: int = 1) -> Completed:
+        done = run_in_process(*arguments, "--dsn", database.dsn, stdin=stdin)
+        assert done.returncode == (code if fails else 0), done.stdout + done.stderr
+        assert fails in " ".join(done.stderr.split())
+        return done
+
+    return run
 
 
 @dataclass(frozen=True)

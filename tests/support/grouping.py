@@ -1,20 +1,50 @@
-"""Which tests share a process of a parallel session.
+"""Which tests share a process of a parallel session, and which begin first.
 
-A file's tests stay together, since its fixtures are made once; so do all that compute with the
-real MiniLM on the shared worker, which loads it once.
+A file's tests stay together, since its fixtures are made once; so do all files with tests that
+compute with the real MiniLM, which their shared worker loads once.
 """
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
-MINILM_GROUP = "minilm"
+from support.places import ROOT
+
+_MINILM = "pytest.mark.minilm"
+# Their files take longest, and whoever begins with them does not end with them.
+_FIRST = ("acceptance", "faults", "recipes", "models", "integration")
 
 
-# Before xdist looks at the marks.
-@pytest.hookimpl(tryfirst=True)
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it publishes no types
+    """Sends a process one file after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return _MINILM if _computes_with_minilm(file) else file
+
+
+@cache
+def _computes_with_minilm(file: str) -> bool:
+    return _MINILM in (ROOT / file).read_text()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    # In the order of collection, not by the number of tests in a file.
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+# After pytest-randomly has mixed them.
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            group = MINILM_GROUP if item.get_closest_marker("minilm") else item.path.as_posix()
-            item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    tier = item.path.relative_to(ROOT / "tests").parts[0]
+    return _FIRST.index(tier) if tier in _FIRST else len(_FIRST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,8 +15,9 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
+from rowvec.client import WorkerClient
 from rowvec.embedded.postgres import Cluster
-from support.models import MODELS
+from support.models import MINILM, MODELS
 from support.places import ROWVEC, clean_environment
 from support.postgres import CreateDatabase, Database
 from support.waiting import WAIT_SECONDS, eventually
@@ -135,8 +137,25 @@ def start_session_worker(folder: Path, model_cache: Path) -> Iterator[StartWorke
 
 @pytest.fixture(scope="session")
 def worker(start_session_worker: StartWorker) -> Worker:
-    """The worker that most tests share."""
-    return start_session_worker()
+    """The worker that most tests share; it answers HTTP, too."""
+    return start_session_worker(MODELS, "--http-listen", "127.0.0.1:0")
+
+
+@pytest.fixture(scope="session")
+def loaded_minilm(worker: Worker) -> None:
+    """The shared worker has MiniLM: on a busy machine that takes longer than a request may."""
+
+    async def load() -> None:
+        async with await WorkerClient.connect(worker.conninfo) as client:
+            await client.embed(MINILM, ["loads the model"], deadline_ms=2000 * WAIT_SECONDS)
+
+    asyncio.run(load())
+
+
+@pytest.fixture(autouse=True)
+def _minilm(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("minilm"):
+        request.getfixturevalue("loaded_minilm")
 
 
 def point_at(database: Database, worker: Worker) -> None:

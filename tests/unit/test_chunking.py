@@ -183,6 +183,7 @@ def test_any_text(
     check(text, tokenizer(), Chunking(max_tokens, overlap, border))
 
 
+@cache
 def real_texts() -> list[str]:
     """A thousand: what the standard library says of itself, and mixtures of the scripts above."""
     found: dict[str, None] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ FACTS = Facts(rows=100_000, dimensions=384, target_recall=0.95, memory_kb=4 * GB
     ],
 )
 def test_rows_memory_time_and_target_decide(
-    change: dict[str, float], kind: str, storage: Storage
+    change: dict[str, Any], kind: str, storage: Storage
 ) -> None:
     chosen = choose(replace(FACTS, **change), Wish())
     assert (chosen.kind.method, chosen.storage) == (kind, storage)

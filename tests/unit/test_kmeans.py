@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans as Reference
-from sklearn.metrics import adjusted_rand_score
 
 from rowvec.db.vectors import normalised
 from rowvec.explore.cluster.kmeans import KMeans, Sample
@@ -41,6 +39,9 @@ def purity(groups: np.ndarray, labels: np.ndarray) -> float:
 def test_clusters_are_as_good_as_those_of_all_vectors_at_once(
     rows_sampled: int, order: str
 ) -> None:
+    from sklearn.cluster import KMeans as Reference  # noqa: PLC0415 - slow to import
+    from sklearn.metrics import adjusted_rand_score  # noqa: PLC0415
+
     vectors, groups = mixture()
     if order == "mixed":
         places = np.random.default_rng(4).permutation(ROWS)

@@ -65,7 +65,7 @@ async def test_many_who_ask_at_once_load_it_once() -> None:
 
 @run
 async def test_the_least_recently_used_goes_first() -> None:
-    loads, dropped = Loads(), []
+    loads, dropped = Loads(), list[str]()
     store = store_of(loads, 200 * MB, dropped)
     for name in ("a", "b", "a", "c"):
         await use(store, name)
@@ -76,7 +76,7 @@ async def test_the_least_recently_used_goes_first() -> None:
 
 @run
 async def test_a_model_in_use_is_waited_for_and_never_dropped() -> None:
-    loads, dropped = Loads(), []
+    loads, dropped = Loads(), list[str]()
     store = store_of(loads, 200 * MB, dropped)
     async with store.using("a"), store.using("b") as b:
         third = asyncio.create_task(use(store, "c"))
@@ -91,7 +91,7 @@ async def test_a_model_in_use_is_waited_for_and_never_dropped() -> None:
 
 @run
 async def test_an_idle_model_goes_before_one_in_use() -> None:
-    loads, dropped = Loads(), []
+    loads, dropped = Loads(), list[str]()
     store = store_of(loads, 200 * MB, dropped)
     async with store.using("a"):
         await use(store, "b")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sklearn.cluster  # noqa: F401 - loads what the limit is for
 from threadpoolctl import threadpool_info
 
 from rowvec.explore.one_thread import one_thread
@@ -13,6 +12,8 @@ def threads() -> list[int]:
 
 
 def test_every_library_has_one_thread_for_a_while() -> None:
+    import sklearn.cluster  # noqa: F401, PLC0415 - loads what the limit is for
+
     before = threads()
     with one_thread():
         assert set(threads()) == {1}

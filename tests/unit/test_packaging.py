@@ -99,7 +99,9 @@ def test_the_constraint_on_torch_has_no_local_version() -> None:
 
 def test_constraints_are_what_these_tests_run_with() -> None:
     """A range alone would let `make test` pass on other versions than those that are pinned."""
-    installed = {canonicalize_name(d.name): d.version for d in metadata.distributions()}
+    installed: dict[str, str] = {
+        canonicalize_name(d.name): d.version for d in metadata.distributions()
+    }
     differing = {
         name: (installed[name], pinned)
         for name, pinned in constraints().items()

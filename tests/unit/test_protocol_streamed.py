@@ -17,7 +17,7 @@ from rowvec.errors import InvalidRequest, InvalidText, NotARequest, RequestTooLa
 from rowvec.protocol.large_request import LargeTexts
 from rowvec.protocol.streamed import StreamedObject
 
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20) | st.sampled_from(
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
     ['"', "\\", '\\"', "\\\\", "],[", '"inputs":[', "null", "\u2028", "\n"]
 )
 JSON = st.recursive(

@@ -25,7 +25,7 @@ Reader = Callable[..., Any]
 def rows_and_bad(reader: Reader, text: str | bytes, **how: Any) -> tuple[list[Any], list[str]]:
     bad: list[str] = []
     content = text.encode() if isinstance(text, str) else text
-    stream = io.BufferedReader(io.BytesIO(content))  # type: ignore[arg-type]
+    stream = io.BufferedReader(io.BytesIO(content))
     rows = list(reader(stream, Place("x"), on_bad=lambda each: bad.append(str(each)), **how))
     return rows, bad
 
@@ -120,7 +120,7 @@ def test_numbers_of_lines_do_not_depend_on_the_buffer(texts: list[bytes]) -> Non
 
     def found(size: int) -> tuple[list[Any], list[str]]:
         place, bad = Place("x"), []
-        stream = io.BufferedReader(io.BytesIO(text), size)  # type: ignore[arg-type]
+        stream: Any = io.BufferedReader(io.BytesIO(text), size)
         rows = read_ndjson(stream, place, on_bad=lambda each: bad.append(str(each)))
         return [(place.number, row) for row in rows], bad
 

@@ -1,14 +1,13 @@
-"""PostgresML's splitters: the same names and arguments, the library's own answers."""
+"""PostgresML's splitters: their names, and what is refused before the library is asked."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
 
-import langchain_text_splitters
 import pytest
 
-from rowvec.errors import InvalidRequest, NotSupported, RequestTooLarge
+from rowvec.errors import InvalidRequest, NotSupported
 from rowvec.models.splitters import NAMES, split
 
 TEXT = "# Title\n\nIt was the best of times, it was the worst of times.\n\n" * 3
@@ -18,32 +17,6 @@ def test_the_names_are_those_of_postgresml() -> None:
     assert NAMES == (
         "character", "latex", "markdown", "nltk", "python", "recursive_character", "spacy"
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("splitter", "class_name", "kwargs"),
-    [
-        ("character", "CharacterTextSplitter", {"separator": " ", "chunk_size": 40}),
-        ("latex", "LatexTextSplitter", {"chunk_size": 50}),
-        ("markdown", "MarkdownTextSplitter", {"chunk_size": 70}),
-        ("python", "PythonCodeTextSplitter", {"chunk_size": 60, "keep_separator": "end"}),
-        ("recursive_character", "RecursiveCharacterTextSplitter", {"chunk_size": 30}),
-        ("recursive_character", "RecursiveCharacterTextSplitter", {"chunk_size": 3}),
-        ("recursive_character", "RecursiveCharacterTextSplitter",
-         {"chunk_size": 40, "separators": [", ", ""], "strip_whitespace": False}),
-    ],
-)  # fmt: skip
-def test_the_library_is_asked_as_postgresml_asked_it(
-    splitter: str, class_name: str, kwargs: dict[str, Any]
-) -> None:
-    given = {**kwargs, "chunk_overlap": 2}
-    own = getattr(langchain_text_splitters, class_name)(**given)
-    assert split(splitter, TEXT, given) == own.split_text(TEXT) != []
-
-
-def test_without_arguments_as_in_its_documentation() -> None:
-    assert split("recursive_character", "test", {}) == ["test"]
-    assert split("markdown", "# Some test", {"chunk_size": None}) == ["# Some test"]
 
 
 @pytest.mark.parametrize(
@@ -73,13 +46,6 @@ def test_what_is_wrong_is_said(splitter: str, kwargs: dict[str, Any], message: s
     with pytest.raises(InvalidRequest, match=message) as caught:
         split(splitter, TEXT, kwargs)
     assert caught.value.sqlstate == "22023"
-
-
-def test_chunks_that_repeat_a_long_text_over_and_over() -> None:
-    kwargs = {"chunk_size": 100_000, "chunk_overlap": 99_999, "separators": [""]}
-    with pytest.raises(RequestTooLarge, match="would repeat the text 100000 times"):
-        split("recursive_character", "a" * 200_000, kwargs)
-    assert split("recursive_character", "ab cd", {"chunk_size": 2, "chunk_overlap": 2})
 
 
 def test_a_pattern_of_a_user_is_never_run() -> None:

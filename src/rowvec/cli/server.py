@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -189,11 +191,13 @@ def ping(*, dsn: str | None, data: Path | None, as_json: bool) -> None:
         stdout().print(f"The worker answers in {milliseconds:.1f} ms.", _sentence(options))
 
 
-def _connect(dsn: str | None, data: Path | None) -> psycopg.Connection:
+@contextmanager
+def _connect(dsn: str | None, data: Path | None) -> Iterator[psycopg.Connection]:
     settings = Settings.build(dsn=dsn, data=data)
-    conn = connect(database_dsn(settings, dsn=dsn, data=data), application_name="rowvec server")
-    require_head(conn)
-    return conn
+    where = database_dsn(settings, dsn=dsn, data=data)
+    with connect(where, application_name="rowvec server") as conn:
+        require_head(conn)
+        yield conn
 
 
 def _warn_of_log(quiet: bool) -> None:  # noqa: FBT001  # the one thing that it is about

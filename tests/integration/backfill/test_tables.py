@@ -9,6 +9,8 @@ import pytest
 from psycopg import sql
 
 from rowvec.errors import DatabaseError
+from support.backfills import Fill
+from support.reviews import Reviews
 
 KEYS = {
     "negative and gappy bigint": ("id bigint", "SELECT (i - 150) * 7919, 'text ' || i"),
@@ -31,7 +33,7 @@ KEYS = {
 
 @pytest.mark.parametrize("key", KEYS)
 def test_every_row_is_filled_once_whatever_its_key(
-    connection: psycopg.Connection, reviews: Any, fill: Any, key: str
+    connection: psycopg.Connection, reviews: Reviews, fill: Fill, key: str
 ) -> None:
     column, select = KEYS[key]
     connection.execute(f"CREATE TABLE t ({column} PRIMARY KEY, body text)")
@@ -43,7 +45,7 @@ def test_every_row_is_filled_once_whatever_its_key(
     assert reviews.one("SELECT bool_and(embedding_of = hashtextextended(body, 0)) FROM t")
 
 
-def test_composite_key(connection: psycopg.Connection, reviews: Any, fill: Any) -> None:
+def test_composite_key(connection: psycopg.Connection, reviews: Reviews, fill: Fill) -> None:
     connection.execute("CREATE TYPE kind AS ENUM ('b', 'a')")
     connection.execute(
         "CREATE TABLE t (day date, k kind, n int, body text, PRIMARY KEY (k, day, n))"
@@ -58,7 +60,7 @@ def test_composite_key(connection: psycopg.Connection, reviews: Any, fill: Any) 
     assert reviews.one("SELECT bool_and(embedding = rowvec.embed('stand-in-small', body)) FROM t")
 
 
-def test_hostile_names(connection: psycopg.Connection, fill: Any) -> None:
+def test_hostile_names(connection: psycopg.Connection, fill: Fill) -> None:
     names = {"s": 'S "%s"', "t": 't"; DROP TABLE x --', "k": "order%", "x": "f", "e": 'e "%d"'}
     quoted = {short: sql.Identifier(name) for short, name in names.items()}
 
@@ -78,7 +80,7 @@ def test_hostile_names(connection: psycopg.Connection, fill: Any) -> None:
     assert run(filled).fetchone() == (True,)
 
 
-def test_partitioned_source(connection: psycopg.Connection, fill: Any) -> None:
+def test_partitioned_source(connection: psycopg.Connection, fill: Fill) -> None:
     connection.execute("CREATE TABLE t (id int PRIMARY KEY, body text) PARTITION BY RANGE (id)")
     connection.execute("CREATE TABLE t1 PARTITION OF t FOR VALUES FROM (0) TO (100)")
     connection.execute("CREATE TABLE t2 PARTITION OF t DEFAULT")
@@ -92,7 +94,7 @@ def test_partitioned_source(connection: psycopg.Connection, fill: Any) -> None:
 
 
 def test_only_rows_of_the_filter_take_part(
-    connection: psycopg.Connection, reviews: Any, fill: Any
+    connection: psycopg.Connection, reviews: Reviews, fill: Fill
 ) -> None:
     connection.execute("CREATE TABLE t (id int PRIMARY KEY, body text, is_public boolean)")
     connection.execute("INSERT INTO t VALUES (1, 'a', true), (2, 'b', false)")
@@ -111,7 +113,7 @@ def test_only_rows_of_the_filter_take_part(
     ],
 )
 def test_says_in_a_sentence_what_is_missing(
-    connection: psycopg.Connection, fill: Any, source: str, message: str
+    connection: psycopg.Connection, fill: Fill, source: str, message: str
 ) -> None:
     connection.execute("CREATE TABLE bare (id int PRIMARY KEY)")
     with pytest.raises(DatabaseError, match=message):

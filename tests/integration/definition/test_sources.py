@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -12,12 +12,6 @@ import pytest
 from support.commands import Rowvec
 from support.postgres import CreateDatabase, Database
 from support.workers import Worker, point_at
-
-
-@pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
@@ -11,51 +10,47 @@ import pytest
 
 from rowvec.db.schema import migrate
 from rowvec.embedded.postgres import Cluster
+from support.models import MINILM
 from support.postgres import Database, refused
 from support.workers import Worker, point_at
 
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 SEED = [-0.03447725, 0.03102325, 0.00673496, 0.02610892, -0.03936201]
 
 
-@pytest.fixture
-def conn(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
-
-
-def one(conn: psycopg.Connection, statement: str, *parameters: object) -> Any:
-    row = conn.execute(statement, parameters).fetchone()
+def one(connection: psycopg.Connection, statement: str, *parameters: object) -> Any:
+    row = connection.execute(statement, parameters).fetchone()
     assert row is not None
     return row[0]
 
 
-def test_seed_value(conn: psycopg.Connection) -> None:
-    vector = json.loads(one(conn, "SELECT rowvec.embed(%s, 'Hello world')", MINILM))
+@pytest.mark.minilm
+def test_seed_value(connection: psycopg.Connection) -> None:
+    vector = json.loads(one(connection, "SELECT rowvec.embed(%s, 'Hello world')", MINILM))
     assert vector[:5] == pytest.approx(SEED, abs=1e-5)
     assert len(vector) == 384
 
 
-def test_alias_is_the_same_model(conn: psycopg.Connection) -> None:
+@pytest.mark.minilm
+def test_alias_is_the_same_model(connection: psycopg.Connection) -> None:
     assert one(
-        conn,
+        connection,
         "SELECT rowvec.embed('all-MiniLM-L6-v2', 'one text') = rowvec.embed(%s, 'one text')",
         MINILM,
     )
 
 
 def test_null_needs_no_worker(migrated_database: Database) -> None:
-    with migrated_database.connect() as conn:
-        assert one(conn, "SELECT rowvec.embed('stand-in', NULL)") is None
-        assert one(conn, "SELECT rowvec.count_tokens('stand-in', NULL)") is None
-        assert one(conn, "SELECT count(*) FROM rowvec.embed_batch('stand-in', '{}')") == 0
-        assert one(conn, "SELECT count(*) FROM rowvec.embed_batch('stand-in', NULL)") == 0
+    with migrated_database.connect() as connection:
+        assert one(connection, "SELECT rowvec.embed('stand-in', NULL)") is None
+        assert one(connection, "SELECT rowvec.count_tokens('stand-in', NULL)") is None
+        assert one(connection, "SELECT count(*) FROM rowvec.embed_batch('stand-in', '{}')") == 0
+        assert one(connection, "SELECT count(*) FROM rowvec.embed_batch('stand-in', NULL)") == 0
 
 
 @pytest.mark.parametrize("kwargs", ["NULL", "'{}'", """'{"timeout_ms": 20000}'"""])
-def test_kwargs_that_change_no_vector(conn: psycopg.Connection, kwargs: str) -> None:
+def test_kwargs_that_change_no_vector(connection: psycopg.Connection, kwargs: str) -> None:
     assert one(
-        conn,
+        connection,
         f"SELECT rowvec.embed('stand-in', 'x', {kwargs}) = rowvec.embed('stand-in', 'x')",
     )
 
@@ -75,10 +70,10 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_any_text_is_a_text(conn: psycopg.Connection, text: str) -> None:
+def test_any_text_is_a_text(connection: psycopg.Connection, text: str) -> None:
     """One vector, the same alone and in a batch, another than its neighbour's."""
-    alone = one(conn, "SELECT rowvec.embed('stand-in', %s)::text", text)
-    batch = conn.execute(
+    alone = one(connection, "SELECT rowvec.embed('stand-in', %s)::text", text)
+    batch = connection.execute(
         "SELECT v::text FROM rowvec.embed_batch('stand-in', %s) AS v", ([text, "!" + text, text],)
     ).fetchall()
     assert [row[0] for row in batch] == [alone, batch[1][0], alone]
@@ -86,13 +81,14 @@ def test_any_text_is_a_text(conn: psycopg.Connection, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_any_text_is_a_text_to_a_real_model(conn: psycopg.Connection, text: str) -> None:
-    length = one(conn, "SELECT vector_norm(rowvec.embed(%s, %s))", MINILM, text)
+@pytest.mark.minilm
+def test_any_text_is_a_text_to_a_real_model(connection: psycopg.Connection, text: str) -> None:
+    length = one(connection, "SELECT vector_norm(rowvec.embed(%s, %s))", MINILM, text)
     assert length == pytest.approx(1, abs=1e-5)
 
 
-def test_batch_keeps_order_and_nulls(conn: psycopg.Connection) -> None:
-    rows = conn.execute(
+def test_batch_keeps_order_and_nulls(connection: psycopg.Connection) -> None:
+    rows = connection.execute(
         "SELECT v::text, v = rowvec.embed('stand-in', t) "
         "FROM ROWS FROM (unnest(%(t)s::text[]), rowvec.embed_batch('stand-in', %(t)s)) AS r(t, v)",
         {"t": ["b", None, "a", "b", None]},
@@ -101,34 +97,37 @@ def test_batch_keeps_order_and_nulls(conn: psycopg.Connection) -> None:
     assert rows[0] == rows[3]
 
 
-def test_batch_is_one_request(conn: psycopg.Connection) -> None:
+def test_batch_is_one_request(connection: psycopg.Connection) -> None:
     count = "SELECT requests FROM rowvec.models() WHERE name = 'stand-in'"
-    before = one(conn, count)
-    conn.execute(
+    before = one(connection, count)
+    connection.execute(
         "SELECT * FROM rowvec.embed_batch('stand-in', "
         "ARRAY(SELECT 'text ' || g FROM generate_series(1, 50) AS g))"
     )
-    assert one(conn, count) == before + 1
+    assert one(connection, count) == before + 1
 
 
-def test_models(conn: psycopg.Connection) -> None:
-    listed = conn.execute("SELECT name, kind, dimensions, max_tokens FROM rowvec.models()")
+def test_models(connection: psycopg.Connection) -> None:
+    listed = connection.execute("SELECT name, kind, dimensions, max_tokens FROM rowvec.models()")
     assert ("stand-in-small", "stand-in", 8, 16) in listed.fetchall()
 
 
-def test_count_tokens(conn: psycopg.Connection) -> None:
-    assert one(conn, "SELECT rowvec.count_tokens(%s, 'Hello world')", MINILM) == 4
+@pytest.mark.minilm
+def test_count_tokens(connection: psycopg.Connection) -> None:
+    assert one(connection, "SELECT rowvec.count_tokens(%s, 'Hello world')", MINILM) == 4
 
 
-def test_cosine_similarity(conn: psycopg.Connection) -> None:
-    assert one(conn, "SELECT rowvec.cosine_similarity('[1,0]', '[0,2]')") == 0
-    assert one(conn, "SELECT rowvec.cosine_similarity('[1,1]', '[-2,-2]')") == pytest.approx(-1)
-    assert one(conn, "SELECT rowvec.cosine_similarity(NULL, '[1,0]')") is None
+def test_cosine_similarity(connection: psycopg.Connection) -> None:
+    assert one(connection, "SELECT rowvec.cosine_similarity('[1,0]', '[0,2]')") == 0
+    assert one(connection, "SELECT rowvec.cosine_similarity('[1,1]', '[-2,-2]')") == pytest.approx(
+        -1
+    )
+    assert one(connection, "SELECT rowvec.cosine_similarity(NULL, '[1,0]')") is None
 
 
-def test_embed_rows(conn: psycopg.Connection) -> None:
+def test_embed_rows(connection: psycopg.Connection) -> None:
     """In order, over more rows than one request has, NULL texts NULL, keys as text."""
-    rows = conn.execute(
+    rows = connection.execute(
         "SELECT key, embedding = rowvec.embed('stand-in-small', 'text ' || key) "
         "FROM rowvec.embed_rows('stand-in-small', "
         "'SELECT g, CASE WHEN g <> 300 THEN ''text '' || g END FROM generate_series(1, 600) AS g "
@@ -138,35 +137,35 @@ def test_embed_rows(conn: psycopg.Connection) -> None:
     assert [same for _, same in rows] == [True if g != 300 else None for g in range(1, 601)]
 
 
-def test_a_row_that_fails_is_named_by_its_key(conn: psycopg.Connection) -> None:
+def test_a_row_that_fails_is_named_by_its_key(connection: psycopg.Connection) -> None:
     """Its number counts within a batch that the caller knows nothing of."""
     texts = "SELECT ''key '' || i, CASE i WHEN 300 THEN ''refuse me'' ELSE ''fine '' || i END"
     rows = f"{texts} FROM generate_series(1, 400) AS i"
     with refused("22023", "refuses this text") as refusal:
-        conn.execute(f"SELECT * FROM rowvec.embed_rows('refusing', '{rows}')")
+        connection.execute(f"SELECT * FROM rowvec.embed_rows('refusing', '{rows}')")
     assert json.loads(refusal.detail)["key"] == "key 300"
     with refused("42501", "no 'nope'") as refusal:
-        conn.execute("SELECT * FROM rowvec.embed_rows('nope', 'SELECT 1, ''x''')")
+        connection.execute("SELECT * FROM rowvec.embed_rows('nope', 'SELECT 1, ''x''')")
     assert refusal.detail == ""
 
 
-def test_embed_rows_of_no_rows(conn: psycopg.Connection) -> None:
+def test_embed_rows_of_no_rows(connection: psycopg.Connection) -> None:
     statement = "SELECT count(*) FROM rowvec.embed_rows('stand-in', 'SELECT 1, ''x'' WHERE false')"
-    assert one(conn, statement) == 0
+    assert one(connection, statement) == 0
 
 
-def test_embed_rows_means_what_the_caller_means(conn: psycopg.Connection) -> None:
-    conn.execute("CREATE SCHEMA mine")
-    conn.execute("CREATE TABLE mine.notes AS SELECT 7 AS id, 'a note' AS embedding")
-    conn.execute("SET search_path = mine, public")
+def test_embed_rows_means_what_the_caller_means(connection: psycopg.Connection) -> None:
+    connection.execute("CREATE SCHEMA mine")
+    connection.execute("CREATE TABLE mine.notes AS SELECT 7 AS id, 'a note' AS embedding")
+    connection.execute("SET search_path = mine, public")
     statement = "SELECT key FROM rowvec.embed_rows('stand-in', 'SELECT id, embedding FROM notes')"
-    assert one(conn, statement) == "7"
+    assert one(connection, statement) == "7"
 
 
-def test_embed_rows_refuses_other_than_two_columns(conn: psycopg.Connection) -> None:
+def test_embed_rows_refuses_other_than_two_columns(connection: psycopg.Connection) -> None:
     for query in ("SELECT 1", "SELECT 1, 2, 3", "SELECT"):
         with refused("42601", "must have two columns"):
-            conn.execute("SELECT * FROM rowvec.embed_rows('stand-in', %s)", (query,))
+            connection.execute("SELECT * FROM rowvec.embed_rows('stand-in', %s)", (query,))
 
 
 @pytest.mark.parametrize(
@@ -180,11 +179,13 @@ def test_embed_rows_refuses_other_than_two_columns(conn: psycopg.Connection) -> 
         ("SELECT id, nothing FROM kept", "42703"),
     ],
 )
-def test_embed_rows_takes_one_query(conn: psycopg.Connection, query: str, sqlstate: str) -> None:
-    conn.execute("CREATE TABLE kept (id int)")
+def test_embed_rows_takes_one_query(
+    connection: psycopg.Connection, query: str, sqlstate: str
+) -> None:
+    connection.execute("CREATE TABLE kept (id int)")
     with refused(sqlstate):
-        conn.execute("SELECT * FROM rowvec.embed_rows('stand-in', %s)", (query,))
-    assert one(conn, "SELECT count(*) FROM kept") == 0
+        connection.execute("SELECT * FROM rowvec.embed_rows('stand-in', %s)", (query,))
+    assert one(connection, "SELECT count(*) FROM kept") == 0
 
 
 MISTAKES = {
@@ -218,30 +219,30 @@ MISTAKES = {
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_sentence(
-    conn: psycopg.Connection, mistake: tuple[str, str, str, str]
+    connection: psycopg.Connection, mistake: tuple[str, str, str, str]
 ) -> None:
     """The right SQLSTATE and words, no name of a connection, and the next call is right."""
     call, sqlstate, message, hint = mistake
     # A deadline that passes while a model loads has words of its own.
-    conn.execute("SELECT rowvec.embed('slow', 'it is loaded')")
-    expected = one(conn, "SELECT rowvec.embed('stand-in', 'before')::text")
+    connection.execute("SELECT rowvec.embed('slow', 'it is loaded')")
+    expected = one(connection, "SELECT rowvec.embed('stand-in', 'before')::text")
     with refused(sqlstate, message, hint) as refusal:
-        conn.execute(f"SELECT rowvec.{call}")
+        connection.execute(f"SELECT rowvec.{call}")
     assert "rowvec_" not in refusal.everything
     assert "\n" not in refusal.message
-    assert one(conn, "SELECT rowvec.embed('stand-in', 'before')::text") == expected
+    assert one(connection, "SELECT rowvec.embed('stand-in', 'before')::text") == expected
 
 
-def test_an_error_never_shows_the_text(conn: psycopg.Connection) -> None:
+def test_an_error_never_shows_the_text(connection: psycopg.Connection) -> None:
     with refused("22023") as refusal:
-        conn.execute("SELECT rowvec.embed('refusing', %s)", ("a secret: refuse me",))
+        connection.execute("SELECT rowvec.embed('refusing', %s)", ("a secret: refuse me",))
     assert "secret" not in refusal.everything
 
 
-def test_works_in_a_read_only_transaction(conn: psycopg.Connection) -> None:
-    conn.execute("BEGIN READ ONLY")
-    assert one(conn, "SELECT rowvec.embed('stand-in', 'x') IS NOT NULL")
-    conn.execute("COMMIT")
+def test_works_in_a_read_only_transaction(connection: psycopg.Connection) -> None:
+    connection.execute("BEGIN READ ONLY")
+    assert one(connection, "SELECT rowvec.embed('stand-in', 'x') IS NOT NULL")
+    connection.execute("COMMIT")
 
 
 def test_works_in_a_database_of_another_encoding(cluster: Cluster, worker: Worker) -> None:
@@ -255,14 +256,10 @@ def test_works_in_a_database_of_another_encoding(cluster: Cluster, worker: Worke
     try:
         migrate(cluster.dsn(name))
 
-        class Latin:
-            @staticmethod
-            def connect() -> psycopg.Connection:
-                return psycopg.connect(cluster.dsn(name), autocommit=True)
-
-        point_at(Latin, worker)
-        with Latin.connect() as conn:
-            vector = one(conn, "SELECT rowvec.embed('stand-in', 'déjà vu')::text")
+        latin = Database(name, cluster)
+        point_at(latin, worker)
+        with latin.connect() as connection:
+            vector = one(connection, "SELECT rowvec.embed('stand-in', 'déjà vu')::text")
         with psycopg.connect(worker.conninfo, autocommit=True) as direct:
             request = {"v": 1, "op": "embed", "model": "stand-in", "inputs": ["déjà vu"]}
             answer = direct.pgconn.exec_(json.dumps(request).encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 
@@ -11,11 +10,12 @@ from rowvec.db.index_form import Setting
 from rowvec.errors import DatabaseError, InvalidRequest, NotSupported
 from support.commands import Rowvec
 from support.indexes import stored
+from support.indexing import Work
 from support.postgres import Database
 from support.waiting import eventually
 
 
-def test_builds_measures_and_stores(work: Any) -> None:
+def test_builds_measures_and_stores(work: Work) -> None:
     """Ivfflat for few rows: the root of the rows as lists, and the smallest number of probes."""
     work.items(3000)
     result = work.build("items")
@@ -36,7 +36,7 @@ def test_builds_measures_and_stores(work: Any) -> None:
     assert "lists='55'" in work.indexes()["items_embedding_idx"]
 
 
-def test_few_rows_still_get_ten_lists(work: Any) -> None:
+def test_few_rows_still_get_ten_lists(work: Work) -> None:
     work.items(20)
     assert work.build("items").lists == 10
 
@@ -63,7 +63,7 @@ def test_few_rows_still_get_ten_lists(work: Any) -> None:
     ],
 )
 def test_every_kind_and_storage_is_used_and_measured(  # a row of the table above
-    work: Any,
+    work: Work,
     kind: str,
     storage: str,
     order: str,
@@ -84,7 +84,7 @@ def test_every_kind_and_storage_is_used_and_measured(  # a row of the table abov
     ("metric", "opclass", "operator"),
     [("cosine", "cosine", "<=>"), ("inner_product", "ip", "<#>"), ("l2", "l2", "<->")],
 )
-def test_the_metric_of_the_definition(work: Any, metric: str, opclass: str, operator: str) -> None:
+def test_the_metric_of_the_definition(work: Work, metric: str, opclass: str, operator: str) -> None:
     work.items(3000)
     work.connection.execute("ANALYZE items")
     work.connection.execute("UPDATE rowvec.embedding SET metric = %s", (metric,))
@@ -95,7 +95,7 @@ def test_the_metric_of_the_definition(work: Any, metric: str, opclass: str, oper
     assert "items_embedding_idx" in work.plan_of(f"embedding {operator} %s::vector")
 
 
-def test_another_metric_means_another_index(work: Any) -> None:
+def test_another_metric_means_another_index(work: Work) -> None:
     work.items(300)
     work.build("items")
     work.connection.execute("UPDATE rowvec.embedding SET metric = 'l2'")
@@ -103,7 +103,7 @@ def test_another_metric_means_another_index(work: Any) -> None:
     assert "vector_l2_ops" in work.indexes()["items_embedding_idx"]
 
 
-def test_a_good_index_is_only_measured_again(work: Any) -> None:
+def test_a_good_index_is_only_measured_again(work: Work) -> None:
     work.items(500)
     work.build("items")
     node = "SELECT relfilenode FROM pg_class WHERE relname = 'items_embedding_idx'"
@@ -119,7 +119,7 @@ def test_a_good_index_is_only_measured_again(work: Any) -> None:
     assert work.said[0] == "items_embedding_idx is built anew: as asked"
 
 
-def test_what_is_asked_for_replaces_what_stands(work: Any) -> None:
+def test_what_is_asked_for_replaces_what_stands(work: Work) -> None:
     work.items(500)
     work.build("items")
     result = work.build("items", kind="hnsw")
@@ -134,7 +134,7 @@ def test_what_is_asked_for_replaces_what_stands(work: Any) -> None:
     assert not work.build("items").was_built
 
 
-def test_a_table_that_has_grown_is_reported_and_refreshed(work: Any) -> None:
+def test_a_table_that_has_grown_is_reported_and_refreshed(work: Work) -> None:
     """The old index serves until the new one stands; nothing of it is left."""
     work.items(400)
     work.build("items")
@@ -152,7 +152,7 @@ def test_a_table_that_has_grown_is_reported_and_refreshed(work: Any) -> None:
     assert not work.build("items", refresh=True).was_built
 
 
-def test_a_recall_that_fell_is_a_reason_to_refresh(work: Any) -> None:
+def test_a_recall_that_fell_is_a_reason_to_refresh(work: Work) -> None:
     work.items(3000)
     work.build("items", lists=54, target_recall=0.9)
     work.connection.execute("UPDATE rowvec.embedding SET setting = 1, target_recall = 1")
@@ -160,7 +160,7 @@ def test_a_recall_that_fell_is_a_reason_to_refresh(work: Any) -> None:
     assert "the target 1" in work.said[0]
 
 
-def test_a_dry_run_says_why_and_builds_nothing(work: Any) -> None:
+def test_a_dry_run_says_why_and_builds_nothing(work: Work) -> None:
     work.items(500)
     result = work.build("items", dry_run=True)
     assert (result.kind, result.storage, result.lists) == ("ivfflat", "vector", 22)
@@ -170,7 +170,7 @@ def test_a_dry_run_says_why_and_builds_nothing(work: Any) -> None:
     assert work.stored()["index_name"] is None
 
 
-def test_an_invalid_leftover_is_reported_dropped_and_built_anew(work: Any) -> None:
+def test_an_invalid_leftover_is_reported_dropped_and_built_anew(work: Work) -> None:
     work.items(100)
     work.build("items")
     invalid = "indexrelid = 'items_embedding_idx'::regclass"
@@ -180,7 +180,7 @@ def test_an_invalid_leftover_is_reported_dropped_and_built_anew(work: Any) -> No
     assert list(work.indexes()) == ["items_embedding_idx"]
 
 
-def test_what_a_killed_refresh_left_beside_is_dropped(work: Any) -> None:
+def test_what_a_killed_refresh_left_beside_is_dropped(work: Work) -> None:
     work.items(100)
     work.build("items")
     work.connection.execute(
@@ -191,7 +191,7 @@ def test_what_a_killed_refresh_left_beside_is_dropped(work: Any) -> None:
     assert list(work.indexes()) == ["items_embedding_idx"]
 
 
-def test_long_names_do_not_collide(work: Any) -> None:
+def test_long_names_do_not_collide(work: Work) -> None:
     """Index names are cut at 63 bytes; their endings tell them apart and stay whole."""
     work.items(300)
     work.connection.execute(f"ALTER TABLE items RENAME TO {'t' * 60}")
@@ -202,20 +202,20 @@ def test_long_names_do_not_collide(work: Any) -> None:
     assert name.endswith("_idx")
 
 
-def test_nothing_to_index(work: Any) -> None:
+def test_nothing_to_index(work: Work) -> None:
     work.items(0)
     with pytest.raises(InvalidRequest, match="no row of items has a vector"):
         work.build("items")
 
 
-def test_more_than_2000_dimensions_are_stored_as_halves(work: Any) -> None:
+def test_more_than_2000_dimensions_are_stored_as_halves(work: Work) -> None:
     work.items(30, dimensions=2001)
     result = work.build("items")
     assert result.storage == "halfvec"
     assert "2,001 dimensions" in result.reasons[0]
 
 
-def test_more_than_4000_dimensions_are_explained(work: Any) -> None:
+def test_more_than_4000_dimensions_are_explained(work: Work) -> None:
     work.items(30, dimensions=4001)
     with pytest.raises(NotSupported, match="at most 4,000 dimensions") as caught:
         work.build("items")
@@ -223,7 +223,7 @@ def test_more_than_4000_dimensions_are_explained(work: Any) -> None:
     assert work.build("items", storage="bit", kind="hnsw").storage == "bit"
 
 
-def partitioned(work: Any) -> None:
+def partitioned(work: Work) -> None:
     """Two levels: a range, and a list below one of its partitions."""
     work.items(2000)
     work.connection.execute("ALTER TABLE items RENAME TO plain")
@@ -247,7 +247,7 @@ def partitioned(work: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["ivfflat", "hnsw"])
-def test_partitions_get_theirs_one_by_one(work: Any, kind: str) -> None:
+def test_partitions_get_theirs_one_by_one(work: Work, kind: str) -> None:
     partitioned(work)
     result = work.build("items", kind=kind)
     assert result.recall is not None
@@ -268,7 +268,7 @@ def test_partitions_get_theirs_one_by_one(work: Any, kind: str) -> None:
     assert "low_embedding_idx" in plan
 
 
-def test_partitioned_index_is_made_whole_and_refreshed(work: Any) -> None:
+def test_partitioned_index_is_made_whole_and_refreshed(work: Work) -> None:
     """A build that was killed between two partitions, then a rebuild of all beside the old one."""
     partitioned(work)
     work.connection.execute(
@@ -289,7 +289,7 @@ def test_partitioned_index_is_made_whole_and_refreshed(work: Any) -> None:
     assert not any(name.endswith(("_new", "_old")) for name in found)
 
 
-def test_a_moment_without_writers_is_waited_for(work: Any, database: Database) -> None:
+def test_a_moment_without_writers_is_waited_for(work: Work, database: Database) -> None:
     """Indexing partitions needs a lock for a moment; whoever writes meanwhile goes first."""
     partitioned(work)
     with database.connect() as writer, ThreadPoolExecutor(1) as pool:
@@ -308,7 +308,7 @@ def test_a_moment_without_writers_is_waited_for(work: Any, database: Database) -
         assert building.result().was_built
 
 
-def test_chunks_are_indexed_where_they_are(work: Any, rowvec: Rowvec) -> None:
+def test_chunks_are_indexed_where_they_are(work: Work, rowvec: Rowvec) -> None:
     """The index of a destination table is on the table of chunks, and search uses it."""
     work.connection.execute(
         "CREATE TABLE papers AS SELECT i AS id, repeat('text ' || i || ' ', 12) AS body"
@@ -329,18 +329,20 @@ def test_chunks_are_indexed_where_they_are(work: Any, rowvec: Rowvec) -> None:
     assert advice(work) is None
 
 
-def test_missing_table(work: Any) -> None:
+def test_missing_table(work: Work) -> None:
     with pytest.raises(DatabaseError, match='relation "nothing" does not exist'):
         work.build("nothing")
 
 
-def advice(work: Any) -> str | None:
+def advice(work: Work) -> str | None:
     """What `rowvec status` says of the index."""
     found = work.connection.execute("SELECT index_advice FROM rowvec.status").fetchone()
-    return found[0]  # type: ignore[no-any-return]
+    assert found is not None
+    advice: str | None = found[0]
+    return advice
 
 
-def test_status_says_when_to_build_anew(work: Any, rowvec: Rowvec) -> None:
+def test_status_says_when_to_build_anew(work: Work, rowvec: Rowvec) -> None:
     """A table that has grown, a recall below the target, an index that is gone; hnsw just grows."""
     work.items(400)
     assert advice(work) is None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
+
+from support.indexing import Work
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ import pytest
     ],
 )  # fmt: skip
 def test_search_uses_every_kind_of_index_at_default_settings(
-    work: Any, kind: str, storage: str
+    work: Work, kind: str, storage: str
 ) -> None:
     """The planner's own settings; the probes or ef_search that were stored."""
     work.items(3000)
@@ -28,24 +28,24 @@ def test_search_uses_every_kind_of_index_at_default_settings(
         assert found.settings["ivfflat.probes"] == str(result.setting.value)
         assert found.lists == 55
     else:
-        assert int(found.settings["hnsw.ef_search"]) >= result.setting.value
+        assert int(found.settings["hnsw.ef_search"]) >= (result.setting.value or 0)
     assert found.recall == pytest.approx(result.recall)
     assert 10 <= found.rows_read < 3000
     assert any("Index Scan using items_embedding_idx" in line for line in found.plan)
 
 
-def test_a_filter_that_few_rows_pass(work: Any) -> None:
+def test_a_filter_that_few_rows_pass(work: Work) -> None:
     """Reading those few by another index is cheaper, and exact."""
     work.items(5000)
     work.build("items")
     found = work.explain("items", filter="id = ANY ($1::int[])", filter_args=("{7,8}",))
     assert found.why_not is not None
-    assert "the planner expects the index items_pkey" in found.why_not
-    assert "few rows pass the filter" in found.why_not
+    assert "the planner expects the index items_pkey" in str(found.why_not)
+    assert "few rows pass the filter" in str(found.why_not)
     assert found.rows_read == 2
 
 
-def test_a_filter_that_removes_rows_after_the_index_gave_them(work: Any) -> None:
+def test_a_filter_that_removes_rows_after_the_index_gave_them(work: Work) -> None:
     work.items(5000)
     work.build("items")
     found = work.explain("items", filter="id > 2500")
@@ -54,37 +54,37 @@ def test_a_filter_that_removes_rows_after_the_index_gave_them(work: Any) -> None
     assert found.rows_read >= 10 + found.rows_removed
 
 
-def test_no_index(work: Any) -> None:
+def test_no_index(work: Work) -> None:
     work.items(50)
     found = work.explain("items")
     assert found.why_not == "items has no index over vectors: `rowvec index` builds one"
     assert found.rows_read == 50
 
 
-def test_an_invalid_index(work: Any) -> None:
+def test_an_invalid_index(work: Work) -> None:
     work.items(2000)
     work.build("items")
     work.connection.execute(
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'items_embedding_idx'::regclass"
     )
-    assert "items_embedding_idx is INVALID" in work.explain("items").why_not
+    assert "items_embedding_idx is INVALID" in str(work.explain("items").why_not)
 
 
-def test_an_index_of_another_metric(work: Any) -> None:
+def test_an_index_of_another_metric(work: Work) -> None:
     work.items(2000)
     work.connection.execute("CREATE INDEX mine ON items USING hnsw (embedding vector_l2_ops)")
-    assert "another metric" in work.explain("items").why_not
+    assert "another metric" in str(work.explain("items").why_not)
 
 
-def test_a_table_that_is_cheaper_to_read_whole(work: Any) -> None:
+def test_a_table_that_is_cheaper_to_read_whole(work: Work) -> None:
     work.items(60)
     work.build("items")
     found = work.explain("items", k=50)
-    assert "the table is small or k large" in found.why_not
-    assert "reading all of items" in found.why_not
+    assert "the table is small or k large" in str(found.why_not)
+    assert "reading all of items" in str(found.why_not)
 
 
-def test_nothing_is_left_of_it(work: Any) -> None:
+def test_nothing_is_left_of_it(work: Work) -> None:
     """Neither the session's settings nor the answers of search change."""
     work.items(2000)
     work.build("items")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from rowvec.db.index_form import Setting
+from support.indexing import Work
 
 
-def test_the_stored_setting_is_the_smallest(work: Any) -> None:
+def test_the_stored_setting_is_the_smallest(work: Work) -> None:
     """One probe less was tried, and was not enough."""
     work.items(20_000)
     work.scatter()
@@ -21,7 +20,7 @@ def test_the_stored_setting_is_the_smallest(work: Any) -> None:
     assert recalls[probes - 1] < 0.99 <= recalls[probes]
 
 
-def test_a_query_is_planned_anew_for_each_setting(work: Any) -> None:
+def test_a_query_is_planned_anew_for_each_setting(work: Work) -> None:
     """A prepared statement keeps its plan: after exact searches all settings would look exact."""
     work.items(5000)
     first = next(
@@ -31,7 +30,7 @@ def test_a_query_is_planned_anew_for_each_setting(work: Any) -> None:
     assert first.recall < 0.95
 
 
-def test_target_recall_is_the_databases_own_until_one_is_asked_for(work: Any) -> None:
+def test_target_recall_is_the_databases_own_until_one_is_asked_for(work: Work) -> None:
     work.items(500)
     work.connection.execute("UPDATE rowvec.setting SET value = '1.0' WHERE name = 'target_recall'")
     assert work.build("items").target_recall == 1.0
@@ -39,7 +38,7 @@ def test_target_recall_is_the_databases_own_until_one_is_asked_for(work: Any) ->
     assert work.build("items").target_recall == pytest.approx(0.9)
 
 
-def test_equal_vectors_are_equally_good_neighbours(work: Any) -> None:
+def test_equal_vectors_are_equally_good_neighbours(work: Work) -> None:
     """Fifty rows of one text: which ten of them are found says nothing about the index."""
     work.items(200)
     work.connection.execute(
@@ -50,7 +49,7 @@ def test_equal_vectors_are_equally_good_neighbours(work: Any) -> None:
     assert {one.recall for one in result.measured} == {1.0}
 
 
-def test_a_small_table_is_read_to_a_thousand_vectors(work: Any) -> None:
+def test_a_small_table_is_read_to_a_thousand_vectors(work: Work) -> None:
     """Users ask what no row is: a few probes more cost nothing there."""
     work.items(500)
     result = work.build("items", target_recall=0.5)

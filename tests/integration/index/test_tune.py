@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -15,20 +14,21 @@ from rowvec.search.draw import check_plot, draw
 from rowvec.search.recall import Measured
 from rowvec.search.tune import read_queries
 from support.commands import Rowvec
+from support.indexing import Work, setting_of, value_of
 from support.postgres import Database
 
 
-def test_the_curve_and_the_smallest_setting_that_reaches_the_target(work: Any) -> None:
+def test_the_curve_and_the_smallest_setting_that_reaches_the_target(work: Work) -> None:
     """One probe less was measured, and was not enough; the last setting finds everything."""
-    work.items(20_000)
+    work.items(6000)
     work.scatter()
-    work.build("items", lists=100)
+    work.build("items", lists=60)
     result = work.tune("items", target_recall=0.99)
     exact, *curve = result.measured
     assert exact.setting is None
-    recalls = {one.setting.value: one.recall for one in curve}
+    recalls = {value_of(one): one.recall for one in curve}
     assert list(recalls) == sorted(recalls)
-    best = result.best.setting.value
+    best = value_of(result.best)
     assert recalls[best - 1] < 0.99 <= recalls[best]
     assert max(recalls.values()) >= 0.9995
     kept = work.stored()
@@ -36,21 +36,22 @@ def test_the_curve_and_the_smallest_setting_that_reaches_the_target(work: Any) -
     assert kept["recall"] == pytest.approx(recalls[best])
     assert kept["target_recall"] == pytest.approx(0.99)
     # What the build knows of itself stays.
-    assert (kept["index_rows"], kept["index_lists"]) == (20_000, 100)
+    assert (kept["index_rows"], kept["index_lists"]) == (6000, 60)
 
 
-def test_what_was_used_until_now_is_measured_too(work: Any) -> None:
+def test_what_was_used_until_now_is_measured_too(work: Work) -> None:
     work.items(2000)
     work.build("items")
     work.connection.execute("UPDATE rowvec.embedding SET setting = 1, recall = 0.99")
     result = work.tune("items", target_recall=1.0)
+    assert result.before is not None
     assert result.before.setting == Setting("probes", 1)
     assert result.before.recall < 0.99
 
 
 @pytest.mark.parametrize(("kind", "storage"), [("hnsw", "vector"), ("hnsw", "bit")])
 def test_hnsw_is_asked_with_vectors_that_it_does_not_hold(
-    work: Any, kind: str, storage: str
+    work: Work, kind: str, storage: str
 ) -> None:
     """So no slot of ef_search is taken by the row itself: k rows are found at the smallest."""
     work.items(1500)
@@ -59,10 +60,12 @@ def test_hnsw_is_asked_with_vectors_that_it_does_not_hold(
     assert result.k == 20
     first = result.measured[1]
     assert first.setting == Setting("ef_search", 20, 20 if storage == "bit" else None)
-    assert work.stored()["rescore"] == (result.best.setting.rescore if storage == "bit" else None)
+    assert work.stored()["rescore"] == (
+        setting_of(result.best).rescore if storage == "bit" else None
+    )
 
 
-def test_real_queries_of_a_file(work: Any, tmp_path: Path) -> None:
+def test_real_queries_of_a_file(work: Work, tmp_path: Path) -> None:
     """They are embedded as `search` embeds them."""
     work.items(500)
     work.build("items")
@@ -87,7 +90,7 @@ def test_files_that_hold_no_queries(tmp_path: Path, name: str, content: str | No
         read_queries(tmp_path / name)
 
 
-def test_no_index_to_tune(work: Any) -> None:
+def test_no_index_to_tune(work: Work) -> None:
     work.items(10)
     with pytest.raises(InvalidRequest, match="has no index") as caught:
         work.tune("items")
@@ -95,7 +98,7 @@ def test_no_index_to_tune(work: Any) -> None:
 
 
 @pytest.mark.parametrize("scope", ["role", "database"])
-def test_the_setting_as_a_default(work: Any, database: Database, scope: str) -> None:
+def test_the_setting_as_a_default(work: Work, database: Database, scope: str) -> None:
     """For SQL that does not go through `search`."""
     work.items(1000)
     work.build("items", lists=50)
@@ -109,7 +112,7 @@ def test_the_setting_as_a_default(work: Any, database: Database, scope: str) -> 
         with database.connect(name) as connection:
             connection.execute("SELECT '[1]'::vector")
             probes = connection.execute("SHOW ivfflat.probes").fetchone()
-        assert probes == (str(result.best.setting.value),)
+        assert probes == (str(value_of(result.best)),)
     finally:
         work.connection.execute(f"DROP OWNED BY {name}")
         work.connection.execute(f"DROP ROLE {name}")
@@ -180,7 +183,7 @@ def test_what_cannot_be_drawn_is_said_before_measuring(tmp_path: Path) -> None:
         check_plot(tmp_path / "nowhere" / "recall.html")
 
 
-def test_the_commands_answer_programs(work: Any, rowvec: Rowvec, tmp_path: Path) -> None:
+def test_the_commands_answer_programs(work: Work, rowvec: Rowvec, tmp_path: Path) -> None:
     """`--json`, and the exit code of what was wrong with the command."""
     work.items(500)
     work.build("items")

@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psycopg
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
-from click.testing import Result
 
-Load = Callable[..., Result]
-Types = Callable[[str], dict[str, str]]
-
-
-def rows(conn: psycopg.Connection, statement: str) -> list[Any]:
-    return conn.execute(statement).fetchall()
+from support.commands import Completed
+from support.loading import Load, Types
 
 
-def tables(conn: psycopg.Connection) -> list[Any]:
-    return rows(conn, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+def rows(connection: psycopg.Connection, statement: str) -> list[Any]:
+    return connection.execute(statement).fetchall()
 
 
-def summary(done: Result) -> dict[str, Any]:
+def tables(connection: psycopg.Connection) -> list[Any]:
+    return rows(
+        connection, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    )
+
+
+def summary(done: Completed) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def test_csv_gets_the_types_that_all_its_cells_fit(
-    load: Load, conn: psycopg.Connection, types: Types, tmp_path: Path
+    load: Load, connection: psycopg.Connection, types: Types, tmp_path: Path
 ) -> None:
     """What only the last line shows holds for the first: nothing is lost on the way."""
     file = tmp_path / "reviews.csv"
@@ -47,7 +44,7 @@ def test_csv_gets_the_types_that_all_its_cells_fit(
         "row_id": "bigint", "id": "bigint", "zip": "text", "version": "text",
         "stars": "double precision", "good": "boolean", "two words": "text",
     }  # fmt: skip
-    assert rows(conn, "SELECT * FROM reviews ORDER BY 1") == [
+    assert rows(connection, "SELECT * FROM reviews ORDER BY 1") == [
         (1, 1, "501", "1.10", 5.0, True, 'two\nlines, "quoted"'),
         (2, 2, "10001", "1.20", 4.5, False, None),
         (3, 3, "007", "1.2.3", None, None, "\\N"),
@@ -57,7 +54,7 @@ def test_csv_gets_the_types_that_all_its_cells_fit(
     assert "Reviews: made, 3 rows loaded" in shown
 
 
-JSON_ROWS = [
+JSON_ROWS: list[dict[str, Any]] = [
     {"id": 1, "mixed": 1, "n": 1, "tags": [], "o": {"x": 1}, "none": None, "empty": []},
     {"id": 2, "mixed": "zwei\t\\", "n": 1.5, "tags": ["a,b", None, '{"'], "o": [1], "late": True},
     {"late": False, "id": 3, "n": 2**40, "big": 2**63, "m": [[1, 2], [3, 4]]},
@@ -73,7 +70,7 @@ JSON_TYPES = {
 @pytest.mark.parametrize("form", ["lines", "array", "values"])
 @pytest.mark.parametrize("before", [0, 2500])
 def test_json_columns_grow_with_the_data(
-    load: Load, conn: psycopg.Connection, types: Types, form: str, before: int
+    load: Load, connection: psycopg.Connection, types: Types, form: str, before: int
 ) -> None:
     """The same whether the beginning shows the types or they change while rows are copied."""
     first = [{"id": 0, "mixed": 5, "n": 3, "o": {}, "empty": [], "tags": []}] * before
@@ -85,7 +82,7 @@ def test_json_columns_grow_with_the_data(
     }[form]
     load("t", "-", stdin=text)
     assert types("t") == JSON_TYPES
-    found = rows(conn, f"SELECT * FROM t WHERE row_id > {before} ORDER BY row_id")
+    found = rows(connection, f"SELECT * FROM t WHERE row_id > {before} ORDER BY row_id")
     names = list(types("t"))
     assert [dict(zip(names, row, strict=True)) for row in found] == [
         {
@@ -98,86 +95,69 @@ def test_json_columns_grow_with_the_data(
         }
         for number, each in enumerate(JSON_ROWS, start=1)
     ]  # fmt: skip
-    assert rows(conn, "SELECT count(*) FROM t WHERE mixed = '5' AND empty = '[]'") == [(before,)]
-
-
-def test_parquet_files_with_differing_columns(
-    load: Load, conn: psycopg.Connection, types: Types, tmp_path: Path
-) -> None:
-    when = dt.datetime(2020, 2, 29, 12, tzinfo=dt.UTC)
-    pq.write_table(pa.table({"n": pa.array([1], pa.int32()), "t": ["a"], "l": [[1.5, None]]}),
-                   tmp_path / "a.parquet")  # fmt: skip
-    pq.write_table(pa.table({"n": pa.array([2.5]), "at": [when], "o": [{"x": b"\x00"}],
-                             "b": [b"\x00\xff"]}), tmp_path / "b.parquet")  # fmt: skip
-    load("t", tmp_path / "a.parquet", tmp_path / "b.parquet")
-    assert types("t") == {
-        "id": "bigint", "n": "double precision", "t": "text", "l": "double precision[]",
-        "at": "timestamp with time zone", "o": "jsonb", "b": "bytea",
-    }  # fmt: skip
-    assert rows(conn, "SELECT * FROM t ORDER BY id") == [
-        (1, 1.0, "a", [1.5, None], None, None, None),
-        (2, 2.5, None, None, when, {"x": "\\x00"}, b"\x00\xff"),
+    assert rows(connection, "SELECT count(*) FROM t WHERE mixed = '5' AND empty = '[]'") == [
+        (before,)
     ]
 
 
 def test_a_key_updates_what_changed_and_touches_nothing_else(
-    load: Load, conn: psycopg.Connection
+    load: Load, connection: psycopg.Connection
 ) -> None:
     first = "id,name,price\n1,a,1\n2,b,\n3,c,3\n"
     assert (
         summary(load("t", "-", "--format", "csv", "--key", "id", "--json", stdin=first))["inserted"]
         == 3
     )
-    assert rows(conn, "SELECT conkey FROM pg_constraint WHERE contype = 'p' "
+    assert rows(connection, "SELECT conkey FROM pg_constraint WHERE contype = 'p' "
                       "AND conrelid = 't'::regclass") == [([1],)]  # fmt: skip
-    versions = rows(conn, "SELECT id, xmin FROM t WHERE id <> 3 ORDER BY id")
+    versions = rows(connection, "SELECT id, xmin FROM t WHERE id <> 3 ORDER BY id")
     second = "id,name,price\n1,a,1\n2,b,\n3,c,3.5\n4,d,4\n"
     load("t", "-", "--format", "csv", "--key", "id", stdin=second, fails="row 3: invalid input")
     second = second.replace("3.5", "5")
     done = summary(load("t", "-", "--format", "csv", "--key", "id", "--json", stdin=second))
     assert (done["inserted"], done["updated"], done["unchanged"]) == (1, 1, 2)
-    assert rows(conn, "SELECT id, xmin FROM t WHERE id < 3 ORDER BY id") == versions
-    assert rows(conn, "SELECT id, price FROM t WHERE id > 2 ORDER BY id") == [(3, 5), (4, 4)]
+    assert rows(connection, "SELECT id, xmin FROM t WHERE id < 3 ORDER BY id") == versions
+    assert rows(connection, "SELECT id, price FROM t WHERE id > 2 ORDER BY id") == [(3, 5), (4, 4)]
 
 
-def test_keys_that_repeat_or_miss(load: Load, conn: psycopg.Connection) -> None:
+def test_keys_that_repeat_or_miss(load: Load, connection: psycopg.Connection) -> None:
     data = '{"k": 1, "v": 1}\n{"k": 2}\n{"k": 1, "v": 2}\n{"v": 3}\n'
     load("t", "-", "--key", "k", stdin=data, fails="row 4 has no k")
     load("t", "-", "--key", "k", stdin=data[:-9], fails="rows 1 and 3 have the same k")
     load("t", "-", "--key", "nope", stdin=data, fails="no row has the key nope")
-    assert tables(conn) == []
+    assert tables(connection) == []
     done = summary(load("t", "-", "--key", "k", "--skip-bad", "--json", stdin=data))
     assert (done["inserted"], done["repeated"], done["skipped"]) == (2, 1, 1)
-    assert rows(conn, "SELECT * FROM t ORDER BY k") == [(1, 2), (2, None)]
+    assert rows(connection, "SELECT * FROM t ORDER BY k") == [(1, 2), (2, None)]
 
 
-def test_a_table_without_that_key(load: Load, conn: psycopg.Connection) -> None:
-    conn.execute("CREATE TABLE t (id int, v int)")
+def test_a_table_without_that_key(load: Load, connection: psycopg.Connection) -> None:
+    connection.execute("CREATE TABLE t (id int, v int)")
     load("t", "-", "--key", "id", stdin='{"id": 1}', fails="no primary key or unique index on id")
 
 
 def test_a_table_that_is_there_keeps_its_types(
-    load: Load, conn: psycopg.Connection, types: Types
+    load: Load, connection: psycopg.Connection, types: Types
 ) -> None:
-    conn.execute(
+    connection.execute(
         'CREATE TABLE "my T" (id uuid DEFAULT gen_random_uuid(), "At" timestamptz, j json,'
         " e int CHECK (e < 10), v vector(2), x numeric(5, 1), a int[])"
     )
     row = {"At": "2020-01-01T00:00:00Z", "j": {"a": [1]}, "e": 1, "v": [1, 2], "x": 1.26, "a": [1]}
     load('"my T"', "-", stdin=json.dumps(row))
-    assert rows(conn, 'SELECT j, e, v, x::text, a FROM "my T"') == [
+    assert rows(connection, 'SELECT j, e, v, x::text, a FROM "my T"') == [
         ({"a": [1]}, 1, "[1,2]", "1.3", [1])
     ]
     load('"my T"', "-", stdin='{"e": 1}\n{"e": "x"}', fails="row 2: invalid input syntax")
     load('"my T"', "-", stdin='{"e": 1}\n{"e": 11}', fails="row 2: new row for relation")
     load('"my T"', "-", stdin='{"f": 1}', fails="has no column f, which the data has")
-    assert rows(conn, 'SELECT count(*) FROM "my T"') == [(1,)]
+    assert rows(connection, 'SELECT count(*) FROM "my T"') == [(1,)]
     done = load('"my T"', "-", "--skip-bad", "--json", stdin='{"e": 1}\n{"e": "x"}\n{"e": 2}')
     assert (summary(done)["rows"], summary(done)["skipped"]) == (2, 1)
     load('"my T"', "-", "--alter", stdin='{"f": [1], "e": 3}')
     load('"my T"', "-", "--columns", "E", stdin='{"g": 1, "e": 4}')
     assert types('"my T"')["f"] == "bigint[]"
-    assert rows(conn, 'SELECT count(*) FROM "my T"') == [(5,)]
+    assert rows(connection, 'SELECT count(*) FROM "my T"') == [(5,)]
 
 
 def test_types_that_are_said(load: Load, types: Types) -> None:
@@ -188,17 +168,17 @@ def test_types_that_are_said(load: Load, types: Types) -> None:
     }  # fmt: skip
 
 
-def test_broken_lines(load: Load, conn: psycopg.Connection, tmp_path: Path) -> None:
+def test_broken_lines(load: Load, connection: psycopg.Connection, tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("a,b\n" + "1,x\n" * 3000 + "oops\n2,y\n")
     load("t", file, fails="line 3002 of")
-    assert tables(conn) == []
+    assert tables(connection) == []
     done = load("t", file, "--skip-bad")
     assert "line 3002 of" in done.stderr
-    assert rows(conn, "SELECT count(*) FROM t") == [(3001,)]
+    assert rows(connection, "SELECT count(*) FROM t") == [(3001,)]
     load("u", "-", stdin='{"a": "x"}\n{"a": "\\u0000"}', fails="line 2 of standard input contains")
     load("u", "-", "--skip-bad", stdin='{"a": "x"}\n{"a": "\\u0000"}\n{"a": {"b": "\\u0000"}}')
-    assert rows(conn, "SELECT a FROM u") == [("x",)]
+    assert rows(connection, "SELECT a FROM u") == [("x",)]
 
 
 @pytest.mark.parametrize(
@@ -219,8 +199,8 @@ def test_what_is_no_source(load: Load, arguments: tuple[str, ...], message: str)
     load("t", *arguments, fails=message, code=2)
 
 
-def test_nothing_to_load(load: Load, conn: psycopg.Connection, tmp_path: Path) -> None:
+def test_nothing_to_load(load: Load, connection: psycopg.Connection, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("a,b\n")
     load("t", tmp_path / "a.csv", fails="has no rows")
     load("t", "-", fails="has no rows")
-    assert tables(conn) == []
+    assert tables(connection) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,36 +13,36 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from click.testing import Result
 from PIL import Image
 
+from support.commands import Completed
+from support.loading import Load, Types
 from support.postgres import Database
 
-Load = Callable[..., Result]
-Types = Callable[[str], dict[str, str]]
+
+def rows(connection: psycopg.Connection, statement: str) -> list[Any]:
+    return connection.execute(statement).fetchall()
 
 
-def rows(conn: psycopg.Connection, statement: str) -> list[Any]:
-    return conn.execute(statement).fetchall()
+def tables(connection: psycopg.Connection) -> list[Any]:
+    return rows(
+        connection, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    )
 
 
-def tables(conn: psycopg.Connection) -> list[Any]:
-    return rows(conn, "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace")
-
-
-def summary(done: Result) -> dict[str, Any]:
+def summary(done: Completed) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def test_text_files(load: Load, conn: psycopg.Connection, tmp_path: Path) -> None:
+def test_text_files(load: Load, connection: psycopg.Connection, tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git" / "x.md").write_text("hidden")
     (tmp_path / "a.md").write_text("one")
     (tmp_path / "deep" / "b.md").write_text("zwei ü")
     load("t", "--files", tmp_path, "**/*.md")
-    assert rows(conn, "SELECT * FROM t ORDER BY path") == [
+    assert rows(connection, "SELECT * FROM t ORDER BY path") == [
         ("a.md", "one"),
         ("deep/b.md", "zwei ü"),
     ]
@@ -57,7 +57,7 @@ def test_text_files(load: Load, conn: psycopg.Connection, tmp_path: Path) -> Non
     load("t", "--files", tmp_path, "/etc/*", fails="no pattern for files below", code=2)
 
 
-def test_images(load: Load, conn: psycopg.Connection, types: Types, tmp_path: Path) -> None:
+def test_images(load: Load, connection: psycopg.Connection, types: Types, tmp_path: Path) -> None:
     Image.new("RGB", (4, 3), "red").save(tmp_path / "a.png")
     Image.new("L", (8000, 8000)).save(tmp_path / "huge.png")
     (tmp_path / "cut.jpg").write_bytes(b"\xff\xd8\xff\xe0 and no more")
@@ -68,7 +68,7 @@ def test_images(load: Load, conn: psycopg.Connection, types: Types, tmp_path: Pa
     assert "huge.png" in said
     assert "pixels" in said
     content = (tmp_path / "a.png").read_bytes()
-    assert rows(conn, "SELECT * FROM t") == [("a.png", 4, 3, content)]
+    assert rows(connection, "SELECT * FROM t") == [("a.png", 4, 3, content)]
     load("paths", "--images", tmp_path, "--by-path", "--skip-bad")
     assert types("paths") == {"path": "text", "width": "integer", "height": "integer"}
 
@@ -99,13 +99,13 @@ def llm_file(file: Path) -> None:
 
 
 def test_a_sqlite_file_of_llm(
-    load: Load, conn: psycopg.Connection, types: Types, tmp_path: Path
+    load: Load, connection: psycopg.Connection, types: Types, tmp_path: Path
 ) -> None:
     llm_file(tmp_path / "llm.db")
     load("t", tmp_path / "llm.db", fails="vectors of different dimensions")
     load("t", tmp_path / "llm.db", "--collection", "nope", fails="docs, other", code=2)
     load("t", tmp_path / "llm.db", "--collection", "docs")
-    assert rows(conn, "SELECT id, content, metadata, embedding::text FROM t ORDER BY id") == [
+    assert rows(connection, "SELECT id, content, metadata, embedding::text FROM t ORDER BY id") == [
         ("a", "text a", {"page": 1}, "[0.25,-1.5]"), ("b", "text b", {"page": 1}, "[1,2]"),
     ]  # fmt: skip
     assert types("t")["embedding"] == "vector(2)"
@@ -114,7 +114,7 @@ def test_a_sqlite_file_of_llm(
 
 
 def test_a_query_to_another_postgres(
-    load: Load, conn: psycopg.Connection, types: Types, empty_database: Database
+    load: Load, connection: psycopg.Connection, types: Types, empty_database: Database
 ) -> None:
     with empty_database.connect() as other:
         other.execute("CREATE TYPE mood AS ENUM ('fine')")
@@ -128,37 +128,44 @@ def test_a_query_to_another_postgres(
         "id": "bigint", "n": "integer", "t": "text", "price": "numeric(9,2)", "a": "integer[]",
         "j": "jsonb", "at": "timestamp with time zone", "m": "text", "i": "interval", "d": "date",
     }  # fmt: skip
-    assert rows(conn, "SELECT n, t, price::text, a, j, at::text, m, i::text, d FROM t"
+    assert rows(connection, "SELECT n, t, price::text, a, j, at::text, m, i::text, d FROM t"
                       " ORDER BY n DESC LIMIT 1") == [
         (2500, "x2500", "1.50", [1, 2], {"k": 1.0}, "infinity", "fine", "1 mon", None)
     ]  # fmt: skip
     load("t", "--from-sql", empty_database.dsn, "DELETE FROM x", fails="syntax error")
 
 
-def test_a_query_to_another_database(load: Load, conn: psycopg.Connection, tmp_path: Path) -> None:
+def test_a_query_to_another_database(
+    load: Load, connection: psycopg.Connection, tmp_path: Path
+) -> None:
     with sqlite3.connect(tmp_path / "x.db") as db:
         db.execute("CREATE TABLE a (n, t, b)")
         db.executemany("INSERT INTO a VALUES (?, ?, ?)", [(1, "x", b"\0"), (None, "%s", None)])
     load("t", "--from-sql", f"sqlite:///{tmp_path}/x.db", "SELECT * FROM a WHERE t LIKE '%'")
-    assert rows(conn, "SELECT n, t, b FROM t ORDER BY id") == [(1, "x", b"\0"), (None, "%s", None)]
+    assert rows(connection, "SELECT n, t, b FROM t ORDER BY id") == [
+        (1, "x", b"\0"),
+        (None, "%s", None),
+    ]
     load("t", "--from-sql", f"sqlite:///{tmp_path}/x.db", "SELECT nope", fails="no such column")
 
 
 def test_code_and_its_embedding_in_one_step(
-    load: Load, conn: psycopg.Connection, tmp_path: Path
+    load: Load, connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     (tmp_path / "a.py").write_text('def f(x: int) -> str:\n    """Says x."""\n')
     done = load("api", "--python", tmp_path, "--embed", "stand-in")
     assert "fill the embedding: rowvec backfill api" in done.stdout
-    assert rows(conn, "SELECT name, signature, doc FROM api") == [
+    assert rows(connection, "SELECT name, signature, doc FROM api") == [
         ("a.f", "(x: int) -> str", "Says x.")
     ]
-    assert rows(conn, "SELECT source::text, model FROM rowvec.embedding") == [("api", "stand-in")]
+    assert rows(connection, "SELECT source::text, model FROM rowvec.embedding") == [
+        ("api", "stand-in")
+    ]
     load("api", "--python", tmp_path, "--embed", "stand-in")  # once more changes nothing
     load("b", "--python", tmp_path, "--embed", "nope", fails="'nope'")
     load("b", "-", "--embed", "stand-in", stdin="{}", fails="--embed needs --input", code=2)
     load("b", "-", "--embed", "stand-in", "--input", "y", stdin='{"x": 1}', fails='"y"')
-    assert ("b",) not in tables(conn)
+    assert ("b",) not in tables(connection)
 
 
 class Api:
@@ -202,24 +209,24 @@ def api() -> Iterator[Api]:
     api.server.server_close()
 
 
-def test_an_api_page_after_page(load: Load, conn: psycopg.Connection, api: Api) -> None:
+def test_an_api_page_after_page(load: Load, connection: psycopg.Connection, api: Api) -> None:
     api.dead[2] = 1
     load("t", api.url, "--key", "id")
-    assert rows(conn, "SELECT count(*), min(id), max(id) FROM t") == [(50, 0, 49)]
+    assert rows(connection, "SELECT count(*), min(id), max(id) FROM t") == [(50, 0, 49)]
     assert api.asked == [0, 1, 2, 2, 3, 4]
 
 
 def test_an_api_whose_page_stays_dead_is_resumed(
-    load: Load, conn: psycopg.Connection, api: Api
+    load: Load, connection: psycopg.Connection, api: Api
 ) -> None:
     api.dead[3] = 100
     load("t", api.url, fails="page=3 does not answer: 503")
-    assert rows(conn, "SELECT count(*) FROM t") == [(30,)]
+    assert rows(connection, "SELECT count(*) FROM t") == [(30,)]
     api.dead.clear()
     api.asked.clear()
     load("t", api.url)
     assert api.asked == [3, 4]
-    assert rows(conn, "SELECT count(*), count(DISTINCT row_id) FROM t") == [(50, 50)]
+    assert rows(connection, "SELECT count(*), count(DISTINCT row_id) FROM t") == [(50, 50)]
     api.asked.clear()
     load("u", api.url)
     assert api.asked == [0, 1, 2, 3, 4]

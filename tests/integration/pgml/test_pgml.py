@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import langchain_text_splitters
 import psycopg
 import pytest
 
 from rowvec.db.schema import migrate
 from support.postgres import Database
 
-TEXT = "It was the best of times.\n\nIt was the worst of times, it was the age of wisdom. " * 4
-
 
 @pytest.fixture
-def conn(database: Database) -> Iterator[psycopg.Connection]:
+def conn(database: Database, connection: psycopg.Connection) -> psycopg.Connection:
     migrate(database.dsn, with_pgml=True)
-    with database.connect() as connection:
-        yield connection
+    return connection
 
 
 def one(conn: psycopg.Connection, statement: str, *parameters: object) -> Any:
@@ -29,9 +24,10 @@ def one(conn: psycopg.Connection, statement: str, *parameters: object) -> Any:
     return row[0]
 
 
-def vector(conn: psycopg.Connection, text: str, kwargs: str = "{}") -> list[float]:
-    found = one(conn, "SELECT rowvec.embed('stand-in', %s, %s)", text, kwargs)
-    return [pytest.approx(number, rel=1e-6) for number in json.loads(found)]
+def vector(conn: psycopg.Connection, text: str) -> Any:
+    """What the numbers of the vector are close to."""
+    found = one(conn, "SELECT rowvec.embed('stand-in', %s)", text)
+    return pytest.approx(json.loads(found), rel=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -91,32 +87,6 @@ def test_unknown_kwargs(conn: psycopg.Connection, kwargs: str) -> None:
         conn.execute("SELECT pgml.embed('stand-in', 'x', %s)", (kwargs,))
 
 
-@pytest.mark.parametrize(
-    ("splitter", "name"),
-    [
-        ("recursive_character", "RecursiveCharacterTextSplitter"),
-        ("character", "CharacterTextSplitter"),
-        ("markdown", "MarkdownTextSplitter"),
-    ],
-)
-def test_chunk_is_the_librarys(conn: psycopg.Connection, splitter: str, name: str) -> None:
-    own = getattr(langchain_text_splitters, name)(chunk_size=60, chunk_overlap=10)
-    rows = conn.execute(
-        "SELECT (chunk).chunk_index, (chunk).chunk FROM (SELECT pgml.chunk(%s, %s, %s) AS chunk)",
-        (splitter, TEXT, '{"chunk_size": 60, "chunk_overlap": 10}'),
-    ).fetchall()
-    assert rows == list(enumerate(own.split_text(TEXT), start=1))
-
-
-def test_chunk_as_its_documentation_calls_it(conn: psycopg.Connection) -> None:
-    assert one(conn, "SELECT pgml.chunk('recursive_character', 'test')") == ("1", "test")
-    assert conn.execute("SELECT * FROM pgml.chunk('markdown', NULL)").fetchall() == []
-    with pytest.raises(psycopg.errors.InvalidParameterValue, match="no splitter 'sentences'"):
-        conn.execute("SELECT pgml.chunk('sentences', 'test')")
-    with pytest.raises(psycopg.errors.FeatureNotSupported, match="is_separator_regex"):
-        conn.execute("SELECT pgml.chunk('character', 'test', '{\"is_separator_regex\": true}')")
-
-
 def test_a_loop_that_commits(conn: psycopg.Connection) -> None:
     conn.execute("CREATE TABLE reviews (id serial PRIMARY KEY, body text, embedding vector(384))")
     conn.execute("INSERT INTO reviews (body) SELECT 'review ' || n FROM generate_series(1, 25) n")
@@ -143,6 +113,5 @@ def test_who_has_the_role_may(conn: psycopg.Connection, database: Database) -> N
     try:
         with database.connect("pgml_user") as theirs:
             assert len(one(theirs, "SELECT pgml.embed('stand-in', 'x')")) == 384
-            assert one(theirs, "SELECT pgml.chunk('character', 'x')") == ("1", "x")
     finally:
         conn.execute("DROP ROLE pgml_user")

