@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
-from support.commands import Rowvec
+from support.commands import run_rowvec
+from support.pages import serving, token_of, viewer_of
+from support.places import blocks_of
 from support.postgres import Database
 
 ROWS = 40
 
 
 @pytest.fixture
-def source(database: Database, rowvec: Rowvec) -> Any:
+def source(database: Database) -> Any:
     """A filled table with an index, two rows that the model refused, and a text that is code."""
     with database.connect() as connection:
         connection.execute("CREATE TABLE notes (id int PRIMARY KEY, title text, body text)")
@@ -36,37 +37,23 @@ def source(database: Database, rowvec: Rowvec) -> Any:
             " (101, 'also', 'refuse me too')"
         )
         connection.execute("SELECT rowvec.create_embedding('notes', 'refusing', 'body')")
-    rowvec("backfill", "notes", ROWVEC_DSN=database.dsn)
-    indexed = rowvec("index", "notes", ROWVEC_DSN=database.dsn)
+    # As processes: playwright holds the event loop of this one.
+    run_rowvec("backfill", "notes", ROWVEC_DSN=database.dsn)
+    indexed = run_rowvec("index", "notes", ROWVEC_DSN=database.dsn)
     assert indexed.returncode == 0, indexed.stderr
     return database
 
 
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """Starts `rowvec ui` on a free port and gives its URL."""
-    started: list[subprocess.Popen[str]] = []
+def serve() -> Iterator[Callable[..., str]]:
+    """Starts `rowvec ui` as a role that may read what has an embedding, and gives its URL."""
+    with ExitStack() as stack:
 
-    def start(dsn: str, *arguments: str) -> str:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("ROWVEC_", "PG"))}
-        with (tmp_path / "ui.log").open("w") as log:
-            process = subprocess.Popen(
-                [Path(sys.executable).parent / "rowvec", "ui", "--listen", "127.0.0.1:0",
-                 "--dsn", dsn, *arguments],
-                env=clean, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, text=True,
-            )  # fmt: skip
-        started.append(process)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("http://"), (tmp_path / "ui.log").read_text()
-        return line.split()[0]
+        def start(database: Database, *arguments: str) -> str:
+            role = stack.enter_context(viewer_of(database))
+            return stack.enter_context(serving(database.dsn, "--role", role, *arguments))
 
-    yield start
-    for process in started:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-        assert process.stdout is not None
-        process.stdout.close()
+        yield start
 
 
 @pytest.fixture
@@ -89,7 +76,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def test_search_shows_rows_scores_and_the_sql_that_found_them(
     source: Any, serve: Callable[..., str], page: Page
 ) -> None:
-    page.goto(serve(source.dsn))
+    page.goto(serve(source))
     page.get_by_role("link", name="notes").click()
     expect(page.get_by_role("searchbox")).to_be_visible()
     page.wait_for_load_state()
@@ -114,7 +101,7 @@ def test_search_shows_rows_scores_and_the_sql_that_found_them(
 def test_similar_rows_leave_out_the_row_itself(
     source: Any, serve: Callable[..., str], page: Page
 ) -> None:
-    page.goto(serve(source.dsn) + "embedding/1?q=note&k=3")
+    page.goto(serve(source) + "embedding/1?q=note&k=3")
     page.get_by_role("link", name="Similar rows").first.click()
     expect(page.locator(".results > li")).to_have_count(10)
     key = page.locator("p > code").first.inner_text()
@@ -124,7 +111,7 @@ def test_similar_rows_leave_out_the_row_itself(
 def test_failures_are_listed_with_their_reasons(
     source: Any, serve: Callable[..., str], page: Page
 ) -> None:
-    page.goto(serve(source.dsn))
+    page.goto(serve(source))
     page.get_by_role("link", name="2 failed").click()
     expect(page.locator("tbody tr")).to_have_count(2)
     expect(page.locator("tbody tr").first).to_contain_text("22023")
@@ -133,7 +120,7 @@ def test_failures_are_listed_with_their_reasons(
 def test_recall_against_probes_is_a_chart(
     source: Any, serve: Callable[..., str], page: Page
 ) -> None:
-    page.goto(serve(source.dsn) + "embedding/1/recall")
+    page.goto(serve(source) + "embedding/1/recall")
     expect(page.locator("svg.chart polyline")).to_have_count(1)
     assert page.locator("svg.chart circle").count() == page.locator("tbody tr").count() > 0
 
@@ -142,7 +129,8 @@ def test_what_was_typed_wrong_stays_beside_the_sentence(
     source: Any, serve: Callable[..., str], browser: Browser
 ) -> None:
     page = browser.new_page()  # the browser's console reports the status 422
-    page.goto(serve(source.dsn) + "embedding/1?q=note&filter=id+%3D%3D%3D")
+    url = serve(source)
+    page.goto(f"{url}embedding/1?q=note&filter=id+%3D%3D%3D&token={token_of(url)}")
     expect(page.get_by_role("alert")).to_be_visible()
     expect(page.get_by_label("where")).to_have_value("id ===")
     page.close()
@@ -151,7 +139,7 @@ def test_what_was_typed_wrong_stays_beside_the_sentence(
 PAGES = {
     "embeddings": "",
     "search": "embedding/1?q=note",
-    "nothing-found": "embedding/1?q=note&filter=false",
+    "nothing-found": "embedding/1?q=note&filter=false&token={token}",
     "failures": "embedding/1/failures",
     "recall": "embedding/1/recall",
     "map": "embedding/1/map",
@@ -173,12 +161,12 @@ def test_pages_fit_and_are_readable(
             "SELECT rowvec._create_derived(1, 'map', 'x real NOT NULL, y real NOT NULL')"
         )
         connection.execute("INSERT INTO notes_map SELECT id, cos(id), sin(id) FROM notes")
-    url = serve(source.dsn)
+    url = serve(source)
     page.emulate_media(color_scheme=scheme)
     for width in (360, 1440):
         page.set_viewport_size({"width": width, "height": 800})
         for name, path in PAGES.items():
-            page.goto(url + path)
+            page.goto(url + path.format(token=token_of(url)))
             page.wait_for_load_state("networkidle")
             if name == "score":
                 colour(page, "A row. Another thing. What nobody knows.")
@@ -207,7 +195,7 @@ def contrast(one: str, other: str) -> float:
 
 def test_by_keyboard_every_stop_is_seen(source: Any, serve: Callable[..., str], page: Page) -> None:
     page.set_viewport_size({"width": 1440, "height": 800})
-    page.goto(serve(source.dsn) + "embedding/1?q=note&k=2")
+    page.goto(serve(source) + "embedding/1?q=note&k=2")
     page.keyboard.press("Tab")
     skip = page.get_by_role("link", name="Skip to content")
     expect(skip).to_be_focused()
@@ -230,7 +218,7 @@ def test_fields_and_bars_stand_out(
 ) -> None:
     """What is no text has three to one: WCAG 2.2, https://www.w3.org/TR/WCAG22/#non-text-contrast."""
     page.emulate_media(color_scheme=scheme)
-    page.goto(serve(source.dsn) + "embedding/1?q=note")
+    page.goto(serve(source) + "embedding/1?q=note")
     edge, inside = page.evaluate(
         "(({borderTopColor, backgroundColor}) => [borderTopColor, backgroundColor])"
         "(getComputedStyle(document.querySelector('input[type=search]')))"
@@ -241,40 +229,82 @@ def test_fields_and_bars_stand_out(
 def test_text_of_rows_is_never_markup(source: Any, serve: Callable[..., str], page: Page) -> None:
     with source.connect() as connection:
         connection.execute("UPDATE notes SET title = '<img src=x onerror=alert(1)>' WHERE id = 7")
-    page.goto(serve(source.dsn) + "embedding/1?q=note&filter=id%3D7")
+    url = serve(source)
+    page.goto(f"{url}embedding/1?q=note&filter=id%3D7&token={token_of(url)}")
     expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
 
 
-def test_nothing_can_be_written_through_a_filter(source: Any, serve: Callable[..., str]) -> None:
-    with source.connect() as connection:
-        connection.execute(
-            "CREATE FUNCTION strike() RETURNS bool LANGUAGE sql VOLATILE"
-            " AS 'DELETE FROM notes RETURNING true'"
-        )
-    answer = httpx.get(serve(source.dsn) + "embedding/1?q=note&filter=strike()")
-    assert answer.status_code == 422
-    assert "read-only transaction" in answer.text
-
-
-def test_only_names_of_this_machine_are_answered_without_a_password(
-    source: Any, serve: Callable[..., str]
+def test_a_filter_of_an_address_waits_for_the_button(
+    source: Any, serve: Callable[..., str], browser: Browser
 ) -> None:
-    url = serve(source.dsn)
-    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 403
-    assert httpx.get(url, headers={"Host": "localhost:1234"}).status_code == 200
+    page = browser.new_page()  # the browser's console reports the status 403
+    page.goto(serve(source) + "embedding/1?q=note&filter=id+%3C+4")
+    expect(page.get_by_role("alert")).to_contain_text("press Search")
+    expect(page.locator(".results > li")).to_have_count(0)
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator(".results > li")).to_have_count(3)
+    page.close()
+
+
+def test_a_page_of_another_site_gets_nothing(
+    source: Any, serve: Callable[..., str], browser: Browser
+) -> None:
+    """As a browser does it: pictures, scripts, frames, forms and fetch, from another port too."""
+    url = serve(source)
+    aim = f"{url}embedding/1?q=note&filter=true&token={token_of(url)}"
+    body = f"""<img src="{aim}"><script src="{aim}"></script><iframe src="{aim}"></iframe>
+        <iframe name="target"></iframe>
+        <form method="post" action="{url}score" target="target"><input name="text"></form>
+        <script>
+          document.forms[0].submit();
+          fetch("{aim}", {{mode: "no-cors"}});
+        </script>"""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    evil = f"http://127.0.0.1:{server.server_port}/"
+    page = browser.new_page()
+    asked: set[str] = set()
+    answers: set[int] = set()
+
+    def hear(answer: Response) -> None:
+        if answer.url.startswith(url):
+            answers.add(answer.status)
+
+    page.on("request", lambda r: asked.add(r.resource_type) if r.url.startswith(url) else None)
+    page.on("response", hear)
+    page.goto(evil)
+    page.wait_for_load_state("networkidle")
+    page.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert asked == {"image", "script", "document", "fetch"}
+    assert answers == {403}
 
 
 def test_a_password_is_asked_for(source: Any, serve: Callable[..., str], tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("sesame\n")
-    url = serve(source.dsn, "--password-file", str(file))
+    url = serve(source, "--password-file", str(file))
     assert httpx.get(url).status_code == 401
     assert httpx.get(url, auth=("anybody", "wrong")).status_code == 401
     assert httpx.get(url, auth=("anybody", "sesame")).status_code == 200
 
 
-def test_beyond_this_machine_it_does_not_start_without_a_password(rowvec: Rowvec) -> None:
-    done = rowvec("ui", "--listen", "0.0.0.0:0", "--dsn", "host=/nowhere")
+def test_beyond_this_machine_it_does_not_start_without_a_password() -> None:
+    done = run_rowvec("ui", "--listen", "0.0.0.0:0", "--dsn", "host=/nowhere")
     assert done.returncode == 2
     assert "reaches beyond this machine" in done.stderr
 
@@ -291,7 +321,7 @@ def colour(page: Page, text: str) -> None:
 def test_a_text_is_coloured_between_two_poles(
     source: Any, serve: Callable[..., str], page: Page
 ) -> None:
-    page.goto(serve(source.dsn) + "score")
+    page.goto(serve(source) + "score")
     colour(page, "A row. Another thing.")
     # The stand-in knows whole texts only: a pole of one line with several words is several texts.
     expect(page.locator(".scored span")).to_have_count(2)
@@ -301,25 +331,23 @@ def test_a_text_is_coloured_between_two_poles(
     assert page.locator(".poles span").all_inner_texts() == ["A row.", "Another thing."]
 
 
-def test_the_role_of_the_recipe_sees_what_it_was_given(
-    source: Any, serve: Callable[..., str]
-) -> None:
-    recipe = (Path(__file__).parents[2] / "docs" / "recipes" / "ui.md").read_text()
-    (statements,) = re.findall(r"^```sql\n(.*?)^```$", recipe, re.MULTILINE | re.DOTALL)
-    role = f"viewer_{source.name}"
+def test_the_role_of_the_recipe_sees_what_it_was_given(source: Any) -> None:
+    (command,) = [
+        line for language, block in blocks_of("ui.md") if language == "sh"
+        for line in block.splitlines() if line.startswith("rowvec viewer ")
+    ]  # fmt: skip
+    role = f"lookout_{source.name}"
     with source.connect() as connection:
         connection.execute("CREATE TABLE reviews (id int)")
-        connection.execute(statements.replace("viewer", role).encode())
-    try:
-        url = serve(source.dsn, "--role", role)
-        refused = httpx.get(url + "embedding/1?q=note")
-        with source.connect() as connection:
+        words = command.replace("lookout", role, 1).split()[1:4]
+        made = run_rowvec(*words[: words.index("reviews") + 1], ROWVEC_DSN=source.dsn)
+        assert made.returncode == 0, made.stderr
+        with serving(source.dsn, "--role", role) as url:
+            refused = httpx.get(url + "embedding/1?q=note")
             connection.execute(f"GRANT SELECT ON notes TO {role}")
-        allowed = httpx.get(url + "embedding/1?q=note")
-        failures = httpx.get(url + "embedding/1/failures")
-    finally:
-        with source.connect() as connection:
-            connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+            allowed = httpx.get(url + "embedding/1?q=note")
+            failures = httpx.get(url + "embedding/1/failures")
+        connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert (refused.status_code, allowed.status_code) == (422, 200)
     assert "permission denied" in refused.text
     assert "22023" in failures.text
