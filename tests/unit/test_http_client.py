@@ -12,9 +12,11 @@ from typing import Any
 
 import httpcore2 as httpcore
 import pytest
+from pydantic import SecretStr
 
 from rowvec.backoff import backoff
 from rowvec.errors import ConfigError, InvalidRequest, RowvecError
+from rowvec.explore.chat.endpoint import EndpointChat
 from rowvec.explore.load.json_api import JsonApi
 from rowvec.http_client import (
     Answer,
@@ -66,6 +68,10 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
@@ -139,6 +145,24 @@ def test_the_next_page_of_an_api_may_be_elsewhere_and_gets_no_header(web: Web, f
     source = JsonApi("http://1.1.1.1/1", headers=lines).source()
     assert [row["id"] for row in source.rows(lambda bad: pytest.fail(str(bad)))] == [1, 2, 3]
     assert [carried(headers) for _, headers in web.asked] == [set(SECRETS), set(), set()]
+
+
+def test_a_load_that_goes_on_elsewhere_brings_no_header(web: Web) -> None:
+    """Where the last load ended is what an answer said."""
+    web.page("http://9.9.9.9/2", [{"id": 2}])
+    source = JsonApi("http://1.1.1.1/1", headers=[f"Authorization: {KEY}"]).source()
+    assert source.begin_at is not None
+    source.begin_at("http://9.9.9.9/2")
+    assert list(source.rows(lambda bad: pytest.fail(str(bad)))) == [{"id": 2}]
+    assert [carried(headers) for _, headers in web.asked] == [set()]
+
+
+def test_a_language_model_is_not_followed_elsewhere(web: Web) -> None:
+    web.redirect("http://1.1.1.1/v1/chat/completions", "http://9.9.9.9/", 307)
+    chat = EndpointChat("http://1.1.1.1/v1", "tiny", SecretStr("a key"))
+    with pytest.raises(ConfigError, match="leads elsewhere"):
+        list(chat.stream("a prompt", 10))
+    assert web.urls == ["http://1.1.1.1/v1/chat/completions"]
 
 
 def test_a_relative_next_page_is_one_of_where_the_redirect_ended(web: Web) -> None:

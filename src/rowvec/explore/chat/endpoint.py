@@ -97,6 +97,11 @@ def _json(content: str | bytes) -> dict[str, Any]:
 
 
 def _refusal(status: int) -> ConfigError | InvalidRequest | Overloaded:
+    if status < HTTPStatus.BAD_REQUEST:
+        return ConfigError(
+            f"the endpoint leads elsewhere (HTTP {status}), where no key is taken",
+            hint="give the address that it leads to",
+        )
     if status in (401, 403):
         return ConfigError(
             f"the endpoint refuses the key (HTTP {status})", hint="see --api-key-file"
