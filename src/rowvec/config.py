@@ -145,7 +145,12 @@ class Settings(BaseSettings):
         None, description="file with the password of `rowvec ui`, needed beyond this machine"
     )
     ui_role: str | None = Field(
-        None, description="role that `rowvec ui` takes on in the database (SET ROLE)"
+        None,
+        description="role that `rowvec ui` logs in as, which may do no more than read"
+        " (default: that of the database; with `rowvec up`, rowvec_viewer)",
+    )
+    ui_role_password_file: Path | None = Field(
+        None, description="file with the password of that role, where the server asks for one"
     )
 
     sync: bool = Field(

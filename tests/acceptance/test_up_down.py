@@ -13,11 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import psycopg
 import pytest
 
+from rowvec.db.viewer import VIEWER, refuse_more_than_read
 from rowvec.embedded.instance import Instance, State
+from support.pages import serving
 from support.waiting import eventually
 
 ROWVEC = Path(sys.executable).parent / "rowvec"
@@ -144,6 +147,19 @@ def test_a_second_up_changes_nothing(running: Home) -> None:
     done = running.up()
     assert done.stderr == ""
     assert (running.state(), _catalog(running)) == before
+
+
+def test_the_page_logs_in_as_a_role_that_only_reads(running: Home) -> None:
+    with psycopg.connect(running.dsn, autocommit=True) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS later (id int PRIMARY KEY, body text)")
+        refuse_more_than_read(connection, VIEWER, hint="")
+    with serving(running.dsn, "--data", str(running.path)) as url:
+        assert "Embeddings" in httpx.get(url).text
+    viewers = running.dsn.replace("postgres@", f"{VIEWER}@")
+    with psycopg.connect(viewers, autocommit=True) as connection:
+        assert connection.execute("SELECT count(*) FROM later").fetchone() == (0,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("INSERT INTO later VALUES (1)")
 
 
 def _catalog(home: Home) -> str:

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import re
-import signal
-import subprocess
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Literal
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Response, expect
 
 from rowvec.embedded.postgres import Cluster
-from support.commands import Rowvec
-from support.places import ROWVEC, blocks_of, clean_environment
+from support.commands import run_rowvec
+from support.pages import serving, token_of, viewer_of
+from support.places import blocks_of
 from support.postgres import Database
 from support.workers import Worker, filled_template
 
 ROWS = 40
 
+
 Serve = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def source(cluster: Cluster, _template: str, worker: Worker, rowvec: Rowvec) -> Iterator[Database]:
+def source(cluster: Cluster, _template: str, worker: Worker) -> Iterator[Database]:
     """A filled table with an index, a map and an empty neighbour; tests leave it as it is.
 
     The model refused two of its rows, and two titles are code.
@@ -37,8 +39,7 @@ def source(cluster: Cluster, _template: str, worker: Worker, rowvec: Rowvec) -> 
             connection.execute(
                 "INSERT INTO notes"
                 " SELECT i, 'note ' || i, 'body of note ' || i || repeat(' and on', 200)"
-                " FROM generate_series(1, %s) AS i",
-                (ROWS,),
+                f" FROM generate_series(1, {ROWS}) AS i"
             )
             connection.execute(
                 "INSERT INTO notes VALUES (100, '<script>alert(1)</script>', 'refuse me'),"
@@ -48,9 +49,9 @@ def source(cluster: Cluster, _template: str, worker: Worker, rowvec: Rowvec) -> 
                 "UPDATE notes SET title = '<img src=x onerror=alert(1)>' WHERE id = 7"
             )
             connection.execute("SELECT rowvec.create_embedding('notes', 'refusing', 'body')")
-        # It says so where rows were refused.
-        rowvec("backfill", "notes", ROWVEC_DSN=database.dsn)
-        indexed = rowvec("index", "notes", ROWVEC_DSN=database.dsn)
+        # As processes: playwright holds the event loop of this one.
+        run_rowvec("backfill", "notes", ROWVEC_DSN=database.dsn)
+        indexed = run_rowvec("index", "notes", ROWVEC_DSN=database.dsn)
         assert indexed.returncode == 0, indexed.stderr
         with database.connect() as connection:
             connection.execute("CREATE TABLE empty (id int PRIMARY KEY, body text)")
@@ -63,44 +64,27 @@ def source(cluster: Cluster, _template: str, worker: Worker, rowvec: Rowvec) -> 
         yield database
 
 
-@contextmanager
-def serving(folder: Path) -> Iterator[Serve]:
-    """Starts `rowvec ui` on a free port, which ends with the block, and gives its URL."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(dsn: str, *arguments: str) -> str:
-        with (folder / "ui.log").open("w") as log:
-            process = subprocess.Popen(
-                [ROWVEC, "ui", "--listen", "127.0.0.1:0", "--dsn", dsn, *arguments],
-                env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=log, text=True,
-            )  # fmt: skip
-        started.append(process)
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("http://"), (folder / "ui.log").read_text()
-        return line.split()[0]
-
-    yield start
-    for process in started:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts `rowvec ui` as a test wants it."""
-    with serving(tmp_path) as start:
-        yield start
+@pytest.fixture(scope="module")
+def viewer(source: Database) -> Iterator[str]:
+    """A role that may read what has an embedding."""
+    with viewer_of(source) as role:
+        yield role
 
 
 @pytest.fixture(scope="module")
-def url(source: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`rowvec ui` on the source, as it starts without options."""
-    with serving(tmp_path_factory.mktemp("ui")) as start:
-        yield start(source.dsn)
+def url(source: Database, viewer: str) -> Iterator[str]:
+    """Where `rowvec ui` runs for all tests."""
+    with serving(source.dsn, "--role", viewer) as url:
+        yield url
+
+
+@pytest.fixture
+def serve(source: Database, viewer: str) -> Iterator[Serve]:
+    """Starts `rowvec ui` as a test wants it."""
+    with ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(
+            serving(source.dsn, "--role", viewer, *arguments)
+        )
 
 
 @pytest.fixture
@@ -168,7 +152,7 @@ def test_recall_against_probes_is_a_chart(url: str, page: Page) -> None:
 
 def test_what_was_typed_wrong_stays_beside_the_sentence(url: str, browser: Browser) -> None:
     page = browser.new_page()  # the browser's console reports the status 422
-    page.goto(url + "embedding/1?q=note&filter=id+%3D%3D%3D")
+    page.goto(f"{url}embedding/1?q=note&filter=id+%3D%3D%3D&token={token_of(url)}")
     expect(page.get_by_role("alert")).to_be_visible()
     expect(page.get_by_label("where")).to_have_value("id ===")
     page.close()
@@ -177,7 +161,7 @@ def test_what_was_typed_wrong_stays_beside_the_sentence(url: str, browser: Brows
 PAGES = {
     "embeddings": "",
     "search": "embedding/1?q=note",
-    "nothing-found": "embedding/1?q=note&filter=false",
+    "nothing-found": "embedding/1?q=note&filter=false&token={token}",
     "failures": "embedding/1/failures",
     "recall": "embedding/1/recall",
     "map": "embedding/1/map",
@@ -188,13 +172,15 @@ PAGES = {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_fit_and_are_readable(
-    *, url: str, page: Page, artifacts: Path, scheme: Literal["light", "dark"]
-) -> None:
+    *, url: str, page: Page,
+    artifacts: Path, scheme: Literal["light", "dark"],
+) -> None:  # fmt: skip
     page.emulate_media(color_scheme=scheme)
     for width in (360, 1440):
         page.set_viewport_size({"width": width, "height": 800})
         for name, path in PAGES.items():
-            page.goto(url + path)
+            page.goto(url + path.format(token=token_of(url)))
+            page.wait_for_load_state("networkidle")
             if name == "score":
                 colour(page, "A row. Another thing. What nobody knows.")
             page.screenshot(path=artifacts / f"{name}-{width}-{scheme}.png", full_page=True)
@@ -254,37 +240,76 @@ def test_fields_and_bars_stand_out(
 
 
 def test_text_of_rows_is_never_markup(url: str, page: Page) -> None:
-    page.goto(url + "embedding/1?q=note&filter=id%3D7")
+    page.goto(f"{url}embedding/1?q=note&filter=id%3D7&token={token_of(url)}")
     expect(page.get_by_text("<img src=x onerror=alert(1)>")).to_be_visible()
 
 
-def test_nothing_can_be_written_through_a_filter(source: Database, url: str) -> None:
-    with source.connect() as connection:
-        connection.execute(
-            "CREATE OR REPLACE FUNCTION strike() RETURNS bool LANGUAGE sql VOLATILE"
-            " AS 'DELETE FROM notes RETURNING true'"
-        )
-    answer = httpx.get(url + "embedding/1?q=note&filter=strike()")
-    assert answer.status_code == 422
-    assert "read-only transaction" in answer.text
+def test_a_filter_of_an_address_waits_for_the_button(url: str, browser: Browser) -> None:
+    page = browser.new_page()  # the browser's console reports the status 403
+    page.goto(url + "embedding/1?q=note&filter=id+%3C+4")
+    expect(page.get_by_role("alert")).to_contain_text("press Search")
+    expect(page.locator(".results > li")).to_have_count(0)
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator(".results > li")).to_have_count(3)
+    page.close()
 
 
-def test_only_names_of_this_machine_are_answered_without_a_password(url: str) -> None:
-    assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 403
-    assert httpx.get(url, headers={"Host": "localhost:1234"}).status_code == 200
+def test_a_page_of_another_site_gets_nothing(url: str, browser: Browser) -> None:
+    """As a browser does it: pictures, scripts, frames, forms and fetch, from another port too."""
+    aim = f"{url}embedding/1?q=note&filter=true&token={token_of(url)}"
+    body = f"""<img src="{aim}"><script src="{aim}"></script><iframe src="{aim}"></iframe>
+        <iframe name="target"></iframe>
+        <form method="post" action="{url}score" target="target"><input name="text"></form>
+        <script>
+          document.forms[0].submit();
+          fetch("{aim}", {{mode: "no-cors"}});
+        </script>"""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    evil = f"http://127.0.0.1:{server.server_port}/"
+    page = browser.new_page()
+    asked: set[str] = set()
+    answers: set[int] = set()
+
+    def hear(answer: Response) -> None:
+        if answer.url.startswith(url):
+            answers.add(answer.status)
+
+    page.on("request", lambda r: asked.add(r.resource_type) if r.url.startswith(url) else None)
+    page.on("response", hear)
+    page.goto(evil)
+    page.wait_for_load_state("networkidle")
+    page.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert asked == {"image", "script", "document", "fetch"}
+    assert answers == {403}
 
 
-def test_a_password_is_asked_for(source: Database, serve: Serve, tmp_path: Path) -> None:
+def test_a_password_is_asked_for(serve: Serve, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("sesame\n")
-    url = serve(source.dsn, "--password-file", str(file))
+    url = serve("--password-file", str(file))
     assert httpx.get(url).status_code == 401
     assert httpx.get(url, auth=("anybody", "wrong")).status_code == 401
     assert httpx.get(url, auth=("anybody", "sesame")).status_code == 200
 
 
-def test_beyond_this_machine_it_does_not_start_without_a_password(rowvec: Rowvec) -> None:
-    done = rowvec("ui", "--listen", "0.0.0.0:0", "--dsn", "host=/nowhere")
+def test_beyond_this_machine_it_does_not_start_without_a_password() -> None:
+    done = run_rowvec("ui", "--listen", "0.0.0.0:0", "--dsn", "host=/nowhere")
     assert done.returncode == 2
     assert "reaches beyond this machine" in done.stderr
 
@@ -309,22 +334,23 @@ def test_a_text_is_coloured_between_two_poles(url: str, page: Page) -> None:
     assert page.locator(".poles span").all_inner_texts() == ["A row.", "Another thing."]
 
 
-def test_the_role_of_the_recipe_sees_what_it_was_given(source: Database, serve: Serve) -> None:
-    ((_, statements),) = blocks_of("ui.md", "sql")
-    role = f"viewer_{source.name}"
+def test_the_role_of_the_recipe_sees_what_it_was_given(source: Database) -> None:
+    (command,) = [
+        line for language, block in blocks_of("ui.md") if language == "sh"
+        for line in block.splitlines() if line.startswith("rowvec viewer ")
+    ]  # fmt: skip
+    role = f"lookout_{source.name}"
     with source.connect() as connection:
         connection.execute("CREATE TABLE reviews (id int)")
-        connection.execute(statements.replace("viewer", role).encode())
-    try:
-        url = serve(source.dsn, "--role", role)
-        refused = httpx.get(url + "embedding/1?q=note")
-        with source.connect() as connection:
+        words = command.replace("lookout", role, 1).split()[1:4]
+        made = run_rowvec(*words[: words.index("reviews") + 1], ROWVEC_DSN=source.dsn)
+        assert made.returncode == 0, made.stderr
+        with serving(source.dsn, "--role", role) as url:
+            refused = httpx.get(url + "embedding/1?q=note")
             connection.execute(f"GRANT SELECT ON notes TO {role}")
-        allowed = httpx.get(url + "embedding/1?q=note")
-        failures = httpx.get(url + "embedding/1/failures")
-    finally:
-        with source.connect() as connection:
-            connection.execute(f"DROP TABLE reviews; DROP OWNED BY {role}; DROP ROLE {role}")
+            allowed = httpx.get(url + "embedding/1?q=note")
+            failures = httpx.get(url + "embedding/1/failures")
+        connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert (refused.status_code, allowed.status_code) == (422, 200)
     assert "permission denied" in refused.text
     assert "22023" in failures.text

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import SecretStr
 
 from rowvec.config import Settings, read_secret
+from rowvec.db.connection import as_user
 from rowvec.errors import ConfigError
 
 
@@ -52,3 +55,14 @@ def test_a_missing_or_empty_secret_is_one_sentence(tmp_path: Path, content: str 
         file.write_text(content)
     with pytest.raises(ConfigError, match="secret"):
         read_secret(file)
+
+
+@pytest.mark.parametrize(
+    "dsn", ["postgresql://owner:s3cret@db:5433/shop", "host=db port=5433 dbname=shop user=owner"]
+)
+def test_another_user_leaves_the_first_ones_password_behind(dsn: str) -> None:
+    assert conninfo_to_dict(as_user(dsn, "lookout", None)) == {
+        "host": "db", "port": "5433", "dbname": "shop", "user": "lookout",
+    }  # fmt: skip
+    with_password = conninfo_to_dict(as_user(dsn, "lookout", SecretStr("word")))
+    assert (with_password["user"], with_password["password"]) == ("lookout", "word")

@@ -86,6 +86,10 @@ COMMANDS = {
         "ui",
         "See the embeddings of a database in a browser: progress, search, map, recall, failures.",
     ),
+    "viewer": (
+        "viewer",
+        "Make a role that may search SOURCE and change nothing, for `rowvec ui` to log in as.",
+    ),
 }
 
 

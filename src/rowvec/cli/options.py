@@ -25,6 +25,7 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "password_file": click.Path(path_type=Path, dir_okay=False),
     "tls_cert_file": click.Path(path_type=Path, dir_okay=False),
     "tls_key_file": click.Path(path_type=Path, dir_okay=False),
+    "ui_role_password_file": click.Path(path_type=Path, dir_okay=False),
     "ui_password_file": click.Path(path_type=Path, dir_okay=False),
     "api_key_file": click.Path(path_type=Path, dir_okay=False),
     "log_format": click.Choice(get_args(logs.Format)),

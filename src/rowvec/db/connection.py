@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import SecretStr
 
 from rowvec.config import Settings, libpq_environment_is_set
 from rowvec.errors import (
@@ -42,6 +43,14 @@ def resolve_dsn(settings: Settings) -> str:
     if not libpq_environment_is_set() and (settings.data / "postgres").is_dir():
         return embedded_dsn(settings)
     return ""
+
+
+def as_user(dsn: str, user: str, password: SecretStr | None) -> str:
+    """The DSN for another user; a password in it is the first one's, and stays behind."""
+    with database_errors():
+        parts: dict[str, Any] = conninfo_to_dict(dsn)
+    parts["password"] = None if password is None else password.get_secret_value()
+    return make_conninfo(**(parts | {"user": user}))
 
 
 def without_password(dsn: str) -> str:

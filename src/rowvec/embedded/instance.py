@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psycopg import sql
+from psycopg import Connection, sql
 
 from rowvec.config import Settings, read_secret
 from rowvec.db.connection import EMBEDDED_DATABASE, connect, database_errors
 from rowvec.db.schema import migrate
 from rowvec.db.server import set_worker
+from rowvec.db.viewer import VIEWER, let_see_all, make_viewer
 from rowvec.embedded.postgres import Cluster
 from rowvec.embedded.sync import Sync
 from rowvec.embedded.worker import PORT, Worker
@@ -90,6 +91,7 @@ class Instance:
             with connect(self.dsn) as conn:
                 where = {"host": str(self.worker.folder), "port": str(PORT)}
                 set_worker(conn, where, read_secret(self.worker.password_file))
+                self._ensure_viewer(conn)
             if not self.worker.is_current():
                 say("Restarting the worker" if self.worker.stop() else "Starting the worker")
                 self.worker.start()
@@ -141,6 +143,14 @@ class Instance:
             if known is None:
                 name = sql.Identifier(EMBEDDED_DATABASE)
                 conn.execute(sql.SQL("CREATE DATABASE {}").format(name))
+
+    def _ensure_viewer(self, conn: Connection) -> None:
+        """Makes the role of `rowvec ui` once; what it may read from then on is the owner's."""
+        with database_errors():
+            known = conn.execute("SELECT FROM pg_roles WHERE rolname = %s", (VIEWER,)).fetchone()
+        if known is None:
+            make_viewer(conn, VIEWER)
+            let_see_all(conn, VIEWER)
 
     def _check_not_taken(self) -> None:
         """Raises ConfigError where the folder is somebody else's."""

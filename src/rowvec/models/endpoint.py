@@ -1,28 +1,24 @@
-"""One HTTP endpoint that takes JSON: paced, retried, and never followed elsewhere.
-
-Standard library only: a request takes as long as somebody else's model, so what a client library
-would save by keeping connections open is not worth a dependency.
-"""
+"""One HTTP endpoint that takes JSON: paced, retried, and never followed elsewhere."""
 
 from __future__ import annotations
 
 import email.utils
-import http.client
 import json
 import logging
 import re
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from rowvec.backoff import backoff
 from rowvec.errors import BackendFailed, ConfigError, InvalidRequest, ModelError, Overloaded
+from rowvec.http_client import Answer, AnswerTooLarge, Bounds, Link, NoAnswer, send
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +33,10 @@ _MAX_REPLY_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """How the endpoint wants to be treated. `patience_seconds` bounds the waits of one request."""
+    """How the endpoint wants to be treated.
+
+    `timeout_seconds` bounds one attempt, `patience_seconds` the waits between those of a request.
+    """
 
     timeout_seconds: float = 60
     patience_seconds: float = 120
@@ -56,23 +55,17 @@ class Endpoint:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._url = checked_url(url)
-        self._key = key
+        # The administrator's list names it; a redirect would carry the texts elsewhere.
+        self._link = Link(checked_url(url), is_trusted=True)
+        self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key.get_secret_value()}"
         self._limits = limits
+        self._bounds = Bounds(limits.timeout_seconds, limits.timeout_seconds, _MAX_REPLY_BYTES)
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
         self._not_before = clock()
-        # No handler for files or FTP, and none that would carry the key to another host.
-        self._opener = urllib.request.OpenerDirector()
-        for handler in (
-            urllib.request.ProxyHandler(),
-            urllib.request.HTTPHandler(),
-            urllib.request.HTTPSHandler(),
-            urllib.request.HTTPErrorProcessor(),
-            urllib.request.HTTPDefaultErrorHandler(),
-        ):
-            self._opener.add_handler(handler)
 
     def post(self, body: dict[str, Any]) -> Any:
         """The answer to a request.
@@ -82,39 +75,26 @@ class Endpoint:
         """
         data = json.dumps(body).encode()
         give_up = self._clock() + self._limits.patience_seconds
-        wait = _FIRST_WAIT_SECONDS
-        while True:
+        for wait in backoff(_FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS):
             self._wait_for_turn()
+            pause = wait
+            failure: Overloaded | BackendFailed
             try:
-                return self._post_once(data)
-            except urllib.error.HTTPError as exc:
-                with exc:
-                    failure, asked = _failure(exc), _retry_after(exc)
-                    if failure is None:
-                        raise _refusal(exc) from None
-            except (OSError, http.client.HTTPException) as exc:
-                reason = getattr(exc, "reason", exc)
-                failure, asked = BackendFailed(f"the endpoint does not answer: {reason}"), None
-            pause = wait if asked is None else asked
+                with send(
+                    "POST", self._link, headers=self._headers, content=data, bounds=self._bounds
+                ) as answer:
+                    if answer.is_ok:
+                        return _json(answer)
+                    failure = _failure(answer)
+                    asked = _retry_after(answer)
+                    pause = wait if asked is None else asked
+            except NoAnswer as exc:
+                failure = BackendFailed(f"the endpoint does not answer: {exc}")
             if self._clock() + pause > give_up:
                 raise failure
             logger.warning("%s: next try in %.1f s", failure, pause)
             self._hold(pause)
-            wait = min(2 * wait, _LONGEST_WAIT_SECONDS)
-
-    def _post_once(self, data: bytes) -> Any:
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
-        request = urllib.request.Request(  # noqa: S310  # checked_url let only http and https in
-            self._url, data=data, headers=headers, method="POST"
-        )
-        with self._opener.open(request, timeout=self._limits.timeout_seconds) as reply:
-            content = reply.read(_MAX_REPLY_BYTES)
-        try:
-            return json.loads(content)
-        except ValueError as exc:
-            raise BackendFailed("the endpoint's answer is not JSON") from exc
+        raise AssertionError("backoff has no end")
 
     def _wait_for_turn(self) -> None:
         """Keeps requests apart, those of all threads, as far as the limits say."""
@@ -134,7 +114,7 @@ class Endpoint:
 
 def checked_url(url: str) -> str:
     """The URL, where it is one of http or https with a host; raises ConfigError."""
-    parts = urllib.parse.urlsplit(url)
+    parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError("url must begin with https:// or http:// and name a host")
     if parts.username or parts.password or parts.query or parts.fragment:
@@ -142,43 +122,50 @@ def checked_url(url: str) -> str:
     return url
 
 
-def _failure(error: urllib.error.HTTPError) -> Overloaded | BackendFailed | None:
-    """What to raise once patience is at its end; None where no retry would help."""
-    if error.code == http.HTTPStatus.TOO_MANY_REQUESTS:
+def _json(answer: Answer) -> Any:
+    try:
+        return json.loads(answer.read())
+    except AnswerTooLarge:
+        raise BackendFailed(
+            f"the endpoint's answer is larger than {_MAX_REPLY_BYTES >> 20} MB"
+        ) from None
+    except ValueError as exc:
+        raise BackendFailed("the endpoint's answer is not JSON") from exc
+
+
+def _failure(answer: Answer) -> Overloaded | BackendFailed:
+    """What to raise once patience is at its end; raises what no retry would help."""
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
         return Overloaded("the endpoint refuses more requests for now (HTTP 429)")
-    if error.code in (408, 409, 425) or error.code >= 500:
-        return BackendFailed(f"the endpoint failed (HTTP {error.code})")
-    return None
-
-
-def _refusal(error: urllib.error.HTTPError) -> InvalidRequest | ModelError:
-    code = _shown_code(error)
-    if error.code in (400, 413, 422):
-        return InvalidRequest(f"the endpoint refuses the input (HTTP {error.code}{code})")
-    if error.code in (401, 403):
-        return ModelError(
-            f"the endpoint refuses the key (HTTP {error.code}{code})",
+    if answer.status in (408, 409, 425) or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return BackendFailed(f"the endpoint failed (HTTP {answer.status})")
+    code = _shown_code(answer)
+    if answer.status in (400, 413, 422):
+        raise InvalidRequest(f"the endpoint refuses the input (HTTP {answer.status}{code})")
+    if answer.status in (401, 403):
+        raise ModelError(
+            f"the endpoint refuses the key (HTTP {answer.status}{code})",
             hint="see api_key_file in the list of models",
         )
-    return ModelError(
-        f"the endpoint does not take the request (HTTP {error.code}{code})",
+    raise ModelError(
+        f"the endpoint does not take the request (HTTP {answer.status}{code})",
         hint="see url and model in the list of models",
     )
 
 
-def _shown_code(error: urllib.error.HTTPError) -> str:
+def _shown_code(answer: Answer) -> str:
     try:
-        answer = json.loads(error.read(1 << 16))
-    except (OSError, ValueError):
+        said = json.loads(answer.read())
+    except (AnswerTooLarge, ValueError):
         return ""
-    said = answer.get("error") if isinstance(answer, dict) else None
+    said = said.get("error") if isinstance(said, dict) else None
     code = (said.get("code") or said.get("type")) if isinstance(said, dict) else None
     return f", {code}" if isinstance(code, str) and _CODE.fullmatch(code) else ""
 
 
-def _retry_after(error: urllib.error.HTTPError) -> float | None:
+def _retry_after(answer: Answer) -> float | None:
     """Seconds that the endpoint asks to wait: as such, or as a date."""
-    said = error.headers.get("Retry-After")
+    said = answer.header("Retry-After")
     if said is None:
         return None
     try:

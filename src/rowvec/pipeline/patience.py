@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from rowvec.backoff import backoff
 from rowvec.errors import RowvecError
 
 _FIRST_PAUSE_SECONDS = 0.1
@@ -35,7 +36,7 @@ class Patience:
         self._stop = stop
         self._clock = clock
         self._failing_since: float | None = None
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._pauses = backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         self.reason: str | None = None
 
     def succeeded(self) -> None:
@@ -43,7 +44,7 @@ class Patience:
         if self._failing_since is not None:
             self._say("answered again, going on")
         self._failing_since = None
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._pauses = backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         self.reason = None
 
     async def wait(self, error: RowvecError) -> None:
@@ -57,9 +58,7 @@ class Patience:
         left = self._failing_since + self._seconds - now
         if left <= 0:
             raise error
-        pause = min(self._pause, left)
-        self._pause = min(self._pause * 2, _LONGEST_PAUSE_SECONDS)
-        await sleep_unless(self._stop, pause)
+        await sleep_unless(self._stop, min(next(self._pauses), left))
         if self._stop.is_set():
             raise Stopped
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rowvec.backoff import backoff
 from rowvec.errors import RowvecError
 
 _FIRST_PAUSE_SECONDS = 0.2
@@ -17,7 +18,7 @@ class Trouble:
         self._about = about
         self._say = say
         self._said: str | None = None
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._pauses = backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
 
     @property
     def reason(self) -> str | None:
@@ -30,13 +31,11 @@ class Trouble:
         if reason != self._said:
             self._say(f"{self._about}: {reason}; trying again until it works")
             self._said = reason
-        pause = self._pause
-        self._pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
-        return pause
+        return next(self._pauses)
 
     def over(self) -> None:
         """It worked."""
         if self._said is not None:
             self._say(f"{self._about}: going on")
         self._said = None
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._pauses = backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
+import secrets
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,17 +23,27 @@ _HEADERS = {
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
         " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
-    "Referrer-Policy": "no-referrer",
+    # Not "no-referrer", under which a browser sends "Origin: null" with our own forms.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
 
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z._-]+))(?::\d{1,5})?", re.IGNORECASE)
+
+# Where a request began, as the browser says: on a page of ours, or at the address bar.
+_OWN_SITES = frozenset({"same-origin", "none"})
+
 
 class Access:
-    """ASGI middleware: refuses foreign names and missing passwords, and sets the headers above.
+    """ASGI middleware: refuses what another site began, and sets the headers above.
 
     Without a password only requests to a name of this machine are answered: a page that a browser
-    was led to elsewhere cannot reach us under a name of its own (DNS rebinding).
+    was led to elsewhere cannot reach us under a name of its own (DNS rebinding). Another service of
+    this machine, at another port, is another site.
     """
 
     def __init__(self, app: ASGIApp, *, password: SecretStr | None) -> None:
@@ -54,17 +67,41 @@ class Access:
         await (refusal or self._app)(scope, receive, send_with_headers)
 
     def _refusal(self, headers: Headers) -> PlainTextResponse | None:
-        if self._password is None:
-            if is_loopback(urlsplit(f"//{headers.get('host', '')}").hostname or ""):
-                return None
+        host = headers.get("host", "")
+        if self._password is None and not is_loopback(_name(host)):
             return PlainTextResponse("ask for this page at localhost or 127.0.0.1\n", 403)
-        if _knows(headers.get("authorization", ""), self._password):
+        if (
+            headers.get("sec-fetch-site", "none") not in _OWN_SITES
+            or _place(headers.get("origin", f"//{host}")) != host.lower()
+        ):
+            return PlainTextResponse(
+                "another site led here: go to the address bar and press Enter to see this page\n",
+                403,
+            )
+        if self._password is None or _knows(headers.get("authorization", ""), self._password):
             return None
         return PlainTextResponse(
             "a password is needed\n",
             401,
             {"WWW-Authenticate": 'Basic realm="rowvec", charset="UTF-8"'},
         )
+
+
+class Token:
+    """A random word that the forms of this process hold, and no page of another site can read.
+
+    What runs an expression that somebody typed has to come from such a form: a browser that says
+    nothing of where a request began, as over plain HTTP beyond this machine, is asked no less.
+    """
+
+    def __init__(self) -> None:
+        self.value = secrets.token_urlsafe(16)
+
+    @staticmethod
+    def fits(request: Request, given: str) -> bool:
+        """Whether the form was one of ours."""
+        token: Token = request.app.state.token
+        return hmac.compare_digest(given.encode(), token.value.encode())
 
 
 def is_loopback(host: str) -> bool:
@@ -75,6 +112,20 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _name(host: str) -> str:
+    """The name or address of a header Host, empty where it is none."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else found[1] or found[2]
+
+
+def _place(origin: str) -> str:
+    """Host and port of a header Origin, empty where it is null or none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _knows(authorization: str, password: SecretStr) -> bool:

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from rowvec.config import Settings
 from rowvec.errors import DatabaseUnavailable, RowvecError
 from rowvec.ui import failures, map_page, overview, recall, scoring, searching
-from rowvec.ui.access import Access
+from rowvec.ui.access import Access, Token
 from rowvec.ui.database import Database
 from rowvec.ui.rendering import page
 
@@ -41,6 +41,7 @@ def application(database: Database, settings: Settings, password: SecretStr | No
         exception_handlers={RowvecError: _refused, HTTPException: _wrong_address},
     )
     app.state.database = database
+    app.state.token = Token()
     app.state.settings = settings
     return app
 

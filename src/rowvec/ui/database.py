@@ -1,11 +1,11 @@
-"""What the pages know of the database: read-only connections, and the embeddings that are there."""
+"""What the pages know of the database: a read-only connection a request, and the embeddings."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from threading import BoundedSemaphore
+from typing import Any
 
 import numpy as np
 import orjson
@@ -13,61 +13,68 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
-from psycopg_pool import ConnectionPool, PoolTimeout
 
-from rowvec.db.connection import database_errors
+from rowvec.db.connection import connect, database_errors
 from rowvec.db.queries import query
+from rowvec.db.viewer import refuse_more_than_read
 from rowvec.errors import DatabaseUnavailable
 
 APPLICATION = "rowvec ui"
 _STATEMENT_SECONDS = 30
-_CONNECT_SECONDS = 10
-_CONNECTIONS = 4
+_TURN_SECONDS = 10
+_REQUESTS = 4
+
+_NEEDS_A_ROLE = (
+    "make a role for the page, `rowvec viewer NAME`, and give it: `rowvec ui --role NAME`"
+)
 
 
 class Database:
-    """A few connections that can write nothing, as `role` where one is given.
+    """The database of the pages, for a few requests at once.
 
-    Every transaction on them is READ ONLY, so neither a filter that a visitor types nor a function
-    that it calls can change a row. What may be read is what the role may read.
+    What bounds a visitor is the role that logs in: it may do no more than read. READ ONLY is a
+    second line, and so is that every request has a connection of its own, whose one transaction is
+    rolled back: no setting, lock, notification or prepared statement reaches the next request.
     """
 
-    def __init__(self, dsn: str, role: str | None) -> None:
-        self.dsn = _read_only(dsn, role)
-        self._pool = ConnectionPool(
-            self.dsn,
-            min_size=0,
-            max_size=_CONNECTIONS,
-            open=False,
-            timeout=_CONNECT_SECONDS,
-            kwargs={"autocommit": True, "application_name": APPLICATION},
-            check=ConnectionPool.check_connection,
-        )
+    def __init__(self, dsn: str) -> None:
+        self._dsn = _read_only(dsn)
+        self._turns = BoundedSemaphore(_REQUESTS)
 
-    def __enter__(self) -> Self:
-        """Opens the pool; raises DatabaseError where the database or the role cannot be had."""
-        self._pool.open()
-        try:
-            with self.connection():
-                pass
-        except BaseException:
-            self._pool.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.close()
+    def check(self) -> None:
+        """Raises ConfigError where the role could do more than read, DatabaseError."""
+        with connect(self._dsn, application_name=APPLICATION) as connection:
+            refuse_more_than_read(connection, connection.info.user, hint=_NEEDS_A_ROLE)
 
     @contextmanager
-    def connection(self) -> Iterator[psycopg.Connection[Any]]:
-        """A connection for the block; raises DatabaseError, from the block too."""
-        try:
-            with database_errors(), self._pool.connection() as connection:
-                yield connection
-        except PoolTimeout as exc:
+    def turn(self) -> Iterator[str]:
+        """The DSN, while one of the few requests may use it; raises DatabaseUnavailable."""
+        if not self._turns.acquire(timeout=_TURN_SECONDS):
             raise DatabaseUnavailable(
-                "the database cannot be reached", hint="see the log of `rowvec ui` for the reason"
-            ) from exc
+                "other requests of this page keep the database busy", hint="try again"
+            )
+        try:
+            yield self._dsn
+        finally:
+            self._turns.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[Reading]:
+        """One request's view of the database; raises DatabaseError, from the block too."""
+        with (
+            self.turn() as dsn,
+            connect(dsn, application_name=APPLICATION) as connection,
+            database_errors(),
+            connection.transaction(force_rollback=True),
+        ):
+            yield Reading(connection)
+
+
+class Reading:
+    """The statements of one request, in its one transaction."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.connection = connection
 
     def embeddings(self) -> list[dict[str, Any]]:
         """Every embedding with its progress, as rowvec.status has it; raises DatabaseError."""
@@ -112,18 +119,15 @@ class Database:
         return np.array([orjson.loads(row["embedding"]) for row in found], np.float32)
 
     def _dicts(self, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        with self.connection() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        with database_errors(), self.connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query(name), parameters).fetchall()
 
 
-def _read_only(dsn: str, role: str | None) -> str:
+def _read_only(dsn: str) -> str:
     """The DSN with settings of every session behind those that it has itself."""
     with database_errors():
         settings = str(conninfo_to_dict(dsn).get("options") or "")
         settings += (
             f" -c default_transaction_read_only=on -c statement_timeout={_STATEMENT_SECONDS}s"
         )
-        if role is not None:
-            escaped = re.sub(r"([\\\s])", r"\\\1", role)
-            settings += f" -c role={escaped}"
         return make_conninfo(dsn, options=settings.strip())

@@ -7,14 +7,13 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from rowvec.ui.database import Database
+from rowvec.ui.database import Reading
 
 
-def of(request: Request) -> dict[str, Any]:
+def of(request: Request, reading: Reading) -> dict[str, Any]:
     """The definition with the number in the address; raises HTTPException 404, DatabaseError."""
-    database: Database = request.app.state.database
     number: int = request.path_params["id"]
-    definition = database.embedding(number)
+    definition = reading.embedding(number)
     if definition is None:
         raise HTTPException(404, f"there is no embedding with the number {number}")
     return definition

@@ -16,12 +16,14 @@ _SHOWN = 200
 def show(request: Request) -> Response:
     """The latest failures of one embedding."""
     database: Database = request.app.state.database
-    definition = of(request)
+    with database.reading() as reading:
+        definition = of(request, reading)
+        failures = reading.failures(definition["id"], _SHOWN)
     return page(
         request,
         "failures.html",
         definition=definition,
-        failures=database.failures(definition["id"], _SHOWN),
+        failures=failures,
         shown=_SHOWN,
         sql=sql.SQL("SELECT * FROM rowvec.failure WHERE embedding_id = {};")
         .format(definition["id"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -29,20 +30,29 @@ _SIMILAR_ROWS = 8
 def show(request: Request) -> Response:
     """The page around the map; its points come by `data`."""
     database: Database = request.app.state.database
-    definition = of(request)
+    with database.reading() as reading:
+        definition = of(request, reading)
+        has_map = reading.has_derived(definition["id"], "map")
     return page(
         request,
-        "map.html" if database.has_derived(definition["id"], "map") else "no_map.html",
+        "map.html" if has_map else "no_map.html",
         definition=definition,
         body=body,
     )
 
 
-async def data(request: Request) -> Response:
+def data(request: Request) -> Response:
     """The points, as map_page.js reads them."""
     database: Database = request.app.state.database
-    found = of(request)
-    async with open_session(database.dsn, APPLICATION) as session:
+    with database.reading() as reading:
+        found = of(request, reading)
+    with database.turn() as dsn:
+        rows = asyncio.run(_read(dsn, found))
+    return _json(map_data(_points(rows)))
+
+
+async def _read(dsn: str, found: dict[str, Any]) -> list[PointRow]:
+    async with open_session(dsn, APPLICATION) as session:
         definition = await Definition.read(session, found["table"], found["name"])
         points = await DerivedTable.find(session, definition, "map")
         if points is None:
@@ -55,22 +65,17 @@ async def data(request: Request) -> Response:
         reader = MapPoints(definition, await Vectors.of(session, definition), points, (), both)
         limit = min(found["rows"] or MAX_POINTS, MAX_POINTS)
         batches = reader.read(session, limit, characters_for(limit))
-        rows = [row async for batch in batches for row in batch]
-    return _json(map_data(_points(rows)))
+        return [row async for batch in batches for row in batch]
 
 
 def similar(request: Request) -> Response:
     """The keys of the rows nearest to one."""
     database: Database = request.app.state.database
-    definition = of(request)
-    wanted = Similar(
-        definition["table"],
-        request.query_params.get("key", "null"),
-        _SIMILAR_ROWS,
-        definition["name"],
-    )
-    with database.connection() as connection:
-        return _json([row.key for row in wanted.run(connection)])
+    key = request.query_params.get("key", "null")
+    with database.reading() as reading:
+        definition = of(request, reading)
+        wanted = Similar(definition["table"], key, _SIMILAR_ROWS, definition["name"])
+        return _json([row.key for row in wanted.run(reading.connection)])
 
 
 def _points(rows: list[PointRow]) -> Points:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -15,12 +17,15 @@ _SQL = "SELECT * FROM rowvec.status;"
 def show(request: Request) -> Response:
     """The whole page."""
     database: Database = request.app.state.database
-    embeddings = database.embeddings()
-    try:
-        models, worker_error = database.models(), None
-    except DatabaseError as exc:
-        # The page is where one comes to see that the worker is down.
-        models, worker_error = [], exc
+    models: list[dict[str, Any]] = []
+    worker_error: DatabaseError | None = None
+    with database.reading() as reading:
+        embeddings = reading.embeddings()
+        try:
+            models = reading.models()
+        except DatabaseError as exc:
+            # The page is where one comes to see that the worker is down.
+            worker_error = exc
     return page(
         request,
         "overview.html",
@@ -34,4 +39,6 @@ def show(request: Request) -> Response:
 def table(request: Request) -> Response:
     """The list alone, which the page asks for again while jobs run."""
     database: Database = request.app.state.database
-    return page(request, "embeddings.html", embeddings=database.embeddings())
+    with database.reading() as reading:
+        embeddings = reading.embeddings()
+    return page(request, "embeddings.html", embeddings=embeddings)

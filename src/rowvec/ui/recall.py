@@ -18,9 +18,10 @@ from rowvec.ui.rendering import page
 def show(request: Request) -> Response:
     """The chart and the numbers behind it."""
     database: Database = request.app.state.database
-    definition = of(request)
-    measured = database.measurements(definition["id"])
-    target = database.setting("target_recall")
+    with database.reading() as reading:
+        definition = of(request, reading)
+        measured = reading.measurements(definition["id"])
+        target = reading.setting("target_recall")
     return page(
         request,
         "recall.html",

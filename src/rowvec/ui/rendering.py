@@ -28,8 +28,10 @@ def _environment() -> Environment:
 
 
 def page(request: Request, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
-    """The template with its values, and with `request` for links and the current path."""
-    text = _ENVIRONMENT.get_template(template).render(request=request, **values)
+    """The template with its values, `request` for links and paths, and `token` for forms."""
+    text = _ENVIRONMENT.get_template(template).render(
+        request=request, token=request.app.state.token.value, **values
+    )
     return HTMLResponse(text, status_code)
 
 

@@ -16,7 +16,8 @@ from rowvec.errors import InvalidRequest, RowvecError
 from rowvec.explore.score.axis import Axis
 from rowvec.explore.score.colours import strengths
 from rowvec.explore.score.sentences import Sentence, sentences, words
-from rowvec.ui.database import Database
+from rowvec.ui.access import Token
+from rowvec.ui.database import Database, Reading
 from rowvec.ui.rendering import page
 
 _MAX_BYTES = 1 << 20
@@ -27,6 +28,8 @@ _NOT_DENSE = {"cross-encoder", "sparse-encoder"}
 async def show(request: Request) -> Response:
     """The form, and under it the text that was sent."""
     sent = await _Form.read(request)
+    if request.method == "POST" and not Token.fits(request, sent.token):
+        raise HTTPException(403, "this form is an old one, or not of this page: load it anew")
     return await run_in_threadpool(_page, request, sent)
 
 
@@ -38,6 +41,7 @@ class _Form:
     first: str = ""
     second: str = ""
     text: str = ""
+    token: str = ""
 
     @classmethod
     async def read(cls, request: Request) -> Self:
@@ -57,9 +61,10 @@ def _page(request: Request, sent: _Form) -> Response:
     error: RowvecError | None = None
     models: list[str] = []
     try:
-        models = [model["name"] for model in database.models() if model["kind"] not in _NOT_DENSE]
-        if request.method == "POST":
-            scored = _scored(database, sent)
+        with database.reading() as reading:
+            models = [m["name"] for m in reading.models() if m["kind"] not in _NOT_DENSE]
+            if request.method == "POST":
+                scored = _scored(reading, sent)
     except RowvecError as exc:
         error = exc
     return page(
@@ -73,13 +78,13 @@ def _page(request: Request, sent: _Form) -> Response:
     )
 
 
-def _scored(database: Database, sent: _Form) -> list[dict[str, Any]]:
+def _scored(reading: Reading, sent: _Form) -> list[dict[str, Any]]:
     """Each sentence with its score, its pole and a strength from 0 to 10."""
     found, first, second = sentences(sent.text), words(sent.first), words(sent.second)
     if not found or not first or not second:
         raise InvalidRequest("it takes words for both poles, and a text with a sentence")
     texts = [*first, *second, *(one.text for one in found)]
-    vectors = database.embed(sent.model, texts)
+    vectors = reading.embed(sent.model, texts)
     poles = np.split(vectors, [len(first), len(first) + len(second)])
     scores = Axis(poles[0], poles[1]).scores(poles[2]).tolist()
     return [

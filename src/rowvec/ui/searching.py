@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -10,6 +12,7 @@ from starlette.responses import Response
 
 from rowvec.errors import RowvecError
 from rowvec.search.ask import Found, Search, Similar
+from rowvec.ui.access import Token
 from rowvec.ui.database import Database
 from rowvec.ui.embedding import of
 from rowvec.ui.rendering import page
@@ -17,74 +20,84 @@ from rowvec.ui.thumbnails import thumbnail
 
 _K = 10
 _MAX_K = 100
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def search(request: Request) -> Response:
     """The box, and the rows nearest to what was typed into it."""
-    definition = of(request)
-    text = request.query_params.get("q", "").strip()
-    wanted = Search(
-        definition["table"],
-        text,
-        _k(request),
-        request.query_params.get("filter", "").strip() or None,
-        embedding=definition["name"],
-    )
-    return _results(request, definition, wanted if text else None, query=text)
+    given = request.query_params
+    text, condition = given.get("q", "").strip(), given.get("filter", "").strip()
+    # A condition is SQL: one that an address brought waits for somebody to look at it.
+    is_held = bool(text and condition) and not Token.fits(request, given.get("token", ""))
+
+    def wanted(definition: dict[str, Any]) -> Search | None:
+        if not text or is_held:
+            return None
+        return Search(
+            definition["table"], text, _k(request), condition or None, embedding=definition["name"]
+        )
+
+    return _results(request, wanted, query=text, is_held=is_held)
 
 
 def similar(request: Request) -> Response:
     """The rows nearest to one row."""
-    definition = of(request)
     key = request.query_params.get("key")
     if key is None:
         raise HTTPException(400, "the address names no row: it needs ?key=")
-    wanted = Similar(definition["table"], key, _k(request), definition["name"])
-    return _results(request, definition, wanted, key=key)
+
+    def wanted(definition: dict[str, Any]) -> Similar:
+        return Similar(definition["table"], key, _k(request), definition["name"])
+
+    return _results(request, wanted, key=key)
 
 
 def image(request: Request) -> Response:
     """A small picture of an image row."""
     database: Database = request.app.state.database
-    definition = of(request)
-    encoded = database.input_of(definition["id"], request.query_params.get("key", "null"))
+    with database.reading() as reading:
+        definition = of(request, reading)
+        encoded = reading.input_of(definition["id"], request.query_params.get("key", "null"))
     if definition["modality"] != "image" or encoded is None:
         raise HTTPException(404, "this row has no image")
     return Response(thumbnail(encoded, request.app.state.settings), media_type="image/webp")
 
 
 def _k(request: Request) -> int:
-    given = request.query_params.get("k", str(_K))
-    return max(1, min(int(given), _MAX_K)) if given.isdecimal() else _K
+    given = request.query_params.get("k", "")
+    return max(1, min(int(given), _MAX_K)) if _NUMBER.fullmatch(given) else _K
 
 
 def _results(
     request: Request,
-    definition: dict[str, Any],
-    wanted: Search | Similar | None,
+    wanted_of: Callable[[dict[str, Any]], Search | Similar | None],
     *,
     query: str = "",
     key: str | None = None,
+    is_held: bool = False,
 ) -> Response:
     database: Database = request.app.state.database
     found: list[Found] = []
     error: RowvecError | None = None
-    if wanted is not None:
-        try:
-            with database.connection() as connection:
-                found = wanted.run(connection)
-        except RowvecError as exc:
-            # What was typed stays in the box beside the sentence.
-            error = exc
+    with database.reading() as reading:
+        definition = of(request, reading)
+        wanted = wanted_of(definition)
+        if wanted is not None:
+            try:
+                found = wanted.run(reading.connection)
+            except RowvecError as exc:
+                # What was typed stays in the box beside the sentence.
+                error = exc
     return page(
         request,
         "search.html",
-        status_code=422 if error else 200,
+        status_code=403 if is_held else 422 if error else 200,
         definition=definition,
         query=query,
         key=key,
         k=_k(request),
         filter=request.query_params.get("filter", ""),
+        is_held=is_held,
         results=[_Result(definition, row) for row in found],
         asked=wanted is not None,
         error=error,

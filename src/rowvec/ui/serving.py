@@ -20,7 +20,8 @@ def serve(settings: Settings, dsn: str, *, ready: Callable[[str], None]) -> None
     """Serves the pages at `ui_listen` until SIGINT or SIGTERM; tells `ready` the URL.
 
     Raises ConfigError where the address cannot be had, or reaches beyond this machine without
-    a password; DatabaseError where the database cannot be reached.
+    a password, or where the role of the DSN could do more than read; DatabaseError where the
+    database cannot be reached.
     """
     host, _, port = settings.ui_listen.rpartition(":")
     host = host.strip("[]")
@@ -33,7 +34,9 @@ def serve(settings: Settings, dsn: str, *, ready: Callable[[str], None]) -> None
             f"{host} reaches beyond this machine, and the page shows your rows",
             hint="give --password-file, or listen on 127.0.0.1",
         )
-    with Database(dsn, settings.ui_role) as database, _listen(host, int(port)) as listening:
+    database = Database(dsn)
+    database.check()
+    with _listen(host, int(port)) as listening:
         bound, number = listening.getsockname()[:2]
         shown = f"[{bound}]" if ":" in bound else bound
         ready(f"http://{shown}:{number}/")

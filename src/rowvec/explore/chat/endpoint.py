@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from typing import Any
 
 import orjson
 from pydantic import SecretStr
 
 from rowvec.errors import BackendFailed, ConfigError, InvalidRequest, Overloaded
+from rowvec.http_client import AnswerTooLarge, Bounds, Link, NoAnswer, send
 from rowvec.models.endpoint import checked_url
 
-_TIMEOUT_SECONDS = 120
-_MAX_REPLY_BYTES = 16 << 20
+_BOUNDS = Bounds(silence_seconds=120, total_seconds=1800, answer_bytes=16 << 20)
 
 
 class EndpointChat:
     """One model of one endpoint. Redirects are not followed: they would carry the key elsewhere."""
 
     def __init__(self, url: str, model: str, key: SecretStr | None = None) -> None:
-        self._url = checked_url(f"{url.rstrip('/')}/chat/completions")
+        self._link = Link(checked_url(f"{url.rstrip('/')}/chat/completions"), is_trusted=True)
         self._model = model
-        self._key = key
-        self._opener = urllib.request.OpenerDirector()
-        for handler in (
-            urllib.request.ProxyHandler(),
-            urllib.request.HTTPHandler(),
-            urllib.request.HTTPSHandler(),
-            urllib.request.HTTPErrorProcessor(),
-            urllib.request.HTTPDefaultErrorHandler(),
-        ):
-            self._opener.add_handler(handler)
+        self._headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key.get_secret_value()}"
 
     def stream(self, prompt: str, max_tokens: int) -> Iterator[str]:
         """The answer as it comes; an endpoint that does not stream gives it in one piece.
@@ -48,24 +39,26 @@ class EndpointChat:
             "temperature": 0,
             "stream": True,
         }
-        headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
-        if self._key is not None:
-            headers["Authorization"] = f"Bearer {self._key.get_secret_value()}"
-        request = urllib.request.Request(  # noqa: S310 - checked_url let only http and https in
-            self._url, data=orjson.dumps(body), headers=headers, method="POST"
-        )
         try:
-            with self._opener.open(request, timeout=_TIMEOUT_SECONDS) as reply:
-                if "text/event-stream" in reply.headers.get("Content-Type", ""):
-                    yield from _pieces(reply)
+            with send(
+                "POST",
+                self._link,
+                headers=self._headers,
+                content=orjson.dumps(body),
+                bounds=_BOUNDS,
+            ) as answer:
+                if not answer.is_ok:
+                    raise _refusal(answer.status)
+                if "text/event-stream" in (answer.header("Content-Type") or ""):
+                    yield from _pieces(answer.lines())
                 else:
-                    yield _whole(reply.read(_MAX_REPLY_BYTES))
-        except urllib.error.HTTPError as exc:
-            with exc:
-                raise _refusal(exc) from None
-        except (OSError, http.client.HTTPException) as exc:
-            reason = getattr(exc, "reason", exc)
-            raise BackendFailed(f"the endpoint does not answer: {reason}") from exc
+                    yield _whole(answer.read())
+        except NoAnswer as exc:
+            raise BackendFailed(f"the endpoint does not answer: {exc}") from exc
+        except AnswerTooLarge:
+            raise BackendFailed(
+                f"the endpoint's answer is larger than {_BOUNDS.answer_bytes >> 20} MB"
+            ) from None
 
 
 def _pieces(lines: Iterable[bytes]) -> Iterator[str]:
@@ -103,21 +96,26 @@ def _json(content: str | bytes) -> dict[str, Any]:
     return found
 
 
-def _refusal(error: urllib.error.HTTPError) -> ConfigError | InvalidRequest | Overloaded:
-    if error.code in (401, 403):
+def _refusal(status: int) -> ConfigError | InvalidRequest | Overloaded:
+    if status < HTTPStatus.BAD_REQUEST:
         return ConfigError(
-            f"the endpoint refuses the key (HTTP {error.code})", hint="see --api-key-file"
+            f"the endpoint leads elsewhere (HTTP {status}), where no key is taken",
+            hint="give the address that it leads to",
         )
-    if error.code == http.HTTPStatus.NOT_FOUND:
+    if status in (401, 403):
+        return ConfigError(
+            f"the endpoint refuses the key (HTTP {status})", hint="see --api-key-file"
+        )
+    if status == HTTPStatus.NOT_FOUND:
         return ConfigError(
             "the endpoint has no such address or model (HTTP 404)",
             hint="--endpoint ends before /chat/completions, as http://localhost:11434/v1 does",
         )
-    if error.code == http.HTTPStatus.TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Overloaded("the endpoint refuses more requests for now (HTTP 429)")
-    if error.code >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Overloaded(f"the endpoint failed (HTTP {error.code})")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Overloaded(f"the endpoint failed (HTTP {status})")
     return InvalidRequest(
-        f"the endpoint refuses the prompt (HTTP {error.code})",
+        f"the endpoint refuses the prompt (HTTP {status})",
         hint="a smaller --max-tokens may do",
     )

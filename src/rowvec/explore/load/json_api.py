@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPResponse
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 import orjson
 
+from rowvec.backoff import backoff
 from rowvec.errors import BadRow, ConfigError, InvalidRequest, SourceInterrupted
 from rowvec.explore.load.source import Source
+from rowvec.http_client import Answer, AnswerTooLarge, Bounds, Link, NoAnswer, Site
 from rowvec.rows.reading import MAX_ROW_BYTES, OnBad, Place, Rows
 
 _LISTS = ("rows", "items", "results", "data", "records")
 _NEXTS = ("next_url", "next", "next_page_url")
 
-_TIMEOUT_SECONDS = 30
+_BOUNDS = Bounds(silence_seconds=30, total_seconds=300, answer_bytes=MAX_ROW_BYTES)
 _ATTEMPTS = 5
+_FIRST_PAUSE_SECONDS = 1
+_LONGEST_PAUSE_SECONDS = 8
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
 class _Page:
     rows: list[Any]
-    following: str | None
+    following: Link | None
     size: int
 
 
@@ -39,7 +40,7 @@ class JsonApi:
     `records`; Datasette's arrays of arrays are read with its `columns`. The next page is where
     `next_url` (or `next`, or the header Link) says. A page that fails for a passing reason is asked
     for again, up to five times, with growing pauses; one that stays dead is SourceInterrupted, and
-    names itself as the rest.
+    names itself as the rest. The headers go to the origin of `url` alone.
     """
 
     def __init__(
@@ -49,11 +50,11 @@ class JsonApi:
         headers: Sequence[str] = (),
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise ConfigError(f"{url} is no http or https URL")
+        try:
+            self._site = Site(url, dict(map(_header, headers)), _BOUNDS, accept="application/json")
+        except InvalidRequest as exc:
+            raise ConfigError(str(exc)) from exc
         self._url = self._first = url
-        self._origin = _origin(url)
-        self._headers = dict(map(_header, headers))
         self._pause = pause
         self._bytes = 0
 
@@ -72,62 +73,62 @@ class JsonApi:
         self._first = url
 
     def _rows(self, place: Place, on_bad: OnBad) -> Rows:
-        url: str | None = self._first
+        link: Link | None = self._site.page(self._first)
         seen: set[str] = set()
-        while url is not None:
-            if url in seen:
-                raise InvalidRequest(f"the page {url} leads back to itself: there is no end")
-            seen.add(url)
-            page = self._page(url)
+        while link is not None:
+            if link.url in seen:
+                raise InvalidRequest(f"the page {link.url} leads back to itself: there is no end")
+            seen.add(link.url)
+            page = self._page(link)
             self._bytes += page.size
-            place.name = url
+            place.name = link.url
             for place.number, row in enumerate(page.rows, start=1):
                 if isinstance(row, dict):
                     yield row
                 else:
                     on_bad(BadRow(f"{place} is no JSON object"))
-            url = page.following
+            link = page.following
 
-    def _page(self, url: str) -> _Page:
+    def _page(self, link: Link) -> _Page:
+        pauses = backoff(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         for attempt in range(_ATTEMPTS):
             if attempt:
-                self._pause(2 ** (attempt - 1))
+                self._pause(next(pauses))
             try:
-                return self._get(url)
-            except urllib.error.HTTPError as exc:
-                said = f"{exc.code} {exc.reason}"
-                if exc.code not in _TRY_AGAIN:
-                    break
-            except (OSError, HTTPException, _NotJsonError) as exc:
-                said = str(exc) or type(exc).__name__
-        raise SourceInterrupted(f"the page {url} does not answer: {said}", rest=url)
+                with self._site.get(link) as answer:
+                    if answer.is_ok:
+                        return _read(link.url, answer)
+                    said = _words(answer.status)
+                    if answer.status not in _TRY_AGAIN:
+                        break
+            except (NoAnswer, _NotJsonError) as exc:
+                said = str(exc)
+        raise SourceInterrupted(f"the page {link.url} does not answer: {said}", rest=link.url)
 
-    def _get(self, url: str) -> _Page:
-        headers = self._headers if _origin(url) == self._origin else {}
-        request = urllib.request.Request(  # noqa: S310  # the scheme was checked
-            url, headers={"Accept": "application/json", "User-Agent": "rowvec", **headers}
-        )
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
-            assert isinstance(answer, HTTPResponse)
-            text = answer.read(MAX_ROW_BYTES + 1)
-            link = answer.headers.get("Link")
-        if len(text) > MAX_ROW_BYTES:
-            raise InvalidRequest(
-                f"the page {url} is larger than {MAX_ROW_BYTES >> 20} MB",
-                hint="ask for smaller pages",
-            )
-        try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError as exc:
-            raise _NotJsonError("its answer is not valid JSON") from exc
-        following = _next_of(value) or _next_of_link(link)
-        if following is not None:
-            following = urljoin(url, following)
-            if urlsplit(following).scheme not in ("http", "https"):
-                raise InvalidRequest(
-                    f"the page {url} leads to {following}, which is no web address"
-                )
-        return _Page(_rows_of(value, url), following, len(text))
+
+def _read(url: str, answer: Answer) -> _Page:
+    try:
+        text = answer.read()
+    except AnswerTooLarge:
+        raise InvalidRequest(
+            f"the page {url} is larger than {MAX_ROW_BYTES >> 20} MB",
+            hint="ask for smaller pages",
+        ) from None
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as exc:
+        raise _NotJsonError("its answer is not valid JSON") from exc
+    following = _next_of(value) or _next_of_link(answer.header("Link"))
+    return _Page(
+        _rows_of(value, url), None if following is None else answer.link(following), len(text)
+    )
+
+
+def _words(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP {status}"
 
 
 class _NotJsonError(Exception):
@@ -164,11 +165,6 @@ def _next_of_link(header: str | None) -> str | None:
         if 'rel="next"' in parameters.replace(" ", "").replace("rel=next", 'rel="next"'):
             return url.strip().removeprefix("<").removesuffix(">")
     return None
-
-
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.netloc
 
 
 def _header(line: str) -> tuple[str, str]:

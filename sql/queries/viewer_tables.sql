@@ -1,0 +1,20 @@
+-- The sources given, or all that have an embedding, and what was made from them.
+WITH source AS (
+    SELECT s AS relation FROM pg_catalog.unnest(%(sources)s::text[]::regclass[]) AS s
+    UNION
+    SELECT e.source
+    FROM rowvec.embedding AS e
+    WHERE pg_catalog.cardinality(%(sources)s::text[]) = 0
+)
+SELECT n.nspname, c.relname
+FROM (
+    SELECT relation FROM source
+    UNION
+    SELECT d.relation
+    FROM rowvec.derived AS d
+    JOIN rowvec.embedding AS e ON e.id = d.embedding_id
+    JOIN source AS s ON s.relation = e.source
+) AS r
+JOIN pg_catalog.pg_class AS c ON c.oid = r.relation
+JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+ORDER BY n.nspname, c.relname
