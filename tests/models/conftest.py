@@ -9,10 +9,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from rowvec.models.embedder import Embedder
 from support.endpoints import Endpoint, listening
 from support.tiny_models import INSTRUCTION, TEXTS, save_bert, save_clip, save_decoder, save_t5
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread_of_torch() -> None:
+    """Two that share a busy core spend their time waiting for each other."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

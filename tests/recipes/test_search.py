@@ -80,7 +80,7 @@ def _filled(
     """The name of a database to clone: the demo's table, a part of it, embedded once."""
     cross_encoder = tmp_path_factory.mktemp("cross-encoder")
     save_bert(cross_encoder, "BertForSequenceClassification")
-    worker = start_module_worker(MODELS.format(cross_encoder=cross_encoder))
+    worker = start_module_worker(MODELS.format(cross_encoder=cross_encoder), "--threads", "1")
     with filled_template(cluster, _template, "rowvec_library", worker) as database:
         with database.connect() as conn:
             # The model is loaded by the first call, and the machine may be busy.

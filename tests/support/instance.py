@@ -74,6 +74,8 @@ def _instance(folder: Path, model_cache: Path) -> Iterator[dict[str, str]]:
         PATH=f"{ROWVEC.parent}{os.pathsep}{os.environ['PATH']}",
         ROWVEC_DATA=str(folder / "instance"),
         ROWVEC_CACHE_DIR=str(model_cache),
+        # Two threads that share a busy core spend their time waiting for each other.
+        ROWVEC_THREADS="1",
         COLUMNS="200",
         PAGER="cat",
     )
