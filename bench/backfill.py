@@ -14,7 +14,7 @@ import psycopg
 import torch
 from stage import MODEL, ROWVEC, instance, load_model, report, rounded, seconds
 
-from rowvec.explore.python_api import python_api, standard_library
+from rowvec.load.python_api import python_api, standard_library
 
 ROUNDS = 3
 TEXTS = 2000

@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 from stage import ROWVEC, instance, report, seconds
 
-from rowvec.explore.python_api import python_api, standard_library
+from rowvec.load.python_api import python_api, standard_library
 
 ROUNDS = 3
 COLUMNS = "number, name, signature, doc, score, public"
@@ -29,7 +29,7 @@ COLUMNS = "number, name, signature, doc, score, public"
 MEASURED = """
 import resource, sys
 from rowvec.cli import load, main
-from rowvec.explore.load import choose, tables
+from rowvec.load import choose, tables
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 try:

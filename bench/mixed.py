@@ -29,7 +29,7 @@ from stage import (
     short_texts,
 )  # fmt: skip
 
-from rowvec.explore.python_api import python_api, standard_library
+from rowvec.load.python_api import python_api, standard_library
 
 ROUNDS = 3
 ROWS = 6000

@@ -28,7 +28,7 @@ import psutil
 import psycopg
 from stage import ROWVEC, instance, processes_of, report, root_of
 
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 
 SESSIONS = 16
 DIMENSIONS = 64

@@ -24,9 +24,9 @@ from stage import MODEL_FOLDER, MODEL_PACKAGE, report, rounded, seconds, short_t
 from rowvec.config import engine_environment
 from rowvec.models.backends.graph_encoders import OnnxEncoder
 from rowvec.models.backends.variant import Runtime, Variant
-from rowvec.models.dense import load_dense
+from rowvec.models.families.sentence_transformers.dense import load_dense
+from rowvec.models.families.sentence_transformers.transformer import TransformerEmbedder
 from rowvec.models.threads import granted_threads
-from rowvec.models.transformer import TransformerEmbedder
 
 ROUNDS, TEXTS = 5, 256
 BATCHES = (4, 8, 16, 32, 64)

@@ -25,13 +25,13 @@ import psycopg
 from pgvector.psycopg import register_vector
 from stage import ROWVEC, instance, report, root_of
 
+from rowvec.backfill.report import Summary
+from rowvec.backfill.run import BackfillRequest, backfill, worker_embedder
 from rowvec.client import TextChunk
 from rowvec.config import Settings
 from rowvec.db.definition import Definition
 from rowvec.db.worker_address import worker_conninfo
-from rowvec.pipeline.backfill import Request, backfill, worker_embedder
-from rowvec.pipeline.embedder import Embedded, JobEmbedder
-from rowvec.pipeline.report import Summary
+from rowvec.filling.async_embedder import EmbeddedTexts, JobEmbedder
 
 DIMENSIONS = 384
 MODEL = "stand-in"
@@ -63,9 +63,9 @@ class Ready:
         rows = np.random.default_rng(1).standard_normal((2 * TRANSACTION_ROWS, DIMENSIONS))
         self._vectors = rows.astype(np.float32)
 
-    async def embed(self, texts: Sequence[str]) -> Embedded:
+    async def embed(self, texts: Sequence[str]) -> EmbeddedTexts:
         """The same vectors for every batch."""
-        return Embedded(self._vectors[: len(texts)], np.full(len(texts), 8))
+        return EmbeddedTexts(self._vectors[: len(texts)], np.full(len(texts), 8))
 
     async def chunk(
         self, texts: Sequence[str], kwargs: Mapping[str, Any]
@@ -117,7 +117,7 @@ def fill(dsn: str, source: str, connect: Connect) -> tuple[Summary, Watch]:
     settings = Settings.build(dsn=dsn, commit_rows=2 * TRANSACTION_ROWS)
     summary = asyncio.run(
         backfill(
-            settings, Request(source), worker=worker_conninfo(settings), reporter=watch,
+            settings, BackfillRequest(source), worker=worker_conninfo(settings), reporter=watch,
             stop=asyncio.Event(), connect=connect,
         )
     )  # fmt: skip

@@ -7,20 +7,20 @@ import asyncio
 import sys
 from typing import get_args
 
+from rowvec.backfill.crew.crew import Crew, Engine
+from rowvec.backfill.crew.line_report import LineReporter
+from rowvec.backfill.crew.on_ray import run_on_ray
+from rowvec.backfill.crew.private_worker import private_worker
+from rowvec.backfill.crew.processes import run_processes
+from rowvec.backfill.report import LogReporter, Reporter, Summary
+from rowvec.backfill.run import BackfillRequest, backfill
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
-from rowvec.job import check_schema, print_result, result_of, run_until_signal
-from rowvec.pipeline.backfill import Request, backfill
-from rowvec.pipeline.crew import Crew, Engine
-from rowvec.pipeline.line_report import LineReporter
-from rowvec.pipeline.private_worker import private_worker
-from rowvec.pipeline.processes import run_processes
-from rowvec.pipeline.ray_crew import run_on_ray
-from rowvec.pipeline.report import LogReporter, Reporter, Summary
+from rowvec.job_runner import check_schema, print_result, result_of, run_until_signal
 
 
 def run(
-    settings: Settings, request: Request, reporter: Reporter, crew: Crew | None = None
+    settings: Settings, request: BackfillRequest, reporter: Reporter, crew: Crew | None = None
 ) -> Summary:
     """Runs to the end, or to the batch in hand at SIGINT or SIGTERM; a second one ends at once."""
     crew = crew or Crew()
@@ -29,7 +29,11 @@ def run(
 
 
 async def _run(
-    settings: Settings, request: Request, crew: Crew, reporter: Reporter, stop: asyncio.Event
+    settings: Settings,
+    request: BackfillRequest,
+    crew: Crew,
+    reporter: Reporter,
+    stop: asyncio.Event,
 ) -> Summary:
     if crew.engine == "ray":
         return await run_on_ray(settings, request, crew, reporter, stop)
@@ -54,7 +58,9 @@ def main() -> int:
     )
     given = parser.parse_args()
     lines = LineReporter()
-    request = Request(given.source, given.embedding, given.limit, closing=not given.part_of_crew)
+    request = BackfillRequest(
+        given.source, given.embedding, given.limit, closing=not given.part_of_crew
+    )
     reporter = lines if given.part_of_crew else LogReporter()
     summary = result_of(
         lambda: run(Settings.build(), request, reporter, Crew(given.engine)),

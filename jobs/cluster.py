@@ -9,7 +9,7 @@ import sys
 from rowvec.config import Settings
 from rowvec.explore.cluster.run import ClusterRequest, ClusterResult, Summarise, cluster
 from rowvec.explore.phases import LogPhases, Phases
-from rowvec.job import check_schema, print_result, result_of
+from rowvec.job_runner import check_schema, print_result, result_of
 
 
 def run(

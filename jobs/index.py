@@ -9,11 +9,11 @@ from typing import get_args
 
 from rowvec.config import Settings
 from rowvec.db.index_form import Storage
-from rowvec.job import check_schema, print_result, result_of
-from rowvec.search.build import build_index
-from rowvec.search.kinds import KINDS
-from rowvec.search.report import LogReporter
-from rowvec.search.request import IndexReporter, IndexRequest, IndexResult
+from rowvec.index.build import build_index
+from rowvec.index.kinds import KINDS
+from rowvec.index.report import IndexLogReporter
+from rowvec.index.request import IndexReporter, IndexRequest, IndexResult
+from rowvec.job_runner import check_schema, print_result, result_of
 
 
 def run(settings: Settings, request: IndexRequest, reporter: IndexReporter) -> IndexResult:
@@ -36,7 +36,9 @@ def main() -> int:
     parser.add_argument("--dry-run", action="store_true", help="build nothing")
     arguments = parser.parse_args()
     print_result(
-        result_of(lambda: run(Settings.build(), IndexRequest(**vars(arguments)), LogReporter()))
+        result_of(
+            lambda: run(Settings.build(), IndexRequest(**vars(arguments)), IndexLogReporter())
+        )
     )
     return 0
 

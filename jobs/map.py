@@ -10,7 +10,7 @@ from pathlib import Path
 from rowvec.config import Settings
 from rowvec.explore.map.run import MapRequest, MapResult, make_map
 from rowvec.explore.phases import LogPhases, Phases
-from rowvec.job import check_schema, print_result, result_of
+from rowvec.job_runner import check_schema, print_result, result_of
 
 
 def run(settings: Settings, request: MapRequest, phases: Phases) -> MapResult:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from rowvec.backfill.plan import Plan, Prices, plan
 from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
 from rowvec.db.schema import require_head
 from rowvec.db.worker_address import worker_conninfo
-from rowvec.pipeline.plan import Plan, Prices, plan
 
 
 def run(

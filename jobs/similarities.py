@@ -7,8 +7,8 @@ import asyncio
 import sys
 
 from rowvec.config import Settings
-from rowvec.job import check_schema, print_result, result_of
-from rowvec.search.report import LogReporter
+from rowvec.index.report import IndexLogReporter
+from rowvec.job_runner import check_schema, print_result, result_of
 from rowvec.search.similarities import (
     Progress,
     SimilaritiesRequest,
@@ -32,7 +32,9 @@ def main() -> int:
     arguments = parser.parse_args()
     print_result(
         result_of(
-            lambda: run(Settings.build(), SimilaritiesRequest(**vars(arguments)), LogReporter())
+            lambda: run(
+                Settings.build(), SimilaritiesRequest(**vars(arguments)), IndexLogReporter()
+            )
         )
     )
     return 0

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
 from rowvec.errors import DatabaseUnavailable
-from rowvec.job import check_schema, result_of, run_until_signal
-from rowvec.pipeline.sync import Task, sync
+from rowvec.job_runner import check_schema, result_of, run_until_signal
+from rowvec.sync.run import Task, sync
 
 
 def run(settings: Settings, sources: Sequence[str] | None, say: Callable[[str], None]) -> None:

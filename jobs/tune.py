@@ -7,10 +7,10 @@ import asyncio
 import sys
 
 from rowvec.config import Settings
-from rowvec.job import check_schema, print_result, result_of
-from rowvec.search.report import LogReporter
-from rowvec.search.request import IndexReporter
-from rowvec.search.tune import TuneRequest, TuneResult, tune
+from rowvec.index.report import IndexLogReporter
+from rowvec.index.request import IndexReporter
+from rowvec.index.tune import TuneRequest, TuneResult, tune
+from rowvec.job_runner import check_schema, print_result, result_of
 
 
 def run(settings: Settings, request: TuneRequest, reporter: IndexReporter) -> TuneResult:
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--target-recall", type=float, help="recall@10 that search must reach")
     arguments = parser.parse_args()
     print_result(
-        result_of(lambda: run(Settings.build(), TuneRequest(**vars(arguments)), LogReporter()))
+        result_of(lambda: run(Settings.build(), TuneRequest(**vars(arguments)), IndexLogReporter()))
     )
     return 0
 

@@ -1,7 +1,7 @@
 -- Called by the view rowvec.status and by `rowvec status`: why an index should be built anew; NULL where it is good.
 --
 -- p_vectors is how many rows have a vector, NULL where that is not known. Lists are drawn once, a
--- graph grows with its table. The factor is that of search/standing.py.
+-- graph grows with its table. The factor is that of index/standing.py.
 CREATE OR REPLACE FUNCTION rowvec._index_advice(p_definition rowvec.embedding, p_vectors bigint)
 RETURNS text
 LANGUAGE plpgsql STABLE

@@ -9,8 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from rowvec import demo as library
 from rowvec.embedded.instance import Instance
-from rowvec.explore import demo as library
 from support.demo import run, tables
 from support.places import ROWVEC
 

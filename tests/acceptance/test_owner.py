@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.commands import Rowvec
 from support.workers import Worker
 
@@ -36,7 +36,7 @@ class Owned:
 
 
 @pytest.fixture
-def owned(cluster: Cluster) -> Iterator[Owned]:
+def owned(cluster: PostgresCluster) -> Iterator[Owned]:
     """Its own cluster-wide roles are shared with every other database of the cluster."""
     suffix = uuid.uuid4().hex[:8]
     owned = Owned(f"owned_{suffix}", f"Owner {suffix}", cluster)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.commands import run_rowvec
 from support.pages import serving, token_of, viewer_of
 from support.places import blocks_of
@@ -28,7 +28,7 @@ Serve = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def source(cluster: Cluster, _template: str, worker: Worker) -> Iterator[Database]:
+def source(cluster: PostgresCluster, _template: str, worker: Worker) -> Iterator[Database]:
     """A filled table with an index, a map and an empty neighbour; tests leave it as it is.
 
     The model refused two of its rows, and two titles are code.

@@ -7,8 +7,8 @@ from typing import Any
 import langchain_text_splitters
 import pytest
 
+from rowvec.chunking.splitters import split
 from rowvec.errors import RequestTooLarge
-from rowvec.models.splitters import split
 
 TEXT = "# Title\n\nIt was the best of times, it was the worst of times.\n\n" * 3
 

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from rowvec.db.schema import migrate
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.lines import Base, Proxy, Striker
 from support.majors import PostgresOf
 from support.workers import StartWorker, Worker
@@ -50,13 +50,13 @@ hang = "hang the engine"
 
 
 @pytest.fixture(scope="session", params=[18, 15], ids=["postgres18", "postgres15"])
-def postgres(request: pytest.FixtureRequest, postgres_of: PostgresOf) -> Cluster:
+def postgres(request: pytest.FixtureRequest, postgres_of: PostgresOf) -> PostgresCluster:
     """One cluster of each end of the majors."""
     return postgres_of(request.param)
 
 
 @pytest.fixture(scope="session")
-def _migrated(postgres: Cluster) -> str:
+def _migrated(postgres: PostgresCluster) -> str:
     """A database to clone, migrated."""
     name = "faults_template"
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
@@ -66,7 +66,7 @@ def _migrated(postgres: Cluster) -> str:
 
 
 @pytest.fixture
-def base(postgres: Cluster, _migrated: str) -> Iterator[Base]:
+def base(postgres: PostgresCluster, _migrated: str) -> Iterator[Base]:
     """A clone of the migrated database; its worker is nowhere."""
     base = Base(f"fault_{uuid.uuid4().hex[:12]}", postgres)
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:

@@ -26,8 +26,8 @@ from rowvec.errors import (
     InvalidRequest,
     RequestTooLarge,
 )
+from rowvec.models.families.stand_in import derived_vector
 from rowvec.models.images import read_image
-from rowvec.models.stand_in import derived_vector
 from support.commands import Rowvec
 from support.library import Encode
 from support.lines import Base

@@ -15,7 +15,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 from support.lines import Base, Proxy, Striker
 from support.postgres import refused
 from support.workers import StartWorker, Worker

@@ -18,7 +18,7 @@ import pytest
 
 from rowvec.client import WorkerClient
 from rowvec.errors import BackendFailed, DeadlineExceeded, InvalidRequest, OutOfMemory, Overloaded
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 from support.postgres import refused
 from support.waiting import eventually
 from support.workers import StartWorker, Worker

@@ -10,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from rowvec.db.schema import migrate
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.majors import MAJORS, PostgresOf
 from support.postgres import Database
 from support.workers import Worker, filled_template
@@ -25,13 +25,13 @@ _PARAMETERS = [
 
 
 @pytest.fixture(scope="session", params=_PARAMETERS)
-def postgres(request: pytest.FixtureRequest, postgres_of: PostgresOf) -> Cluster:
+def postgres(request: pytest.FixtureRequest, postgres_of: PostgresOf) -> PostgresCluster:
     """One cluster of each major."""
     return postgres_of(request.param)
 
 
 @pytest.fixture(scope="session")
-def _migrated(postgres: Cluster) -> str:
+def _migrated(postgres: PostgresCluster) -> str:
     """A database to clone."""
     name = "majors_template"
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
@@ -41,7 +41,7 @@ def _migrated(postgres: Cluster) -> str:
 
 
 @pytest.fixture
-def database(postgres: Cluster, _migrated: str, worker: Worker) -> Iterator[Database]:
+def database(postgres: PostgresCluster, _migrated: str, worker: Worker) -> Iterator[Database]:
     """In the place of the one that other tests get: of this major."""
     name = f"majors_{uuid.uuid4().hex[:12]}"
     with filled_template(postgres, _migrated, name, worker) as database:

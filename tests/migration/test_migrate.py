@@ -11,7 +11,7 @@ import pytest
 
 from rowvec.db import schema
 from rowvec.db.queries import sql_file, sql_files
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from rowvec.errors import DatabaseError, SchemaError
 from support.postgres import Database
 
@@ -108,7 +108,7 @@ def test_a_view_that_the_user_built_on_ours_is_never_dropped(migrated_database: 
 
 
 def test_an_unprepared_owner_is_told_what_is_missing(
-    empty_database: Database, cluster: Cluster
+    empty_database: Database, cluster: PostgresCluster
 ) -> None:
     with empty_database.connect() as connection:
         connection.execute("CREATE ROLE unprepared LOGIN")

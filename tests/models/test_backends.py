@@ -22,8 +22,8 @@ from rowvec.models.backends.choice import cosines
 from rowvec.models.backends.numpy_pooling import pooling_in_numpy
 from rowvec.models.backends.torch_encoder import PackedTorch, PaddedTorch
 from rowvec.models.backends.variant import BACKENDS, Backend, DType, Runtime, Variant
-from rowvec.models.dense import load_dense
-from rowvec.models.transformer import TransformerEmbedder
+from rowvec.models.families.sentence_transformers.dense import load_dense
+from rowvec.models.families.sentence_transformers.transformer import TransformerEmbedder
 from support.library import Encode, Vectors
 from support.models import RealModel
 from support.tiny_models import save

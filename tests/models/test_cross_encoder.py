@@ -11,8 +11,8 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from rowvec.errors import ModelError
-from rowvec.models.cross_encoder import CrossEncoderScorer
 from rowvec.models.families import cross_encoder
+from rowvec.models.families.cross_encoder.scorer import CrossEncoderScorer
 from rowvec.models.family import Entry
 
 QUERY = "where is the food stored"

@@ -14,11 +14,11 @@ from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
 from transformers import AutoTokenizer, T5EncoderModel
 
+from rowvec.chunking.cutting import Chunking, ModelTokenizer, cut
 from rowvec.errors import ModelError
-from rowvec.models.chunking import Chunking, ModelTokenizer, cut
-from rowvec.models.dense import load_dense
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.families.sentence_transformers import SentenceTransformers
+from rowvec.models.families.sentence_transformers.dense import load_dense
 from rowvec.models.family import Entry
 from support.library import Encode, Vectors
 from support.models import RealModel

@@ -19,10 +19,10 @@ from transformers import (
 )
 
 from rowvec.errors import NotSupported
-from rowvec.models.dense import load_dense
 from rowvec.models.families.sentence_transformers import SentenceTransformers
+from rowvec.models.families.sentence_transformers.dense import load_dense
+from rowvec.models.families.sentence_transformers.transformer import TransformerEmbedder
 from rowvec.models.family import Entry
-from rowvec.models.transformer import TransformerEmbedder
 
 TEXTS = ["a red square", "a blue one", "", "row " * 40]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from rowvec.models.chunking import Chunking, cut
+from rowvec.chunking.cutting import Chunking, cut
 from rowvec.models.tokenizing import BatchTokenizer
 from support.models import RealModel
 

@@ -23,12 +23,11 @@ from rowvec.errors import (
     RowvecError,
 )
 from rowvec.models.embedder import Embedder
-from rowvec.models.endpoint import Endpoint, Limits
-from rowvec.models.families.remote import Remote
+from rowvec.models.endpoint import Endpoint, EndpointLimits
+from rowvec.models.families.remote import Remote, RemoteEmbedder
+from rowvec.models.families.stand_in import derived_vector
 from rowvec.models.family import Entry
-from rowvec.models.remote import RemoteEmbedder
 from rowvec.models.spec import ModelSpec
-from rowvec.models.stand_in import derived_vector
 from support.endpoints import Endpoint as Server
 
 
@@ -54,9 +53,9 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def remote(server: Server, clock: FakeClock) -> Callable[..., RemoteEmbedder]:
-    def make(limits: Limits | None = None, **given: Any) -> RemoteEmbedder:
+    def make(limits: EndpointLimits | None = None, **given: Any) -> RemoteEmbedder:
         endpoint = Endpoint(
-            f"{server.url}/embeddings", SecretStr("a key"), limits or Limits(),
+            f"{server.url}/embeddings", SecretStr("a key"), limits or EndpointLimits(),
             clock=clock.time, sleep=clock.sleep,
         )  # fmt: skip
         given = {"model": "m", "dimensions": 8, "max_tokens": 100, "parallel_requests": 1, **given}
@@ -140,7 +139,7 @@ def test_waits_grow_and_end(
 ) -> None:
     server.failures = [(503, {}, b"")] * 20
     with pytest.raises(BackendFailed, match=r"^the endpoint failed \(HTTP 503\)$"):
-        embed(remote(Limits(patience_seconds=10)), ["one"])
+        embed(remote(EndpointLimits(patience_seconds=10)), ["one"])
     assert clock.slept == [0.5, 1, 2, 4]
 
 
@@ -156,7 +155,7 @@ def test_a_wait_beyond_patience_is_not_begun(
 def test_requests_keep_their_distance(
     remote: Callable[..., RemoteEmbedder], clock: FakeClock
 ) -> None:
-    embed(remote(Limits(requests_per_minute=30), batch_texts=1), ["one", "two", "three"])
+    embed(remote(EndpointLimits(requests_per_minute=30), batch_texts=1), ["one", "two", "three"])
     assert clock.slept == [2, 2]
 
 
@@ -212,7 +211,7 @@ def test_another_dimension_is_one_sentence(remote: Callable[..., RemoteEmbedder]
 
 def test_nobody_there_is_one_sentence(clock: FakeClock) -> None:
     endpoint = Endpoint(
-        "http://127.0.0.1:9/v1", None, Limits(patience_seconds=1),
+        "http://127.0.0.1:9/v1", None, EndpointLimits(patience_seconds=1),
         clock=clock.time, sleep=clock.sleep,
     )  # fmt: skip
     with pytest.raises(BackendFailed, match=r"^the endpoint does not answer: "):

@@ -18,14 +18,14 @@ from transformers import AutoTokenizer
 
 from rowvec.errors import ModelError
 from rowvec.models.backends.variant import AUTOMATIC, Runtime, Variant
-from rowvec.models.dense import load_dense
 from rowvec.models.description import Description
 from rowvec.models.encoding import resolve
 from rowvec.models.families.sentence_transformers import SentenceTransformers
+from rowvec.models.families.sentence_transformers.dense import load_dense
 from rowvec.models.families.sparse_encoder import SparseEncoder as SparseFamily
+from rowvec.models.families.sparse_encoder.encoder import SparseEncoderEmbedder
 from rowvec.models.family import Entry
 from rowvec.models.folder import weights
-from rowvec.models.sparse import SparseEncoderEmbedder
 
 Vectors = np.ndarray
 

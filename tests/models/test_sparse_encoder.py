@@ -17,8 +17,8 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer
 
 from rowvec.errors import ModelError
 from rowvec.models.families import sparse_encoder
+from rowvec.models.families.sparse_encoder.encoder import SparseEncoderEmbedder
 from rowvec.models.family import Entry
-from rowvec.models.sparse import SparseEncoderEmbedder
 from rowvec.models.spec import ModelSpec
 from support.models import RealModel
 
@@ -109,5 +109,5 @@ def test_a_batch_is_computed_in_passes_of_bounded_size(
 ) -> None:
     model = SparseEncoderEmbedder(bert_folder("BertForMaskedLM"))
     whole = dense(model, texts)
-    monkeypatch.setattr("rowvec.models.sparse._MAX_LOGITS", 1)
+    monkeypatch.setattr("rowvec.models.families.sparse_encoder.encoder._MAX_LOGITS", 1)
     assert_same(dense(model, texts), whole)

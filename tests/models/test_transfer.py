@@ -15,10 +15,10 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from rowvec.models.backends.choice import cosines
 from rowvec.models.backends.transfer import Widened, fetching, sent
 from rowvec.models.backends.variant import DType, Runtime, Variant
-from rowvec.models.dense import load_dense
 from rowvec.models.description import Description
+from rowvec.models.families.sentence_transformers.dense import load_dense
+from rowvec.models.families.sentence_transformers.transformer import TransformerEmbedder
 from rowvec.models.spec import ModelSpec
-from rowvec.models.transformer import TransformerEmbedder
 from support.library import Vectors
 from support.tiny_models import save
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rowvec.chunking.cutting import Chunking, ModelTokenizer, cut
 from rowvec.errors import ConfigError, InvalidRequest, ModelError
-from rowvec.models.chunking import Chunking, ModelTokenizer, cut
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.families.word_vectors import WordVectors
+from rowvec.models.families.word_vectors.lookup import WordVectorEmbedder
 from rowvec.models.family import Entry
 from rowvec.models.spec import ModelSpec
-from rowvec.models.word_vectors import WordVectorEmbedder
 from support.models import RealModel
 
 GLOVE_SHA256 = "2d85b9db2ad8ddeb2e07474af9c9fb45a925d21c40878d4b365d189f13eb5a15"

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("instance")]
 
 
 def test_clusters(reader: Reader) -> None:
-    printed = reader.shell("clusters.md")
+    printed = reader.shell("cluster.md")
     table = printed[1][0]
     assert re.search(r"api: \d+ rows in 5 clusters", table)
     # What the package is about stands out among its words.

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from pyarrow import parquet
 
+from rowvec import demo
 from rowvec.db.queries import sql_file
-from rowvec.embedded.postgres import Cluster
-from rowvec.explore import demo
+from rowvec.embedded.postgres import PostgresCluster
 from support.commands import Rowvec
 from support.models import RealModel
 from support.places import blocks_of
@@ -73,7 +73,7 @@ class Page:
 @pytest.fixture(scope="module")
 def _filled(
     _template: str,
-    cluster: Cluster,
+    cluster: PostgresCluster,
     start_module_worker: StartWorker,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[str]:

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from rowvec.backfill.report import Summary
+from rowvec.backfill.run import BackfillRequest, backfill
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
-from rowvec.pipeline.backfill import Request, backfill
-from rowvec.pipeline.report import Summary
 from support.postgres import Database
 from support.workers import StartWorker, Worker, point_at
 
@@ -56,7 +56,7 @@ def fill(database: Database) -> Fill:
         return asyncio.run(
             backfill(
                 built,
-                Request(source, embedding, limit),
+                BackfillRequest(source, embedding, limit),
                 worker=worker_conninfo(built),
                 reporter=reporter or Said(),
                 stop=asyncio.Event(),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 from support.waiting import WAIT_SECONDS
 
 

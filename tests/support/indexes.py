@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rowvec.search.kinds import KINDS
+from rowvec.index.kinds import KINDS
 
 
 def stored(

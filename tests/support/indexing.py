@@ -13,12 +13,12 @@ from psycopg.rows import dict_row
 
 from rowvec.config import Settings
 from rowvec.db.index_form import Setting
-from rowvec.search.build import build_index
+from rowvec.index.build import build_index
+from rowvec.index.kinds import KINDS
+from rowvec.index.recall import Measured
+from rowvec.index.request import IndexRequest, IndexResult
+from rowvec.index.tune import TuneRequest, TuneResult, tune
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
-from rowvec.search.kinds import KINDS
-from rowvec.search.recall import Measured
-from rowvec.search.request import IndexRequest, IndexResult
-from rowvec.search.tune import TuneRequest, TuneResult, tune
 from support.postgres import Database
 
 

@@ -17,7 +17,7 @@ import pytest
 from platformdirs import user_cache_path
 
 from rowvec.embedded import binaries
-from rowvec.embedded.postgres import SUPERUSER, Cluster
+from rowvec.embedded.postgres import SUPERUSER, PostgresCluster
 from support.postgres import UNSAFE
 from support.skips import missing
 
@@ -26,11 +26,11 @@ SERVERS = Path(
     os.environ.get("ROWVEC_TEST_POSTGRES") or user_cache_path("rowvec") / "test-postgres"
 )
 
-PostgresOf = Callable[[int], Cluster]
+PostgresOf = Callable[[int], PostgresCluster]
 
 
 @dataclass(frozen=True)
-class StockCluster(Cluster):
+class StockCluster(PostgresCluster):
     """A cluster of the server in a folder; whoever reaches its socket may be any role."""
 
     server: Path = field(kw_only=True)
@@ -61,12 +61,12 @@ class StockCluster(Cluster):
 @pytest.fixture(scope="session")
 def postgres_of(request: pytest.FixtureRequest, folder: Path) -> Iterator[PostgresOf]:
     """Starts the server of a major at its first use; one that is absent is loud in CI."""
-    running: dict[int, Cluster] = {}
+    running: dict[int, PostgresCluster] = {}
     with contextlib.ExitStack() as at_the_end:
 
-        def find(major: int) -> Cluster:
+        def find(major: int) -> PostgresCluster:
             if major == 18:
-                cluster: Cluster = request.getfixturevalue("cluster")
+                cluster: PostgresCluster = request.getfixturevalue("cluster")
                 return cluster
             if major not in running:
                 server = SERVERS / str(major)

@@ -31,9 +31,9 @@ finally:
 """
 
 READ = """
-from rowvec.models.dataset_files import find_files
-from rowvec.models.dataset_listing import DatasetSpec
-from rowvec.models.dataset_rows import open_dataset
+from rowvec.datasets.files import find_files
+from rowvec.datasets.listing import DatasetSpec
+from rowvec.datasets.rows import open_dataset
 from rowvec.rows.columns import row
 found = find_files(DatasetSpec("x", path=Path(sys.argv[1])), None, None)
 columns, values = open_dataset(found, offset=0, limit=None)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import psycopg
 
 from rowvec.db.schema import migrate
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.indexes import stored
 
 # Enough for the planner to prefer an index.
@@ -52,7 +52,7 @@ CALLS = {
 
 
 @contextmanager
-def database_of_vectors(cluster: Cluster) -> Iterator[psycopg.Connection]:
+def database_of_vectors(cluster: PostgresCluster) -> Iterator[psycopg.Connection]:
     """A database of vectors in clusters, without an index."""
     name = "rowvec_plans"
     with psycopg.connect(cluster.dsn(), autocommit=True) as admin:

@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from rowvec.db.schema import migrate
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 
 # Crash safety is left out for speed.
 UNSAFE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -26,7 +26,7 @@ class Database:
     """A database of one test."""
 
     name: str
-    cluster: Cluster
+    cluster: PostgresCluster
 
     @property
     def dsn(self) -> str:
@@ -47,9 +47,9 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def cluster(folder: Path) -> Iterator[Cluster]:
+def cluster(folder: Path) -> Iterator[PostgresCluster]:
     """Postgres 18 of the embedded wheel."""
-    cluster = Cluster(folder / "cluster", {**UNSAFE, "max_connections": "200"})
+    cluster = PostgresCluster(folder / "cluster", {**UNSAFE, "max_connections": "200"})
     cluster.create()
     cluster.start()
     yield cluster
@@ -57,7 +57,7 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def _admin(cluster: Cluster) -> Iterator[psycopg.Connection]:
+def _admin(cluster: PostgresCluster) -> Iterator[psycopg.Connection]:
     with psycopg.connect(cluster.dsn(), autocommit=True) as connection:
         yield connection
 
@@ -66,7 +66,9 @@ CreateDatabase = Callable[..., Database]
 
 
 @pytest.fixture
-def create_database(cluster: Cluster, _admin: psycopg.Connection) -> Iterator[CreateDatabase]:
+def create_database(
+    cluster: PostgresCluster, _admin: psycopg.Connection
+) -> Iterator[CreateDatabase]:
     """Makes databases with unique names, dropped after the test whoever is still connected."""
     created: list[Database] = []
 
@@ -88,7 +90,7 @@ def create_database(cluster: Cluster, _admin: psycopg.Connection) -> Iterator[Cr
 
 
 @pytest.fixture(scope="session")
-def _template(cluster: Cluster, _admin: psycopg.Connection) -> str:
+def _template(cluster: PostgresCluster, _admin: psycopg.Connection) -> str:
     """Migrated once a session; tests get clones."""
     name = "rowvec_template"
     _admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))

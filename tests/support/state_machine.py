@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
 from rowvec.db.schema import migrate
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.places import ROWVEC, clean_environment
 from support.postgres import Database
 from support.workers import StartWorker, point_at
@@ -85,7 +85,7 @@ class Stage:
     """A Postgres, a worker and a sync of its own, which may be killed and come back."""
 
     def __init__(self, folder: Path, start_worker: StartWorker) -> None:
-        self.cluster = Cluster(
+        self.cluster = PostgresCluster(
             folder / "mortal", {"max_connections": "50", "deadlock_timeout": "10s"}
         )
         self.cluster.create()

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
 from rowvec.client import WorkerClient
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.models import MINILM, MODELS
 from support.places import ROWVEC, clean_environment
 from support.postgres import CreateDatabase, Database
@@ -192,7 +192,7 @@ def connection(database: Database) -> Iterator[psycopg.Connection]:
 
 @contextmanager
 def filled_template(
-    cluster: Cluster, template: str, name: str, worker: Worker
+    cluster: PostgresCluster, template: str, name: str, worker: Worker
 ) -> Iterator[Database]:
     """A database to clone, a clone of `template` itself, for what a module fills once."""
     database = Database(name, cluster)

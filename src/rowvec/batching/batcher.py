@@ -10,11 +10,11 @@ from typing import Generic
 
 from rowvec.batching.waiting import (
     Batch,
-    Entry,
     Item,
     ItemFailed,
     Lane,
     Queue,
+    QueueEntry,
     R,
     Submission,
     W,
@@ -65,7 +65,7 @@ class Batcher(Generic[W, R]):
         self._max_waiting = max_waiting
         self._queues: dict[bool, Queue[W, R]] = {True: Queue(), False: Queue()}
         self._lanes: dict[tuple[Hashable, bool], Lane[W, R]] = {}
-        self._entries: dict[tuple[Hashable, Hashable], Entry[W, R]] = {}
+        self._entries: dict[tuple[Hashable, Hashable], QueueEntry[W, R]] = {}
         self._sequence = itertools.count()
         self._interactive_in_a_row = 0
         self._submissions: set[Submission[W, R]] = set()
@@ -151,7 +151,7 @@ class Batcher(Generic[W, R]):
     ) -> None:
         entry = self._entries.get((lane.group, item.identity))
         if entry is None:
-            entry = Entry(item, lane, next(self._sequence))
+            entry = QueueEntry(item, lane, next(self._sequence))
             self._entries[lane.group, item.identity] = entry
             lane.add(entry)
         elif lane.interactive and not entry.lane.interactive and not entry.taken:
@@ -214,14 +214,14 @@ class Batcher(Generic[W, R]):
         self._running_tokens -= tokens
         self._was_freed.set()
 
-    async def _batch(self) -> list[Entry[W, R]]:
+    async def _batch(self) -> list[QueueEntry[W, R]]:
         """The next batch, as soon as anything waits."""
         while not (batch := self._next_batch()):
             self._work_waits.clear()
             await self._work_waits.wait()
         return batch
 
-    def _next_batch(self) -> list[Entry[W, R]]:
+    def _next_batch(self) -> list[QueueEntry[W, R]]:
         first = self._interactive_in_a_row < _INTERACTIVE_IN_A_ROW
         for interactive in (first, not first):
             batch = self._take(self._queues[interactive])
@@ -230,7 +230,7 @@ class Batcher(Generic[W, R]):
                 return batch
         return []
 
-    def _take(self, queue: Queue[W, R]) -> list[Entry[W, R]]:
+    def _take(self, queue: Queue[W, R]) -> list[QueueEntry[W, R]]:
         while queue.halves:
             half = [entry for entry in queue.halves.pop() if not self._forget_unclaimed(entry)]
             if half:
@@ -257,7 +257,7 @@ class Batcher(Generic[W, R]):
         there = lane.tokens + self._running_tokens
         return self._budget(lane.group, self._max_batch_tokens, there)
 
-    def _leave_lane(self, entry: Entry[W, R]) -> None:
+    def _leave_lane(self, entry: QueueEntry[W, R]) -> None:
         entry.lane.remove(entry)
         self._forget_if_empty(entry.lane)
 
@@ -266,13 +266,13 @@ class Batcher(Generic[W, R]):
         if not lane.waiting:
             self._lanes.pop((lane.group, lane.interactive), None)
 
-    def _forget_unclaimed(self, entry: Entry[W, R]) -> bool:
+    def _forget_unclaimed(self, entry: QueueEntry[W, R]) -> bool:
         if entry.claims:
             return False
         self._end(entry)
         return True
 
-    async def _execute(self, batch: list[Entry[W, R]], *, is_only: bool) -> None:
+    async def _execute(self, batch: list[QueueEntry[W, R]], *, is_only: bool) -> None:
         lane = batch[0].lane
         try:
             items = [entry.item for entry in batch]
@@ -294,14 +294,14 @@ class Batcher(Generic[W, R]):
         for entry, result in zip(batch, results, strict=True):
             self._deliver(entry, result)
 
-    def _deliver(self, entry: Entry[W, R], result: R) -> None:
+    def _deliver(self, entry: QueueEntry[W, R], result: R) -> None:
         for submission, position in self._end(entry):
             submission.results[position] = result
             submission.missing -= 1
             if not submission.missing and not submission.future.done():
                 submission.future.set_result(None)
 
-    def _fail(self, entry: Entry[W, R], error: Exception, *, alone: bool) -> None:
+    def _fail(self, entry: QueueEntry[W, R], error: Exception, *, alone: bool) -> None:
         for submission, position in self._end(entry):
             if not submission.future.done():
                 failed = ItemFailed(position) if alone else error
@@ -309,7 +309,7 @@ class Batcher(Generic[W, R]):
                     failed.__cause__ = error
                 submission.future.set_exception(failed)
 
-    def _end(self, entry: Entry[W, R]) -> list[tuple[Submission[W, R], int]]:
+    def _end(self, entry: QueueEntry[W, R]) -> list[tuple[Submission[W, R], int]]:
         """Forgets an entry and gives those who claimed it."""
         del self._entries[entry.lane.group, entry.item.identity]
         claims, entry.claims = entry.claims, []

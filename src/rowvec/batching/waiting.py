@@ -47,7 +47,7 @@ class Batch(Generic[W]):
 
 
 @dataclass(eq=False)
-class Entry(Generic[W, R]):
+class QueueEntry(Generic[W, R]):
     """An input that is waiting or being computed, for one submission or several."""
 
     item: Item[W]
@@ -72,10 +72,10 @@ class Submission(Generic[W, R]):
     future: asyncio.Future[None]
     results: list[R | None]
     missing: int
-    entries: list[Entry[W, R]] = field(default_factory=list)
-    claimed: list[Entry[W, R]] = field(default_factory=list)
+    entries: list[QueueEntry[W, R]] = field(default_factory=list)
+    claimed: list[QueueEntry[W, R]] = field(default_factory=list)
 
-    def longest_waiting(self) -> Entry[W, R] | None:
+    def longest_waiting(self) -> QueueEntry[W, R] | None:
         """The longest of its inputs that nobody has taken, None where all are."""
         while self.entries and (self.entries[-1].taken or not self.entries[-1].claims):
             self.entries.pop()
@@ -88,9 +88,9 @@ class Lane(Generic[W, R]):
 
     group: Hashable
     interactive: bool
-    waiting: list[Entry[W, R]] = field(default_factory=list)
+    waiting: list[QueueEntry[W, R]] = field(default_factory=list)
 
-    def add(self, entry: Entry[W, R]) -> None:
+    def add(self, entry: QueueEntry[W, R]) -> None:
         """Lets an entry wait here."""
         entry.lane = self
         bisect.insort(self.waiting, entry, key=lambda e: e.key)
@@ -100,11 +100,11 @@ class Lane(Generic[W, R]):
         """Those of all entries that wait here."""
         return sum(entry.item.length for entry in self.waiting)
 
-    def place(self, entry: Entry[W, R]) -> int:
+    def place(self, entry: QueueEntry[W, R]) -> int:
         """The index of an entry that waits here."""
         return bisect.bisect_left(self.waiting, entry.key, key=lambda e: e.key)
 
-    def remove(self, entry: Entry[W, R]) -> None:
+    def remove(self, entry: QueueEntry[W, R]) -> None:
         """Lets an entry wait here no more."""
         del self.waiting[self.place(entry)]
 
@@ -114,9 +114,9 @@ class Queue(Generic[W, R]):
     """Whose turn it is among submissions of one priority, and halves of batches that failed."""
 
     turns: deque[Submission[W, R]] = field(default_factory=deque)
-    halves: list[list[Entry[W, R]]] = field(default_factory=list)
+    halves: list[list[QueueEntry[W, R]]] = field(default_factory=list)
 
-    def anchor(self) -> Entry[W, R] | None:
+    def anchor(self) -> QueueEntry[W, R] | None:
         """The longest waiting input of the submission whose turn it is, which goes to the end."""
         while self.turns:
             submission = self.turns.popleft()

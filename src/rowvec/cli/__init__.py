@@ -41,7 +41,7 @@ COMMANDS = {
         "columns",
         "Say what a backfill of SOURCE will take: rows, tokens, time, money, room.",
     ),
-    "backfill": ("jobs", "Embed all pending rows of SOURCE, a table's name as written in SQL."),
+    "backfill": ("backfill", "Embed all pending rows of SOURCE, a table's name as written in SQL."),
     "verify": (
         "columns",
         "Embed a sample of SOURCE again, and compare it with the vectors that are there.",

@@ -10,15 +10,15 @@ from typing import Any
 
 import click
 
+from rowvec.ask.chat.model import ChatModel
+from rowvec.ask.citations import Citations, citations
+from rowvec.ask.passages import Passage, Question
 from rowvec.cli.chat_options import chat_model, chat_options
 from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import EXIT_FAILED, print_json, stderr
 from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
 from rowvec.db.schema import require_head
-from rowvec.explore.ask.citations import Citations, citations
-from rowvec.explore.ask.passages import Passage, Question
-from rowvec.explore.chat.model import ChatModel
 
 _SHOWN_CHARACTERS = 100
 

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from rowvec.ask.chat.endpoint import EndpointChat
+from rowvec.ask.chat.local import LocalChat
+from rowvec.ask.chat.model import ChatModel
 from rowvec.config import read_secret
-from rowvec.explore.chat.endpoint import EndpointChat
-from rowvec.explore.chat.local import LocalChat
-from rowvec.explore.chat.model import ChatModel
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from rowvec.backfill.plan import Plan, Prices
 from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.config import Settings
 from rowvec.db.connection import connect, database_errors, resolve_dsn
 from rowvec.db.queries import query
 from rowvec.db.schema import require_head
-from rowvec.pipeline.plan import Plan, Prices
 
 # As create_embedding takes vectors for the same: see rowvec._check_adopted.
 _SAME = 0.99

@@ -17,15 +17,15 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
+from rowvec import demo as library
+from rowvec.cli.backfill import backfill
 from rowvec.cli.index import index
-from rowvec.cli.jobs import backfill
 from rowvec.cli.options import setting
 from rowvec.cli.output import stderr, stdout
 from rowvec.config import Settings
 from rowvec.db.connection import connect
 from rowvec.embedded.instance import Instance
 from rowvec.errors import ConfigError
-from rowvec.explore import demo as library
 from rowvec.models.listing import MINILM, MINILM_PACKAGE
 
 

@@ -109,7 +109,7 @@ def _inputs(
 ) -> Iterator[tuple[str, str, str]]:
     """What each text is called (`text` or `path`), its label, and the text itself."""
     if files is not None:
-        from rowvec.explore.load.text_files import text_files  # noqa: PLC0415
+        from rowvec.load.text_files import text_files  # noqa: PLC0415
         from rowvec.rows.reading import refuse  # noqa: PLC0415
 
         for row in text_files(Path(files[0]).expanduser(), files[1]).rows(refuse):

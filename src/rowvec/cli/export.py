@@ -14,8 +14,8 @@ from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
 from rowvec.db.schema import require_head
 from rowvec.errors import ConfigError
-from rowvec.explore.export.files import PART, WRITERS
-from rowvec.explore.export.rows import exported
+from rowvec.export.files import PART, WRITERS
+from rowvec.export.rows import exported
 
 
 @click.command()

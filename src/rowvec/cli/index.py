@@ -16,12 +16,12 @@ from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
 from rowvec.db.index_form import Storage
-from rowvec.search.choice import readable
-from rowvec.search.kinds import KINDS
-from rowvec.search.recall import NEIGHBOURS, Measured
-from rowvec.search.report import LogReporter
-from rowvec.search.request import IndexRequest, IndexResult
-from rowvec.search.text_index import TextIndexRequest, build_text_index
+from rowvec.index.choice import readable
+from rowvec.index.kinds import KINDS
+from rowvec.index.recall import NEIGHBOURS, Measured
+from rowvec.index.report import IndexLogReporter
+from rowvec.index.request import IndexRequest, IndexResult
+from rowvec.index.text_index import TextIndexRequest, build_text_index
 
 embedding_option = click.option(
     "--embedding", metavar="NAME", help="Which embedding, where the table has several."
@@ -100,7 +100,7 @@ def index(
     bar = IndexBar() if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.index")  # jobs/ stands beside src/
-        result: IndexResult = job.run(settings, request, bar or LogReporter())
+        result: IndexResult = job.run(settings, request, bar or IndexLogReporter())
     if as_json:
         print_json(asdict(result))
     elif request.dry_run:

@@ -16,11 +16,11 @@ from rowvec.cli.progress import LoadBar
 from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
 from rowvec.errors import BadRow, ConfigError, SourceInterrupted
-from rowvec.explore.load.declare import Embedding, check, declare
-from rowvec.explore.load.loader import load as load_rows
-from rowvec.explore.load.position import remember, resume
-from rowvec.explore.load.report import Loaded, Options
-from rowvec.explore.load.source import Source
+from rowvec.load.declare import Embedding, check, declare
+from rowvec.load.loader import load as load_rows
+from rowvec.load.position import remember, resume
+from rowvec.load.report import LoadResult, Options
+from rowvec.load.row_source import RowSource
 
 _SHOWN_BAD_ROWS = 20
 
@@ -108,7 +108,7 @@ def load(
     )
     bad = _BadRows(skip=skip_bad)
 
-    def finish(_loaded: Loaded, interrupted: SourceInterrupted | None) -> None:
+    def finish(_loaded: LoadResult, interrupted: SourceInterrupted | None) -> None:
         remember(connection, table, source, interrupted)
         if embedding is not None:
             declare(connection, table, embedding)
@@ -155,8 +155,8 @@ class _BadRows:
             stderr().print(f"left out: {self._count - _SHOWN_BAD_ROWS} more")
 
 
-def _source(settings: Settings, *, sources: tuple[str, ...], **where: Any) -> Source:
-    from rowvec.explore.load import choose  # noqa: PLC0415  # its modules are many
+def _source(settings: Settings, *, sources: tuple[str, ...], **where: Any) -> RowSource:
+    from rowvec.load import choose  # noqa: PLC0415  # its modules are many
 
     return choose.source(settings, sys.stdin.buffer, sources=sources, **where)
 
@@ -178,7 +178,7 @@ def _type(given: str) -> tuple[str, str]:
     return name, type_
 
 
-def _report(loaded: Loaded, embedding: Embedding | None) -> None:
+def _report(loaded: LoadResult, embedding: Embedding | None) -> None:
     console = stdout()
     if loaded.created:
         width = max(map(len, loaded.columns), default=0)

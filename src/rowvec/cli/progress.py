@@ -18,10 +18,10 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from rowvec.backfill.report import Summary
 from rowvec.cli.output import stderr
-from rowvec.explore.load.report import Loaded
-from rowvec.pipeline.report import Summary
-from rowvec.search.recall import Measured
+from rowvec.index.recall import Measured
+from rowvec.load.report import LoadResult
 
 
 class _RateColumn(ProgressColumn):
@@ -102,7 +102,7 @@ class LoadBar:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def advance(self, loaded: Loaded) -> None:
+    def advance(self, loaded: LoadResult) -> None:
         """So many rows were sent."""
         self._bar.update(self._task, completed=loaded.bytes, rows=loaded.rows)
 

@@ -13,7 +13,7 @@ from rowvec.cli.output import print_json, print_table, stderr
 from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
 from rowvec.db.schema import require_head
-from rowvec.search.ask import Found, Search, Similar, SimilarImage, json_key
+from rowvec.search.searches import Found, Search, Similar, SimilarImage, json_key
 
 _SHOWN_CHARACTERS = 160
 

@@ -17,7 +17,7 @@ from rowvec.db import rotation
 from rowvec.db.connection import connect, database_errors
 from rowvec.db.schema import require_head
 from rowvec.db.server import set_worker, worker_options
-from rowvec.embedded.worker import Worker
+from rowvec.embedded.worker_process import Worker
 from rowvec.errors import ConfigError
 
 # The libpq of older servers knows no load_balance_hosts.

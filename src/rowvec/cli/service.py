@@ -12,7 +12,7 @@ from rowvec.cli.options import database_dsn, setting
 from rowvec.cli.output import stderr
 from rowvec.config import Settings
 from rowvec.embedded.instance import Instance
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from rowvec.errors import ConfigError
 
 
@@ -83,7 +83,7 @@ def _psql(settings: Settings) -> str:
     if found is not None:
         return found
     try:
-        return str(Cluster(settings.data).binary("psql"))
+        return str(PostgresCluster(settings.data).binary("psql"))
     except ConfigError as exc:
         raise ConfigError(
             "psql is not installed", hint="apt install postgresql-client, or any other psql"

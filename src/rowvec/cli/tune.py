@@ -18,12 +18,12 @@ from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
 from rowvec.db.schema import require_head
-from rowvec.search.chart import Curve, chart
-from rowvec.search.draw import check_plot, draw
+from rowvec.index.chart import Curve, chart
+from rowvec.index.draw import check_plot, draw
+from rowvec.index.kinds import kind_of
+from rowvec.index.report import IndexLogReporter
+from rowvec.index.tune import Scope, TuneRequest, TuneResult, read_queries
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
-from rowvec.search.kinds import kind_of
-from rowvec.search.report import LogReporter
-from rowvec.search.tune import Scope, TuneRequest, TuneResult, read_queries
 
 
 @click.command()
@@ -76,7 +76,7 @@ def tune(
     bar = IndexBar() if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.tune")  # jobs/ stands beside src/
-        result: TuneResult = job.run(settings, request, bar or LogReporter())
+        result: TuneResult = job.run(settings, request, bar or IndexLogReporter())
     if plot is not None:
         title = _title(result)
         facts = f"{result.queries} queries, exact neighbours of {result.rows:,} vectors"

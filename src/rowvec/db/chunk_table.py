@@ -29,7 +29,7 @@ _LENGTH = struct.Struct(">i")
 _CHUNKS_AT_ONCE = 256
 
 
-class Chunk(Protocol):
+class StoredChunk(Protocol):
     """A piece of an input: its place in it, in characters, and its tokens."""
 
     @property
@@ -50,7 +50,7 @@ class Chunk(Protocol):
 
 
 # A row, the chunks of its input, and their vectors, one each.
-Made = tuple[Row, Sequence[Chunk], NDArray[float32]]
+Made = tuple[Row, Sequence[StoredChunk], NDArray[float32]]
 
 
 class ChunkTable:

@@ -26,7 +26,7 @@ _FOREIGN_KEY_VIOLATION = "23503"
 _ATTEMPTS = 3
 
 
-class Stored(NamedTuple):
+class StoredPair(NamedTuple):
     """One pair. The marks are those of both rows when they were compared.
 
     `rank` 0 with no `other` says, in what is written, that the row has no others.
@@ -40,7 +40,7 @@ class Stored(NamedTuple):
     other_mark: int
 
 
-class Embedded(NamedTuple):
+class EmbeddedRows(NamedTuple):
     """Rows with a vector; a `mark` changes with the text, and with what the definition says."""
 
     keys: list[Key]
@@ -116,7 +116,9 @@ class SimilarRows:
         statement = "SELECT count(*) FROM {relation} WHERE {vector} IS NOT NULL"
         return int(await session.value(self._sql(statement)))
 
-    async def embedded(self, session: Session, *, with_vectors: bool) -> AsyncIterator[Embedded]:
+    async def embedded(
+        self, session: Session, *, with_vectors: bool
+    ) -> AsyncIterator[EmbeddedRows]:
         """All rows that have a vector, in batches; a transaction is open while they are read."""
         statement = sql.SQL(
             "SELECT s.rowvec_mark, {key_text}, {wanted} FROM {relation} JOIN"
@@ -126,16 +128,18 @@ class SimilarRows:
         n = self._columns
         async for found in self._batches(session, statement, self._vectors.batch_rows):
             vectors = self._vectors.matrix([row[-1] for row in found]) if with_vectors else None
-            yield Embedded([row[1 : n + 1] for row in found], [row[0] for row in found], vectors)
+            yield EmbeddedRows(
+                [row[1 : n + 1] for row in found], [row[0] for row in found], vectors
+            )
 
-    async def stored(self, session: Session) -> AsyncIterator[list[Stored]]:
+    async def stored(self, session: Session) -> AsyncIterator[list[StoredPair]]:
         """All pairs, in batches."""
         statement = self._sql(
             "SELECT {key_text}, {other_text}, rank, score, mark, other_mark FROM {table}"
         )
         n = self._columns
         async for found in self._batches(session, statement, _FETCHED_ROWS):
-            yield [Stored(row[:n], row[n : 2 * n], *row[2 * n :]) for row in found]
+            yield [StoredPair(row[:n], row[n : 2 * n], *row[2 * n :]) for row in found]
 
     async def nearest(
         self, session: Session, keys: list[Key], k: int
@@ -155,7 +159,7 @@ class SimilarRows:
         n = self._columns
         return [(row[:n], row[n : 2 * n], row[-2], row[-1]) for row in found]
 
-    async def replace(self, session: Session, pairs: Iterable[Stored]) -> None:
+    async def replace(self, session: Session, pairs: Iterable[StoredPair]) -> None:
         """Puts these in the place of all that the rows with these keys had, in one transaction.
 
         Pairs with a row that is gone by now are left out.

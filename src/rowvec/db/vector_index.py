@@ -14,7 +14,7 @@ from rowvec.db.index_form import IndexForm, Setting, Storage, storage_of
 from rowvec.db.pending_index import index_name
 from rowvec.db.queries import query
 from rowvec.db.session import Session
-from rowvec.db.vector_table import Part, VectorTable
+from rowvec.db.vector_table import TablePart, VectorTable
 from rowvec.errors import DatabaseConflict, DatabaseError
 
 # Room for the ending that an index has while another is built beside it.
@@ -93,7 +93,12 @@ class VectorIndex:
         await self._drop(self._table.parts[0], self.name)
 
     async def create(
-        self, form: IndexForm, options: dict[Part, Options], resources: Resources, *, beside: bool
+        self,
+        form: IndexForm,
+        options: dict[TablePart, Options],
+        resources: Resources,
+        *,
+        beside: bool,
     ) -> None:
         """Builds it without blocking anybody; partition by partition, then attached.
 
@@ -130,7 +135,9 @@ class VectorIndex:
             (f"{resources.memory_kb}kB", str(resources.workers)),
         )
 
-    async def _create_one(self, part: Part, name: str, form: IndexForm, options: Options) -> None:
+    async def _create_one(
+        self, part: TablePart, name: str, form: IndexForm, options: Options
+    ) -> None:
         schema = await opclass_schema(self._session, form)
         assert schema is not None
         given: list[sql.Composable] = [
@@ -162,7 +169,7 @@ class VectorIndex:
             await self._drop(part, name)
             await self._session.run(statement)
 
-    async def _attach(self, part: Part, ending: str | None) -> None:
+    async def _attach(self, part: TablePart, ending: str | None) -> None:
         assert part.parent is not None
         schema, table = part.parent
         await self._briefly(
@@ -172,7 +179,7 @@ class VectorIndex:
             )
         )
 
-    async def _drop(self, part: Part, name: str) -> None:
+    async def _drop(self, part: TablePart, name: str) -> None:
         # An index over partitions goes with theirs, and only with a lock.
         how = "CONCURRENTLY " if part.is_leaf else ""
         statement = sql.SQL("DROP INDEX {}IF EXISTS {}").format(
@@ -201,7 +208,7 @@ class VectorIndex:
             else:
                 return
 
-    async def _state(self, part: Part, name: str) -> IndexState | None:
+    async def _state(self, part: TablePart, name: str) -> IndexState | None:
         found = await self._session.dicts(
             query("index_state"), {"schema": part.schema, "table": part.table, "index": name}
         )
@@ -212,13 +219,13 @@ class VectorIndex:
         return IndexState(**found[0], lists=lists)
 
 
-def _renamed(part: Part, name: str, to: str) -> sql.Composed:
+def _renamed(part: TablePart, name: str, to: str) -> sql.Composed:
     return sql.SQL("ALTER INDEX {} RENAME TO {}").format(
         identifier(part.schema, name), identifier(to)
     )
 
 
-def _name(part: Part, column: str, ending: str | None = None) -> str:
+def _name(part: TablePart, column: str, ending: str | None = None) -> str:
     return _name_of(part.table, column, ending)
 
 
@@ -234,7 +241,7 @@ async def opclass_schema(session: Session, form: IndexForm) -> str | None:
     return None if found is None else str(found[0])
 
 
-async def count_vectors(session: Session, table: VectorTable) -> dict[Part, int]:
+async def count_vectors(session: Session, table: VectorTable) -> dict[TablePart, int]:
     """How many rows have a vector, for each table that holds rows."""
     column = identifier(table.column)
     return {
@@ -246,7 +253,7 @@ async def count_vectors(session: Session, table: VectorTable) -> dict[Part, int]
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredIndex:
     """What the catalog has of an index; `rows` and `target_recall` of None leave what is there.
 
     `is_graph` and `most` are what `search` has to know of its kind.
@@ -264,7 +271,7 @@ class Stored:
     target_recall: float | None
 
 
-async def store(session: Session, definition: Definition, what: Stored) -> bool:
+async def store(session: Session, definition: Definition, what: StoredIndex) -> bool:
     """Tells `search` what to use; False where the definition is another by now."""
     parameters = {
         **vars(what), "setting_name": what.setting.name, "setting": what.setting.value,

@@ -16,7 +16,7 @@ from rowvec.db.session import Session
 
 
 @dataclass(frozen=True)
-class Part:
+class TablePart:
     """One table of a tree of partitions; an ordinary table is a tree of one."""
 
     schema: str
@@ -40,7 +40,7 @@ class VectorTable:
     schema: str
     table: str
     column: str
-    parts: tuple[Part, ...]
+    parts: tuple[TablePart, ...]
     index_name: str | None
     index_kind: str | None
     index_storage: Storage | None
@@ -52,7 +52,7 @@ class VectorTable:
     target_recall: float
 
     @property
-    def leaves(self) -> tuple[Part, ...]:
+    def leaves(self) -> tuple[TablePart, ...]:
         """The tables that hold rows."""
         return tuple(part for part in self.parts if part.is_leaf)
 
@@ -76,6 +76,6 @@ class VectorTable:
         return cls(**found, setting=setting, parts=tuple(map(_part, parts)))
 
 
-def _part(row: dict[str, Any]) -> Part:
+def _part(row: dict[str, Any]) -> TablePart:
     parent = (row["parent_schema"], row["parent_table"]) if row["parent_table"] else None
-    return Part(row["schema"], row["table"], parent, row["is_leaf"])
+    return TablePart(row["schema"], row["table"], parent, row["is_leaf"])

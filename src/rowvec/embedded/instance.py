@@ -16,9 +16,9 @@ from rowvec.db.connection import EMBEDDED_DATABASE, connect, database_errors
 from rowvec.db.schema import migrate
 from rowvec.db.server import set_worker
 from rowvec.db.viewer import VIEWER, let_see_all, make_viewer
-from rowvec.embedded.postgres import Cluster
-from rowvec.embedded.sync import Sync
-from rowvec.embedded.worker import PORT, Worker
+from rowvec.embedded.postgres import PostgresCluster
+from rowvec.embedded.sync_process import Sync
+from rowvec.embedded.worker_process import PORT, Worker
 from rowvec.errors import ConfigError
 
 Say = Callable[[str], None]
@@ -53,7 +53,7 @@ class Instance:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.cluster = Cluster(root, _PARAMETERS)
+        self.cluster = PostgresCluster(root, _PARAMETERS)
         self.worker = Worker(root)
         self.sync = Sync(root, self.dsn)
 

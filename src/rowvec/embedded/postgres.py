@@ -37,7 +37,7 @@ _POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
-class Cluster:
+class PostgresCluster:
     """One Postgres cluster below `root`: data in postgres/, sockets in run/, logs in log/.
 
     It listens on a unix socket only. `parameters` are settings of postgresql.conf given at start.

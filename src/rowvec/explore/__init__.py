@@ -1,1 +1,1 @@
-"""Looking into data: texts to try rowvec on."""
+"""Looking into data: clusters, maps, texts coloured by meaning."""

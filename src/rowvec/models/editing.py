@@ -15,10 +15,10 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from rowvec.errors import ConfigError, NotAllowed
+from rowvec.models.families.word_vectors.word_files import vectors_file
 from rowvec.models.folder import check_folder, sha256_of, weights
 from rowvec.models.listing import Listing, parse_listing
 from rowvec.models.spec import ModelSpec
-from rowvec.models.word_files import vectors_file
 
 
 def entries(path: Path) -> list[Mapping[str, Any]]:

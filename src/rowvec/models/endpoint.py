@@ -32,7 +32,7 @@ _MAX_REPLY_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Limits:
+class EndpointLimits:
     """How the endpoint wants to be treated.
 
     `timeout_seconds` bounds one attempt, `patience_seconds` the waits between those of a request.
@@ -50,7 +50,7 @@ class Endpoint:
         self,
         url: str,
         key: SecretStr | None,
-        limits: Limits,
+        limits: EndpointLimits,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rowvec.errors import ConfigError, ModelError
 from rowvec.models.folder import check_folder
-from rowvec.models.source import UNWANTED, WANTED
+from rowvec.models.origin import UNWANTED, WANTED
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?")

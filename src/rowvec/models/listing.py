@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
+from rowvec.datasets.listing import DatasetListing, parse_datasets
 from rowvec.errors import ConfigError, NotAllowed
-from rowvec.models import source
-from rowvec.models.dataset_listing import DatasetListing, parse_datasets
+from rowvec.models import origin
 from rowvec.models.description import Description
 from rowvec.models.family import Entry, Keys
 from rowvec.models.registry import family, kinds
@@ -133,13 +133,13 @@ def _spec(entry: Mapping[str, Any], relative_to: Path) -> ModelSpec:
     if not isinstance(kind, str):
         raise ConfigError("kind is missing", hint=f"kinds: {', '.join(kinds())}")
     chosen = family(kind)
-    _check_keys(entry, {**_COMMON, **(source.KEYS if chosen.has_folder else {}), **chosen.keys})
+    _check_keys(entry, {**_COMMON, **(origin.KEYS if chosen.has_folder else {}), **chosen.keys})
     if not entry.get("name"):
         raise ConfigError("name is missing")
     aliases = tuple(entry.get("aliases", ()))
     for known_as in (entry["name"], *aliases):
         _check_name(known_as)
-    folder = source.find_folder(entry, relative_to) if chosen.has_folder else None
+    folder = origin.find_folder(entry, relative_to) if chosen.has_folder else None
     options = {
         key: _option(entry[key], expected, relative_to)
         for key, expected in chosen.keys.items()

@@ -40,7 +40,7 @@ _SET = re.compile(
 
 
 @dataclass(frozen=True)
-class Result:
+class StatementResult:
     """What a statement did: its command tag (None for an empty query), and a new encoding."""
 
     tag: str | None
@@ -48,11 +48,11 @@ class Result:
     codec: str | None = None
 
 
-def run(text: str) -> Result:
+def run(text: str) -> StatementResult:
     """Runs an empty query or SET; raises NotARequest for everything else, and never shows it."""
     statement = _COMMENT.sub(" ", text).strip().rstrip(";").strip()
     if not statement:
-        return Result(None)
+        return StatementResult(None)
     found = _SET.fullmatch(statement)
     if found is None:
         raise NotARequest(
@@ -63,10 +63,10 @@ def run(text: str) -> Result:
     if name == "names":
         name = "client_encoding"
     if name != "client_encoding":
-        return Result("SET")
+        return StatementResult("SET")
     if value.lower() == "default":
         value = "UTF8"
-    return Result("SET", value.upper(), codec(value))
+    return StatementResult("SET", value.upper(), codec(value))
 
 
 def roles(options: str) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""Indexes over embedding columns, their recall, and searches from the command line."""
+"""Finds rows: searches, what one does, and the table of similar rows."""

@@ -14,8 +14,8 @@ from rowvec.db.definition import Definition
 from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
 from rowvec.db.vector_table import VectorTable
-from rowvec.search.kinds import KINDS
-from rowvec.search.plan import Scan, in_words, scans
+from rowvec.index.kinds import KINDS
+from rowvec.search.explain_plan import Scan, in_words, scans
 
 _APPLICATION = "rowvec explain"
 

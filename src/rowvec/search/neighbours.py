@@ -23,7 +23,7 @@ TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class Nearest:
+class NearestOthers:
     """For each row asked for, the places of its nearest others and their scores, best first.
 
     A place of -1 stands where there are fewer others.
@@ -57,7 +57,7 @@ class Neighbours(Protocol):
 
     async def of(
         self, block: Places, worst: Matrix, new: NDArray[np.bool_]
-    ) -> tuple[Nearest, Entering]:
+    ) -> tuple[NearestOthers, Entering]:
         """The neighbours of the rows at these places.
 
         `worst` is the last score of every row's list: where a `new` one of the block scores better,
@@ -88,7 +88,7 @@ class ExactNeighbours:
 
     async def of(
         self, block: Places, worst: Matrix, new: NDArray[np.bool_]
-    ) -> tuple[Nearest, Entering]:
+    ) -> tuple[NearestOthers, Entering]:
         """By one product of the block with all vectors."""
         scores = self._vectors[block] @ self._vectors.T
         if self._is_l2:
@@ -101,7 +101,7 @@ class ExactNeighbours:
             entering = Entering(rows, block[new][at], scores[new][at, rows])
         return self._best(scores), entering
 
-    def _best(self, scores: Matrix) -> Nearest:
+    def _best(self, scores: Matrix) -> NearestOthers:
         places = np.full((len(scores), self._columns), -1, np.int64)
         best = np.zeros((len(scores), self._columns), np.float32)
         if self._k:
@@ -110,7 +110,7 @@ class ExactNeighbours:
             order = np.argsort(-near_scores, axis=1, kind="stable")
             places[:, : self._k] = np.take_along_axis(near, order, axis=1)
             best[:, : self._k] = np.take_along_axis(near_scores, order, axis=1)
-        return Nearest(places, best)
+        return NearestOthers(places, best)
 
 
 class IndexNeighbours:
@@ -134,7 +134,7 @@ class IndexNeighbours:
 
     async def of(
         self, block: Places, worst: Matrix, new: NDArray[np.bool_]
-    ) -> tuple[Nearest, Entering]:
+    ) -> tuple[NearestOthers, Entering]:
         """By one statement."""
         keys = [self._keys[place] for place in block]
         at = {key: i for i, key in enumerate(keys)}
@@ -148,4 +148,4 @@ class IndexNeighbours:
         others, found = places[rows, columns], scores[rows, columns]
         enters = found > worst[others] + TOLERANCE
         entering = Entering(others[enters], block[rows[enters]], found[enters])
-        return Nearest(places, scores), entering
+        return NearestOthers(places, scores), entering

@@ -15,14 +15,14 @@ from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
-from rowvec.db.similar_rows import SimilarRows, Stored
+from rowvec.db.similar_rows import SimilarRows, StoredPair
 from rowvec.db.vectors import Key, Matrix
 from rowvec.errors import DatabaseError, InvalidRequest, NotSupported
 from rowvec.search.neighbours import (
     Entering,
     ExactNeighbours,
     IndexNeighbours,
-    Nearest,
+    NearestOthers,
     Neighbours,
     Places,
 )
@@ -146,7 +146,7 @@ class Lists:
         worst: Matrix = np.where(self.outdated, np.inf, self.scores.min(axis=1))
         return worst.astype(np.float32)
 
-    async def take(self, batches: AsyncIterator[list[Stored]]) -> None:
+    async def take(self, batches: AsyncIterator[list[StoredPair]]) -> None:
         """Takes over what is stored."""
         place = {key: i for i, key in enumerate(self.keys)}
         rows = len(self.keys)
@@ -243,7 +243,7 @@ class _Run:
             self.entered += len(taken_up)
             self._progress.phase("comparing rows", start + len(block), len(outdated))
 
-    def _pairs(self, block: Places, nearest: Nearest) -> list[Stored]:
+    def _pairs(self, block: Places, nearest: NearestOthers) -> list[StoredPair]:
         """The lists of a block; one that is empty says so, since what was there has to go."""
         lists = self._lists
         pairs = []
@@ -252,16 +252,16 @@ class _Run:
         ):
             key, mark = lists.keys[row], lists.marks[row]
             found = [
-                Stored(key, lists.keys[other], rank, score, mark, lists.marks[other])
+                StoredPair(key, lists.keys[other], rank, score, mark, lists.marks[other])
                 for rank, (other, score) in enumerate(zip(others, scores, strict=True), 1)
                 if other >= 0
             ]
-            pairs += found or [Stored(key, None, 0, 0.0, mark, 0)]
+            pairs += found or [StoredPair(key, None, 0, 0.0, mark, 0)]
         return pairs
 
-    def _stored_pairs(self, rows: Places) -> list[Stored]:
+    def _stored_pairs(self, rows: Places) -> list[StoredPair]:
         lists = self._lists
-        return self._pairs(rows, Nearest(lists.others[rows], lists.scores[rows]))
+        return self._pairs(rows, NearestOthers(lists.others[rows], lists.scores[rows]))
 
     def _take_up(self, entering: Entering) -> Places:
         """Puts entering rows into the lists of others; gives the places of those."""

@@ -19,7 +19,7 @@ from rowvec.errors import InvalidRequest
 from rowvec.explore.map.coloring import coloring
 from rowvec.explore.map.html import body, map_data
 from rowvec.explore.map.points import MAX_POINTS, Points, characters_for
-from rowvec.search.ask import Similar
+from rowvec.search.searches import Similar
 from rowvec.ui.database import APPLICATION, Database
 from rowvec.ui.embedding import of
 from rowvec.ui.rendering import page

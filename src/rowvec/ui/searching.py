@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from rowvec.errors import RowvecError
-from rowvec.search.ask import Found, Search, Similar
+from rowvec.search.searches import Found, Search, Similar
 from rowvec.ui.access import Token
 from rowvec.ui.database import Database
 from rowvec.ui.embedding import of

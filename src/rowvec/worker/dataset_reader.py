@@ -18,10 +18,10 @@ from typing import IO, Any
 
 import orjson
 
+from rowvec.datasets.files import find_files
+from rowvec.datasets.listing import DatasetSpec
+from rowvec.datasets.rows import open_dataset
 from rowvec.errors import ModelError, RowvecError
-from rowvec.models.dataset_files import find_files
-from rowvec.models.dataset_listing import DatasetSpec
-from rowvec.models.dataset_rows import open_dataset
 from rowvec.rows.columns import header, row
 
 LENGTH = struct.Struct("<Q")

@@ -18,9 +18,9 @@ from prometheus_client.registry import Collector
 import rowvec
 from rowvec.worker.admission import Admission
 from rowvec.worker.cache import VectorCache
-from rowvec.worker.engine_client import EngineClient
-from rowvec.worker.messages import Computed
-from rowvec.worker.model_report import Report
+from rowvec.worker.engine.client import EngineClient
+from rowvec.worker.engine.messages import Computed
+from rowvec.worker.engine.model_report import Report
 from rowvec.worker.resident import resident_bytes
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)

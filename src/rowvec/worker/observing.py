@@ -15,12 +15,15 @@ from typing import Literal
 from rowvec.errors import InvalidRequest, NotAllowed, RowvecError
 from rowvec.models.listing import Listing
 from rowvec.protocol.request import Request
-from rowvec.worker.connection import ConnectionClosed
 from rowvec.worker.metrics import Metrics
 
 logger = logging.getLogger("rowvec.worker.request")
 
 Protocol = Literal["postgres", "http"]
+
+
+class ConnectionClosed(Exception):  # not an error: clients leave
+    """The client is gone."""
 
 
 @dataclass

@@ -18,17 +18,18 @@ from rowvec.models.device import resolve_device
 from rowvec.models.listing import Listing, read_listing
 from rowvec.models.measurements import measured_backends
 from rowvec.models.threads import granted_threads
+from rowvec.worker.addresses import split_address
 from rowvec.worker.admission import Admission
-from rowvec.worker.api_keys import ApiKeys
 from rowvec.worker.cache import VectorCache
-from rowvec.worker.datasets import Datasets
-from rowvec.worker.engine_client import EngineClient
-from rowvec.worker.listener import Listener, split_address
+from rowvec.worker.dataset_pages import Datasets
+from rowvec.worker.engine.client import EngineClient
+from rowvec.worker.http.api_keys import ApiKeys
+from rowvec.worker.listener.accepting import Listener
+from rowvec.worker.listener.client_session import Rules
+from rowvec.worker.listener.passwords import Passwords
 from rowvec.worker.metrics import Metrics, Vitals
 from rowvec.worker.observing import Observer
-from rowvec.worker.passwords import Passwords
 from rowvec.worker.service import Service
-from rowvec.worker.session import Rules
 
 logger = logging.getLogger(__name__)
 
@@ -104,8 +105,8 @@ async def _serve(
     ports: dict[str, _Port] = {"postgres": listener}
     if settings.http_listen is not None:
         # Its library is a third of what the listener imports: for those who want it.
-        from rowvec.worker.http_api import Api, HttpRules  # noqa: PLC0415
-        from rowvec.worker.http_server import HttpServer  # noqa: PLC0415
+        from rowvec.worker.http.api import Api, HttpRules  # noqa: PLC0415
+        from rowvec.worker.http.http_server import HttpServer  # noqa: PLC0415
 
         api = Api(
             HttpRules.of(settings, keys),

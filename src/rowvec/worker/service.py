@@ -19,10 +19,9 @@ from rowvec.protocol.request import Request
 from rowvec.worker.admission import Admission
 from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, split_objects
 from rowvec.worker.cache import Cached, VectorCache
-from rowvec.worker.datasets import PAGE_BYTES, Datasets
-from rowvec.worker.engine_client import A, EngineClient, Rows
-from rowvec.worker.expectation import Expectation
-from rowvec.worker.messages import (
+from rowvec.worker.dataset_pages import PAGE_BYTES, Datasets
+from rowvec.worker.engine.client import A, EngineClient, Rows
+from rowvec.worker.engine.messages import (
     EngineRequest,
     ModelRequest,
     Operation,
@@ -32,8 +31,9 @@ from rowvec.worker.messages import (
     TokenAnswer,
     VectorAnswer,
 )
-from rowvec.worker.plan import Plan, Planner
-from rowvec.worker.rows import too_long
+from rowvec.worker.engine.result_rows import too_long
+from rowvec.worker.expectation import Expectation
+from rowvec.worker.request_plan import Planner, RequestPlan
 
 # Takes the pieces of an answer, and returns when they are on their way.
 Send = Callable[[Iterator[bytes]], Awaitable[None]]
@@ -130,7 +130,7 @@ class Service:
             await send(answer)
 
     async def _answered(
-        self, request: Request, planned: Plan, announce: Announce | None, form: Form
+        self, request: Request, planned: RequestPlan, announce: Announce | None, form: Form
     ) -> Iterator[bytes]:
         match request.op:
             case "count_tokens":
@@ -173,7 +173,7 @@ class Service:
 
     @asynccontextmanager
     async def _deadline(
-        self, deadline_ms: int | None, planned: Plan | None = None
+        self, deadline_ms: int | None, planned: RequestPlan | None = None
     ) -> AsyncIterator[None]:
         if deadline_ms is None:
             yield
@@ -188,7 +188,7 @@ class Service:
             reason = None if planned is None else self._engine.why_late(planned.spec.name)
             raise _late(deadline_ms, reason) from exc
 
-    async def _counted(self, request: Request, planned: Plan) -> list[int | None]:
+    async def _counted(self, request: Request, planned: RequestPlan) -> list[int | None]:
         places, texts = _present(request)
         tokens: list[int | None] = [None] * len(request.inputs)
         if places:
@@ -198,7 +198,7 @@ class Service:
                 tokens[i] = count
         return tokens
 
-    async def _chunked(self, request: Request, planned: Plan) -> list[dict[str, Any]]:
+    async def _chunked(self, request: Request, planned: RequestPlan) -> list[dict[str, Any]]:
         places, texts = _present(request)
         wanted = _wanted("chunk", planned, texts, request)
         answer, _ = await self._ask(wanted, SpanAnswer, places)
@@ -213,7 +213,7 @@ class Service:
         return [chunk for i, chunks in found for chunk in split_objects(i, chunks)]
 
     async def _embedded(
-        self, request: Request, planned: Plan, announce: Announce | None
+        self, request: Request, planned: RequestPlan, announce: Announce | None
     ) -> list[Cached | None]:
         found: list[Cached | None] = [None] * len(request.inputs)
         missing = await self._look_up(request, planned, found)
@@ -238,7 +238,11 @@ class Service:
         return found
 
     async def _ask_for_one(
-        self, wanted: ModelRequest, missing: _Missing, planned: Plan, announce: Announce | None
+        self,
+        wanted: ModelRequest,
+        missing: _Missing,
+        planned: RequestPlan,
+        announce: Announce | None,
     ) -> tuple[VectorAnswer, Rows]:
         in_flight = 1 + self._engine.in_flight
         expected = self._expectation.seconds(in_flight)
@@ -252,7 +256,7 @@ class Service:
         self._expectation.note(in_flight, loop.time() - asked)
         return answer
 
-    def _is_brief(self, planned: Plan, text: str) -> bool:
+    def _is_brief(self, planned: RequestPlan, text: str) -> bool:
         """Whether the engine will have answered within milliseconds, as far as one can tell."""
         return (
             len(text) + len(planned.encoding.prompt) <= _SHORT
@@ -263,7 +267,7 @@ class Service:
         )
 
     async def _look_up(
-        self, request: Request, planned: Plan, found: list[Cached | None]
+        self, request: Request, planned: RequestPlan, found: list[Cached | None]
     ) -> _Missing:
         """Fills in what the cache has, and gives the rest."""
         keys = planned.keys
@@ -323,13 +327,13 @@ def _late(deadline_ms: int, reason: str | None = None) -> DeadlineExceeded:
     )
 
 
-def _read_bytes(request: Request, planned: Plan | None, size: int) -> int:
+def _read_bytes(request: Request, planned: RequestPlan | None, size: int) -> int:
     """What the model is given to read: its prompt, or the query, stands before every input."""
     prompt = "" if planned is None else planned.encoding.prompt
     return size + len(request.inputs) * len(prompt.encode(errors="surrogatepass"))
 
 
-def _result_bytes(request: Request, planned: Plan | None, size: int) -> int:
+def _result_bytes(request: Request, planned: RequestPlan | None, size: int) -> int:
     """About how much the answer holds; chunks may repeat half of the text."""
     if planned is None or request.op == "chunk":
         return 2 * size
@@ -342,7 +346,9 @@ def _present(request: Request) -> tuple[list[int], list[str]]:
     return [i for i, _ in present], [text for _, text in present]
 
 
-def _wanted(op: Operation, planned: Plan, texts: list[str], request: Request) -> ModelRequest:
+def _wanted(
+    op: Operation, planned: RequestPlan, texts: list[str], request: Request
+) -> ModelRequest:
     return ModelRequest(
         op=op,
         model=planned.spec.name,
@@ -353,7 +359,7 @@ def _wanted(op: Operation, planned: Plan, texts: list[str], request: Request) ->
     )
 
 
-def _refuse_truncated(cached: Cached, planned: Plan, place: int) -> None:
+def _refuse_truncated(cached: Cached, planned: RequestPlan, place: int) -> None:
     max_tokens = planned.spec.description.max_tokens
     if planned.encoding.on_truncate == "error" and cached.tokens > max_tokens:
         error = too_long(cached.tokens, max_tokens)

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.commands import Rowvec
 from support.postgres import Database
 from support.workers import StartWorker, Worker, point_at
@@ -133,7 +133,7 @@ def test_what_fails_changes_nothing(own_database: Any, rowvec: Rowvec, tmp_path:
 
 
 def test_the_log_of_postgres_has_no_password(
-    own_database: Any, own_worker: Worker, rowvec: Rowvec, cluster: Cluster
+    own_database: Any, own_worker: Worker, rowvec: Rowvec, cluster: PostgresCluster
 ) -> None:
     """Even where every statement is logged: a superuser's is not, for this one transaction."""
     with own_database.connect() as connection:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 from support.commands import Rowvec
 from support.workers import Worker
 

@@ -16,7 +16,7 @@ import psycopg
 import pytest
 
 from rowvec.client import WorkerClient
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 from support.workers import StartWorker, Worker
 
 MODELS = """

@@ -25,7 +25,7 @@ from rowvec.errors import (
     ShuttingDown,
     WorkerUnreachable,
 )
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 from support.waiting import eventually
 from support.workers import StartWorker, Worker
 

@@ -19,7 +19,7 @@ import pytest
 
 from rowvec.client import ServedModel, WorkerClient
 from rowvec.errors import InvalidRequest, NotSupported, OutOfMemory
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 from support.models import MINILM
 from support.workers import StartWorker, Worker
 

@@ -16,8 +16,8 @@ import numpy as np
 import psycopg
 import pytest
 
-from rowvec.embedded.postgres import Cluster
-from rowvec.models.stand_in import derived_vector
+from rowvec.embedded.postgres import PostgresCluster
+from rowvec.models.families.stand_in import derived_vector
 from support.waiting import eventually
 from support.workers import StartWorker, Worker
 
@@ -331,7 +331,7 @@ def test_a_newer_minor_version_is_negotiated_down(worker: Worker) -> None:
         assert run(newer, ask("ping")) == [("pong",)]
 
 
-def test_psql_is_a_client(worker: Worker, cluster: Cluster) -> None:
+def test_psql_is_a_client(worker: Worker, cluster: PostgresCluster) -> None:
     done = subprocess.run(
         [cluster.binary("psql"), worker.conninfo, "-XAtc", embed("x", model="stand-in-small")],
         capture_output=True,

@@ -16,7 +16,7 @@ import pytest
 
 from rowvec.db.schema import migrate
 from rowvec.embedded import binaries
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.commands import StartRowvec
 from support.endpoints import Gate
 from support.postgres import Database
@@ -33,9 +33,9 @@ PARAMETERS = {"max_connections": "40", "max_prepared_transactions": "5", "wal_le
 
 
 @pytest.fixture(scope="module")
-def primary(folder: Path) -> Iterator[Cluster]:
+def primary(folder: Path) -> Iterator[PostgresCluster]:
     """A Postgres that keeps what it commits, whatever happens to it."""
-    cluster = Cluster(folder / "primary", PARAMETERS)
+    cluster = PostgresCluster(folder / "primary", PARAMETERS)
     cluster.create()
     hba = cluster.data / "pg_hba.conf"
     hba.write_text(hba.read_text() + "local replication all peer map=owner\n")
@@ -45,7 +45,7 @@ def primary(folder: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def home(primary: Cluster, worker: Worker, request: pytest.FixtureRequest) -> Iterator[str]:
+def home(primary: PostgresCluster, worker: Worker, request: pytest.FixtureRequest) -> Iterator[str]:
     """The DSN of a migrated database in it."""
     name = f"db_{request.node.name.split('_')[2]}"
     with psycopg.connect(primary.dsn(), autocommit=True) as connection:
@@ -58,9 +58,9 @@ def home(primary: Cluster, worker: Worker, request: pytest.FixtureRequest) -> It
 
 
 @contextmanager
-def copy_of(primary: Cluster, root: Path, *, standby: bool) -> Iterator[Cluster]:
+def copy_of(primary: PostgresCluster, root: Path, *, standby: bool) -> Iterator[PostgresCluster]:
     """A second server from a base backup of the first, which follows nobody."""
-    other = Cluster(root, PARAMETERS)
+    other = PostgresCluster(root, PARAMETERS)
     other.create()
     shutil.rmtree(other.data)
     other.data.mkdir(mode=0o700)
@@ -81,7 +81,7 @@ def copy_of(primary: Cluster, root: Path, *, standby: bool) -> Iterator[Cluster]
 
 
 def test_fault_40_postgres_is_killed_and_restarted(
-    primary: Cluster, home: str, start_rowvec: StartRowvec, gate: Gate
+    primary: PostgresCluster, home: str, start_rowvec: StartRowvec, gate: Gate
 ) -> None:
     with psycopg.connect(home, autocommit=True) as connection:
         reviews = Reviews(connection)
@@ -106,7 +106,7 @@ def test_fault_40_postgres_is_killed_and_restarted(
 
 
 def test_fault_41_a_failover_that_lost_commits(
-    primary: Cluster, home: str, start_rowvec: StartRowvec, folder: Path
+    primary: PostgresCluster, home: str, start_rowvec: StartRowvec, folder: Path
 ) -> None:
     """What the survivor does not have is pending there, because the row itself says so."""
     with psycopg.connect(home, autocommit=True) as connection:
@@ -127,7 +127,7 @@ def test_fault_41_a_failover_that_lost_commits(
 
 
 def test_fault_42_a_standby_is_waited_for(
-    primary: Cluster, home: str, start_rowvec: StartRowvec, folder: Path
+    primary: PostgresCluster, home: str, start_rowvec: StartRowvec, folder: Path
 ) -> None:
     with psycopg.connect(home, autocommit=True) as connection:
         Reviews(connection).make(100)
@@ -154,7 +154,7 @@ def test_fault_42_a_standby_is_waited_for(
 class SmallDisk:
     """A database on a file system of its own, which can be given more room."""
 
-    def __init__(self, primary: Cluster, place: Path) -> None:
+    def __init__(self, primary: PostgresCluster, place: Path) -> None:
         self.dsn = primary.dsn("full_disk")
         self._place = place
 
@@ -164,7 +164,7 @@ class SmallDisk:
 
 
 @pytest.fixture
-def small_disk(primary: Cluster, folder: Path, worker: Worker) -> Iterator[SmallDisk]:
+def small_disk(primary: PostgresCluster, folder: Path, worker: Worker) -> Iterator[SmallDisk]:
     """A megabyte and a half at first, in the tablespace `small`."""
     place = folder / "disk"
     place.mkdir(exist_ok=True)

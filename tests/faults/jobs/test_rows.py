@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.commands import StartRowvec
 from support.endpoints import Gate
 from support.postgres import CreateDatabase, Database, refused
@@ -192,7 +192,7 @@ def test_fault_50_a_partition_moves(reviews: Reviews, backfill: Backfill) -> Non
 def test_fault_50_a_restored_dump(
     reviews: Reviews,
     database: Database,
-    cluster: Cluster,
+    cluster: PostgresCluster,
     create_database: CreateDatabase,
     backfill: Backfill,
 ) -> None:

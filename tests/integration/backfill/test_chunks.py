@@ -8,13 +8,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from rowvec.backfill.report import LogReporter, Summary
+from rowvec.backfill.run import BackfillRequest, backfill
 from rowvec.config import Settings
 from rowvec.db.definition import Definition
 from rowvec.db.session import open_session
 from rowvec.db.source import Range, Source
 from rowvec.db.worker_address import worker_conninfo
-from rowvec.pipeline.backfill import Request, backfill
-from rowvec.pipeline.report import LogReporter, Summary
 from support.backfills import Fill
 from support.postgres import Database, refused
 
@@ -27,8 +27,8 @@ def fill(database: Database) -> Fill:
         built = Settings.build(dsn=database.dsn, **settings)
         return asyncio.run(
             backfill(
-                built, Request(source), worker=worker_conninfo(built), reporter=LogReporter(),
-                stop=asyncio.Event(),
+                built, BackfillRequest(source), worker=worker_conninfo(built),
+                reporter=LogReporter(), stop=asyncio.Event(),
             )
         )  # fmt: skip
 

@@ -15,11 +15,11 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
+from rowvec.backfill.report import LogReporter
+from rowvec.backfill.run import BackfillRequest, backfill
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
-from rowvec.pipeline.backfill import Request, backfill
-from rowvec.pipeline.gauge import Gauge
-from rowvec.pipeline.report import LogReporter
+from rowvec.filling.gauge import Gauge
 from support.commands import Rowvec, StartRowvec
 from support.postgres import Database
 from support.waiting import eventually
@@ -48,7 +48,11 @@ def run(database: Database, stop: asyncio.Event, **settings: Any) -> Any:
     built = Settings.build(dsn=database.dsn, **settings)
     return asyncio.run(
         backfill(
-            built, Request("t"), worker=worker_conninfo(built), reporter=LogReporter(), stop=stop
+            built,
+            BackfillRequest("t"),
+            worker=worker_conninfo(built),
+            reporter=LogReporter(),
+            stop=stop,
         )
     )
 
@@ -88,7 +92,8 @@ def test_what_a_job_waits_for_is_told(connection: psycopg.Connection, database: 
         running = pool.submit(
             asyncio.run,
             backfill(
-                built, Request("t"), worker="host=/nowhere user=rowvec dbname=rowvec password=x",
+                built, BackfillRequest("t"),
+                worker="host=/nowhere user=rowvec dbname=rowvec password=x",
                 reporter=LogReporter(), stop=stop,
             ),
         )  # fmt: skip

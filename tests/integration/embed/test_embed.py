@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from rowvec.db.schema import migrate
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.models import MINILM
 from support.postgres import Database, refused
 from support.workers import Worker, point_at
@@ -245,7 +245,7 @@ def test_works_in_a_read_only_transaction(connection: psycopg.Connection) -> Non
     connection.execute("COMMIT")
 
 
-def test_works_in_a_database_of_another_encoding(cluster: Cluster, worker: Worker) -> None:
+def test_works_in_a_database_of_another_encoding(cluster: PostgresCluster, worker: Worker) -> None:
     """Texts travel in the database's encoding, vectors and messages come back as ASCII."""
     name = "latin"
     with psycopg.connect(cluster.dsn(), autocommit=True) as admin:

@@ -12,7 +12,7 @@ import pytest
 
 from rowvec.db.index_form import Setting
 from rowvec.errors import NotSupported
-from rowvec.search.kinds.diskann import KIND
+from rowvec.index.kinds.diskann import KIND
 from support.commands import Rowvec
 
 # As CREATE EXTENSION may have it: in a schema of its own, beside pgvector's.

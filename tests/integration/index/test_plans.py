@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.plans import CALLS, FORMS, database_of_vectors, index_of, plan_by_hand, reads_the_index
 
 
 @pytest.fixture(scope="module")
-def vectors(cluster: Cluster) -> Iterator[psycopg.Connection]:
+def vectors(cluster: PostgresCluster) -> Iterator[psycopg.Connection]:
     with database_of_vectors(cluster) as connection:
         yield connection
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rowvec.db.landing import Landing
-from rowvec.explore.load.shape import JsonShape
+from rowvec.load.shape import JsonShape
 from rowvec.rows.columns import Names
 from support.postgres import Database
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.indexes import stored
 
 ROWS = 20_000
@@ -55,7 +55,7 @@ FORMS = {
 
 
 @pytest.fixture(scope="module")
-def _filled(_template: str, _admin: psycopg.Connection, cluster: Cluster) -> Iterator[str]:
+def _filled(_template: str, _admin: psycopg.Connection, cluster: PostgresCluster) -> Iterator[str]:
     """A database of 20,000 vectors in clusters, without an index; made once."""
     name = "rowvec_forms"
     _admin.execute(f"CREATE DATABASE {name} TEMPLATE {_template} STRATEGY file_copy")
@@ -82,7 +82,7 @@ def _filled(_template: str, _admin: psycopg.Connection, cluster: Cluster) -> Ite
 
 @pytest.fixture(scope="module", params=FORMS)
 def _indexed(
-    request: Any, _filled: str, _admin: psycopg.Connection, cluster: Cluster
+    request: Any, _filled: str, _admin: psycopg.Connection, cluster: PostgresCluster
 ) -> Iterator[str]:
     """The same with one form of index."""
     name = "rowvec_form"
@@ -99,7 +99,7 @@ def _indexed(
 
 
 @pytest.fixture
-def conn(_indexed: str, cluster: Cluster) -> Iterator[psycopg.Connection]:
+def conn(_indexed: str, cluster: PostgresCluster) -> Iterator[psycopg.Connection]:
     with psycopg.connect(cluster.dsn(_indexed), autocommit=True) as connection:
         yield connection
 

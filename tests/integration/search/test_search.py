@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from support.indexes import stored
 from support.postgres import Database, refused
 from support.workers import Worker
@@ -36,7 +36,7 @@ def conn(database: Database) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture(scope="module")
 def _large(
-    _template: str, cluster: Cluster, _admin: psycopg.Connection, worker: Worker
+    _template: str, cluster: PostgresCluster, _admin: psycopg.Connection, worker: Worker
 ) -> Iterator[str]:
     """A database with 20,000 random vectors under an ivfflat index, analysed; made once."""
     name = "rowvec_large"
@@ -75,7 +75,7 @@ def _large(
 
 
 @pytest.fixture
-def large(_large: str, cluster: Cluster) -> Iterator[psycopg.Connection]:
+def large(_large: str, cluster: PostgresCluster) -> Iterator[psycopg.Connection]:
     with psycopg.connect(cluster.dsn(_large), autocommit=True) as connection:
         yield connection
 

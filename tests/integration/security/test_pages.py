@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from rowvec.db.viewer import make_viewer
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from rowvec.errors import ConfigError
 from rowvec.ui.database import Database as PagesDatabase
 from support.commands import Rowvec
@@ -51,7 +51,9 @@ class Pages:
 
 
 @pytest.fixture(scope="module")
-def pages(cluster: Cluster, _template: str, worker: Worker, rowvec: Rowvec) -> Iterator[Pages]:
+def pages(
+    cluster: PostgresCluster, _template: str, worker: Worker, rowvec: Rowvec
+) -> Iterator[Pages]:
     with filled_template(cluster, _template, "rowvec_pages", worker) as database:
         with database.connect() as connection:
             connection.execute(

@@ -12,7 +12,7 @@ import pytest
 from rowvec.client import WorkerClient
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
-from rowvec.embedded.postgres import Cluster
+from rowvec.embedded.postgres import PostgresCluster
 from rowvec.errors import NotAllowed
 from support.postgres import Database, refused
 from support.workers import StartWorker, Worker, point_at
@@ -36,7 +36,7 @@ REFUSED = ("42501", "the worker's list of models keeps kept for certain roles of
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _roles(cluster: Cluster) -> Iterator[None]:
+def _roles(cluster: PostgresCluster) -> Iterator[None]:
     """An analyst, a member of that role who does not inherit it, one who does, and a stranger."""
     names = ("analyst", "member", "heir", "stranger")
     with psycopg.connect(cluster.dsn(), autocommit=True) as connection:

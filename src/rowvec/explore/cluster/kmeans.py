@@ -30,14 +30,14 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Nearest:
+class NearestCentroids:
     """The nearest centroid of each row, and the cosine distance to it."""
 
     labels: NDArray[np.intp]
     distances: Matrix
 
 
-class Sample:
+class Reservoir:
     """Rows drawn evenly from a stream of unknown length (reservoir sampling, Vitter's R)."""
 
     def __init__(self, rows: int, dimensions: int, seed: int) -> None:
@@ -46,7 +46,7 @@ class Sample:
         self._random = np.random.default_rng(seed)
 
     @classmethod
-    def for_clusters(cls, clusters: int, dimensions: int, rows: int, seed: int) -> Sample:
+    def for_clusters(cls, clusters: int, dimensions: int, rows: int, seed: int) -> Reservoir:
         """As large as memory allows, and large enough for each cluster to have its share."""
         room = max(_SAMPLE_BYTES // (4 * dimensions), _FEWEST_SAMPLED_A_CLUSTER * clusters)
         return cls(min(rows, room), dimensions, seed)
@@ -103,7 +103,7 @@ class KMeans:
                 if rested.inertia_ < least:
                     least, self.centroids = rested.inertia_, rested.cluster_centers_
 
-    def assign(self, vectors: Matrix) -> Nearest:
+    def assign(self, vectors: Matrix) -> NearestCentroids:
         """The nearest centroid of each row."""
         squared = (self.centroids**2).sum(axis=1)
         labels = np.concatenate(
@@ -113,14 +113,14 @@ class KMeans:
             ]
         )
         directions = normalised(self.centroids)[labels]
-        return Nearest(labels, 1 - np.einsum("ij,ij->i", vectors, directions))
+        return NearestCentroids(labels, 1 - np.einsum("ij,ij->i", vectors, directions))
 
-    def mean(self) -> Means:
+    def mean(self) -> ClusterMeans:
         """Begins a pass of plain k-means."""
-        return Means(self)
+        return ClusterMeans(self)
 
 
-class Means:
+class ClusterMeans:
     """The means of the clusters' rows, gathered over one pass."""
 
     def __init__(self, kmeans: KMeans) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rowvec.explore.chat.model import ChatModel, answer
+from rowvec.ask.chat.model import ChatModel, answer
 from rowvec.explore.cluster.run import Cluster
 
 _CHARACTERS = 300

@@ -16,7 +16,7 @@ from rowvec.db.derived import DerivedTable
 from rowvec.db.session import Session, open_session
 from rowvec.db.vectors import Vectors
 from rowvec.errors import InvalidRequest
-from rowvec.explore.cluster.kmeans import KMeans, Sample
+from rowvec.explore.cluster.kmeans import KMeans, Reservoir
 from rowvec.explore.cluster.words import GroupWords
 from rowvec.explore.one_thread import one_thread
 from rowvec.explore.phases import Phases
@@ -119,7 +119,7 @@ async def cluster(
 
 
 async def _fit(source: UnitVectors, request: ClusterRequest, dimensions: int) -> KMeans:
-    sample = Sample.for_clusters(request.clusters, dimensions, source.rows, request.seed)
+    sample = Reservoir.for_clusters(request.clusters, dimensions, source.rows, request.seed)
     async for batch in source.batches("sampling"):
         sample.add(batch.vectors)
     kmeans = KMeans(request.clusters, request.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rowvec.models.borders import borders
+from rowvec.chunking.borders import borders
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,4 @@
-"""The kinds of models that rowvec brings, one class a module. None imports torch to describe."""
+"""The kinds of models that rowvec brings, a module or a folder each.
+
+None imports torch to describe a model.
+"""

@@ -27,7 +27,7 @@ class Instructor(Family):
     @classmethod
     def load(cls, spec: ModelSpec) -> Embedder:
         """The model on the device of the runtime."""
-        from rowvec.models.dense import load_dense  # noqa: PLC0415  # seconds, and needs torch
+        from rowvec.models.families.sentence_transformers.dense import load_dense  # noqa: PLC0415  # seconds, and needs torch
 
         assert spec.folder is not None
         return load_dense(

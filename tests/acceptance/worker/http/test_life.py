@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 from support.http_worker import Client, StartHttpWorker
 from support.waiting import eventually
 

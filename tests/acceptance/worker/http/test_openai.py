@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 from support.http_worker import Client
 
 

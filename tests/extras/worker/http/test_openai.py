@@ -12,7 +12,7 @@ import openai
 import pytest
 from langchain_openai import OpenAIEmbeddings
 
-from rowvec.models.stand_in import derived_vector
+from rowvec.models.families.stand_in import derived_vector
 from support.http_worker import Client, StartHttpWorker
 
 

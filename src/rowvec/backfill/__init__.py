@@ -1,0 +1,1 @@
+"""Backfill: embeds all rows of a source that are pending, then ends."""

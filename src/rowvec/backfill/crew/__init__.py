@@ -1,0 +1,1 @@
+"""Several backfills of one source at once: processes here, or jobs on Ray."""

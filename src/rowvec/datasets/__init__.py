@@ -1,0 +1,1 @@
+"""Datasets in local folders: which are listed, their files, their rows."""

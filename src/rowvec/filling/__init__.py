@@ -1,0 +1,1 @@
+"""Fills embedding columns: reads pending rows, embeds them, writes their vectors."""

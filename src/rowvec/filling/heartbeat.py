@@ -1,0 +1,82 @@
+"""Signs of life: what the jobs of a process have done, into rowvec.job."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Literal
+
+from rowvec.db.queries import query
+from rowvec.db.session import Session
+from rowvec.errors import DatabaseError
+from rowvec.filling.gauge import Gauge
+
+_BUSY_SECONDS = 1.0
+_IDLE_SECONDS = 5.0
+
+
+class Heartbeat:
+    """Writes gauges by one statement, once a second while something moves, else every five."""
+
+    def __init__(self, session: Session, kind: Literal["backfill", "sync"]) -> None:
+        self._session = session
+        self._kind = kind
+        self._gauges: dict[int, Gauge] = {}
+        self._said: tuple[object, ...] = ()
+        self._last = 0.0
+
+    @asynccontextmanager
+    async def beating(self) -> AsyncIterator[None]:
+        """Writes while the block runs."""
+        task = asyncio.create_task(self._beat())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def begin(self, embedding_id: int, gauge: Gauge) -> int:
+        """Registers a job; gives its number."""
+        named = {
+            "id": embedding_id, "kind": self._kind, "host": platform.node(), "pid": os.getpid()
+        }  # fmt: skip
+        async with self._session.turn:
+            number: int = await self._session.value(query("begin_job"), named)
+        self._gauges[number] = gauge
+        return number
+
+    async def end(self, number: int) -> None:
+        """The last word of a job; where the database is away, its silence tells."""
+        gauge = self._gauges.pop(number)
+        with suppress(DatabaseError):
+            await self._write({number: gauge}, ended=True)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_BUSY_SECONDS)
+            news = tuple((n, g.rows_done, g.trouble) for n, g in self._gauges.items())
+            now = time.monotonic()
+            if news == self._said and now - self._last < _IDLE_SECONDS:
+                continue
+            self._said, self._last = news, now
+            # Whoever works on the session meets the same error, and knows what to do.
+            with suppress(DatabaseError):
+                await self._write(self._gauges, ended=False)
+
+    async def _write(self, gauges: Mapping[int, Gauge], *, ended: bool) -> None:
+        if not gauges:
+            return
+        named = {
+            "ids": [*gauges],
+            "ended": [ended for _ in gauges],
+            "rows_done": [gauge.rows_done for gauge in gauges.values()],
+            "rows_per_second": [gauge.rows_per_second for gauge in gauges.values()],
+            "caught_up": [gauge.caught_up_seconds for gauge in gauges.values()],
+            "errors": [gauge.trouble for gauge in gauges.values()],
+        }
+        async with self._session.turn:
+            await self._session.run(query("report_jobs"), named)

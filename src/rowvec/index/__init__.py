@@ -1,0 +1,1 @@
+"""Indexes over embedding columns: which kind, their build, their recall, their settings."""

@@ -1,0 +1,69 @@
+"""What an index job is asked, what it answers, and whom it tells about its progress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rowvec.db.index_form import Setting, Storage
+from rowvec.index.recall import Measured
+
+
+@dataclass(frozen=True)
+class IndexRequest:
+    """What to index: a table's name as written in SQL, the embedding where it has several.
+
+    What is None is left to the rule of `choice`. `rebuild` builds anew whatever stands, `refresh`
+    only what no longer suits the rows or the target. `dry_run` changes nothing.
+    """
+
+    source: str
+    embedding: str | None = None
+    kind: str | None = None
+    storage: Storage | None = None
+    lists: int | None = None
+    target_recall: float | None = None
+    rebuild: bool = False
+    refresh: bool = False
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class IndexResult:
+    """The index as it stands and what was measured, the exact search first.
+
+    `reasons` are those of the rule, where it chose. Of a dry run, the index that would be built:
+    about so many seconds, so many bytes on disk, and the memory that it wants. `build_seconds` is
+    how long it took where one was built, without the measuring.
+    """
+
+    source: str
+    embedding: str
+    index: str
+    rows: int
+    kind: str
+    storage: Storage
+    lists: int | None
+    was_built: bool
+    target_recall: float
+    setting: Setting = field(default_factory=Setting)
+    recall: float | None = None
+    measured: tuple[Measured, ...] = ()
+    reasons: tuple[str, ...] = ()
+    estimated_seconds: float | None = None
+    estimated_bytes: int | None = None
+    memory_kb: int | None = None
+    build_seconds: float | None = None
+
+
+class IndexReporter(Protocol):
+    """Where the progress of a build goes."""
+
+    def phase(self, name: str, done: int, total: int) -> None:
+        """What Postgres is doing, and how much of how much is done (0 of 0: unknown)."""
+
+    def measured(self, one: Measured) -> None:
+        """Another setting has been measured."""
+
+    def say(self, message: str) -> None:
+        """A sentence that cannot wait."""

@@ -1,0 +1,96 @@
+"""Values as psycopg copies them: a type's own text where Python's would be another."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from rowvec.errors import BadRow
+
+
+class PostgresText(str):
+    """A value as Postgres writes it, whatever its type."""
+
+    __slots__ = ()
+
+
+Write = Callable[[Any], Any]
+
+_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def field_of(type_: str) -> Write:
+    """What writes values of JSON (and dates, numbers, bytes) into a column of this type.
+
+    A value that does not fit goes as it is: Postgres says so better.
+    """
+    if type_ == "text":
+        return text
+    if type_ in ("json", "jsonb"):
+        return as_json
+    return array if type_.endswith("[]") else anything
+
+
+def text(value: Any) -> str:
+    """A string as it is, another value as its JSON; raises BadRow for what no text can hold."""
+    if not isinstance(value, str):
+        return _dumps(value).decode() if isinstance(value, _JSON) else str(value)
+    # Written so that the usual text passes two quick tests.
+    if "\0" in value:
+        raise BadRow("contains U+0000, which Postgres cannot store")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as exc:
+            raise BadRow("contains half of a surrogate pair, which no encoding can carry") from exc
+    return value
+
+
+_JSON = (bool, int, float, list, tuple, dict, type(None))
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON; raises BadRow for U+0000, which jsonb cannot hold."""
+    if isinstance(value, PostgresText):
+        return value
+    dumped = _dumps(value)
+    if b"\\u0000" in dumped and _NUL_ESCAPE.search(dumped):
+        raise BadRow("contains U+0000, which Postgres cannot store")
+    return dumped.decode()
+
+
+def array(value: Any) -> Any:
+    """A list as a literal of an array of Postgres."""
+    if not isinstance(value, (list, tuple)):
+        return anything(value)
+    return "{" + ",".join(map(_element, value)) + "}"
+
+
+def anything(value: Any) -> Any:
+    """What Postgres reads into the column's own type: strings, numbers, dates, bytes; or JSON."""
+    if isinstance(value, (list, tuple, dict)):
+        return as_json(value)
+    return text(value) if isinstance(value, str) else value
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, (list, tuple)):
+        return str(array(value))
+    if isinstance(value, (bool, int, float)):
+        return str(value)
+    quoted = text(value).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}"'
+
+
+def _dumps(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, default=str)
+    except TypeError:
+        # Integers beyond 64 bits; the standard library writes them.
+        return json.dumps(value, default=str, ensure_ascii=False).encode()

@@ -1,1 +1,0 @@
-"""Fills embedding columns: read pending rows, embed them, write their vectors."""

@@ -1,0 +1,1 @@
+"""Sync: keeps embeddings filled as rows come and change."""

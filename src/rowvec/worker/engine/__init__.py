@@ -1,0 +1,1 @@
+"""The process that computes, and how the listener reaches it."""

@@ -1,0 +1,1 @@
+"""The Postgres port: connections, logins, sessions."""

@@ -1,0 +1,177 @@
+"""Accepts connections, bounds how many there are, and finds the one that a cancel means."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hmac
+import itertools
+import logging
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from rowvec.errors import ConfigError, RowvecError, TooManyConnections
+from rowvec.protocol import wire
+from rowvec.worker.addresses import split_address
+from rowvec.worker.listener.client_connection import Connection
+from rowvec.worker.listener.client_session import (
+    MAX_BYTES_BEFORE_LOGIN,
+    Answer,
+    ClientSession,
+    Rules,
+)
+from rowvec.worker.observing import Observer
+
+logger = logging.getLogger(__name__)
+
+UNIX_PORT = 5466
+
+_BACKLOG = 512
+
+# A client that does not read its last answer is not waited for any longer.
+_CLOSE_SECONDS = 5
+
+# Beside those that are logged in: cancels get through to a full worker, and who knows no password
+# cannot keep out who does.
+_MAX_LOGGING_IN = 100
+
+
+class Listener:
+    """One listening socket and the sessions behind it."""
+
+    def __init__(
+        self, rules: Rules, answer: Answer, observer: Observer, *, max_connections: int
+    ) -> None:
+        self._rules = rules
+        self._answer = answer
+        self._observer = observer
+        self._max_connections = max_connections
+        self._processes = itertools.count(1)
+        self._sessions: dict[int, ClientSession] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self._socket_path: Path | None = None
+
+    @property
+    def connections(self) -> int:
+        """Clients that are connected, those among them that log in."""
+        return len(self._sessions)
+
+    async def open(self, address: str) -> str:
+        """Listens at HOST:PORT, or at a socket in an absolute folder; gives where that is.
+
+        Raises ConfigError where the address cannot be used.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            if address.startswith("/"):
+                self._socket_path = Path(address) / f".s.PGSQL.{UNIX_PORT}"
+                self._server = await loop.create_unix_server(
+                    self._connection, sock=_listen_unix(self._socket_path), backlog=_BACKLOG
+                )
+                return str(self._socket_path)
+            host, port = split_address(address)
+            self._server = await loop.create_server(self._connection, host, port, backlog=_BACKLOG)
+        except OSError as exc:
+            raise ConfigError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
+        name = self._server.sockets[0].getsockname()
+        return f"{name[0]}:{name[1]}"
+
+    def stop_listening(self) -> None:
+        """Takes no new connection."""
+        if self._server is not None:
+            self._server.close()
+        if self._socket_path is not None:
+            self._socket_path.unlink(missing_ok=True)
+
+    def interrupt_all(self, reason: RowvecError) -> None:
+        """Ends every request that runs with an error."""
+        for session in list(self._sessions.values()):
+            session.interrupt(reason)
+
+    async def close(self) -> None:
+        """Ends every session after the answer it sends, and returns when all have ended."""
+        for session in list(self._sessions.values()):
+            session.stop()
+        if self._tasks:
+            _, slow = await asyncio.wait(self._tasks, timeout=_CLOSE_SECONDS)
+            for task in slow:
+                task.cancel()
+            if slow:
+                await asyncio.wait(slow)
+
+    def _connection(self) -> Connection:
+        return Connection(MAX_BYTES_BEFORE_LOGIN, self._made, _nothing)
+
+    def _made(self, connection: Connection) -> None:
+        if len(self._sessions) >= self._max_connections + _MAX_LOGGING_IN:
+            connection.abort()
+            return
+        session = ClientSession(
+            connection,
+            self._rules,
+            self._answer,
+            self._observer,
+            self._refuse_if_full,
+            self._cancel,
+            next(self._processes),
+        )
+        self._sessions[session.process] = session
+        connection.on_lost = session.client_left
+        task = asyncio.get_running_loop().create_task(session.run(), name="session")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended(session))
+
+    def _refuse_if_full(self) -> None:
+        if sum(session.logged_in for session in self._sessions.values()) >= self._max_connections:
+            raise TooManyConnections(
+                f"{self._max_connections} clients are connected, and the worker takes no more",
+                hint="close some, or raise the worker's max_connections",
+            )
+
+    def _ended(self, session: ClientSession) -> Callable[[asyncio.Task[None]], None]:
+        def forget(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            del self._sessions[session.process]
+            if not task.cancelled() and (error := task.exception()):
+                logger.error("a connection failed", exc_info=error)
+
+        return forget
+
+    def _cancel(self, cancel: wire.Cancel) -> None:
+        session = self._sessions.get(cancel.process)
+        if session is not None and hmac.compare_digest(
+            session.secret.to_bytes(4), cancel.secret.to_bytes(4)
+        ):
+            session.cancel_request()
+
+
+def _nothing() -> None:
+    """Before a session begins there is nothing to drop."""
+
+
+def _listen_unix(path: Path) -> socket.socket:
+    """A listening socket at `path`, instead of one that a killed worker left.
+
+    Raises OSError where a worker lives there. The name appears when connections are taken.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            pass
+        else:
+            raise OSError(errno.EADDRINUSE, "another worker listens there")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(unfinished))
+    # The password is what protects it, as over TCP; Postgres runs as another user than the worker.
+    unfinished.chmod(0o777)
+    listening.listen(_BACKLOG)
+    listening.setblocking(False)  # noqa: FBT003  # its only parameter
+    unfinished.rename(path)
+    return listening
