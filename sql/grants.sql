@@ -26,9 +26,10 @@ GRANT EXECUTE ON FUNCTION
     -- What these call, as the caller.
     rowvec._ask, rowvec._best_by_words, rowvec._call, rowvec._candidates,
     rowvec._check_expression, rowvec._counts, rowvec._definition, rowvec._derived,
-    rowvec._distance, rowvec._embed_query, rowvec._exchange_settings,
+    rowvec._distance, rowvec._embed_keyed, rowvec._embed_query,
+    rowvec._exchange_settings,
     rowvec._execute_statement, rowvec._fused_row,
-    rowvec._fused_statement, rowvec._index_advice, rowvec._input_of, rowvec._key_columns,
+    rowvec._fused_statement, rowvec._index_advice, rowvec._input_named_in, rowvec._input_of, rowvec._key_columns,
     rowvec._kept, rowvec._key_compare, rowvec._key_json, rowvec._matching_distance, rowvec._nearest,
     rowvec._nearest_chunked, rowvec._nearest_enough, rowvec._operator, rowvec._pairs_statement,
     rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._room, rowvec._run_search,

@@ -153,6 +153,10 @@ class Settings(BaseSettings):
         None, description="file with the password of that role, where the server asks for one"
     )
 
+    ui_statement_seconds: float = Field(
+        30, gt=0, description="`rowvec ui` ends a statement that runs for so long"
+    )
+
     sync: bool = Field(
         default=True, description="`rowvec up` runs a `rowvec sync` beside the worker"
     )

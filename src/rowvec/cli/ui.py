@@ -19,6 +19,7 @@ from rowvec.errors import ConfigError
 @setting("ui_password_file", "--password-file")
 @setting("ui_role", "--role")
 @setting("ui_role_password_file", "--role-password-file")
+@setting("ui_statement_seconds", "--statement-seconds")
 @setting("dsn")
 @setting("data")
 def ui(
@@ -27,6 +28,7 @@ def ui(
     ui_password_file: Path | None,
     ui_role: str | None,
     ui_role_password_file: Path | None,
+    ui_statement_seconds: float | None,
     dsn: str | None,
     data: Path | None,
 ) -> None:
@@ -46,6 +48,7 @@ def ui(
         ui_password_file=ui_password_file,
         ui_role=ui_role,
         ui_role_password_file=ui_role_password_file,
+        ui_statement_seconds=ui_statement_seconds,
         dsn=dsn,
         data=data,
     )

@@ -20,7 +20,6 @@ from rowvec.db.viewer import refuse_more_than_read
 from rowvec.errors import DatabaseUnavailable
 
 APPLICATION = "rowvec ui"
-_STATEMENT_SECONDS = 30
 _TURN_SECONDS = 10
 _REQUESTS = 4
 
@@ -37,8 +36,8 @@ class Database:
     rolled back: no setting, lock, notification or prepared statement reaches the next request.
     """
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = _read_only(dsn)
+    def __init__(self, dsn: str, *, statement_seconds: float) -> None:
+        self._dsn = _read_only(dsn, statement_seconds)
         self._turns = BoundedSemaphore(_REQUESTS)
 
     def check(self) -> None:
@@ -123,11 +122,10 @@ class Reading:
             return cursor.execute(query(name), parameters).fetchall()
 
 
-def _read_only(dsn: str) -> str:
+def _read_only(dsn: str, statement_seconds: float) -> str:
     """The DSN with settings of every session behind those that it has itself."""
     with database_errors():
         settings = str(conninfo_to_dict(dsn).get("options") or "")
-        settings += (
-            f" -c default_transaction_read_only=on -c statement_timeout={_STATEMENT_SECONDS}s"
-        )
+        limit = round(statement_seconds * 1000)
+        settings += f" -c default_transaction_read_only=on -c statement_timeout={limit}ms"
         return make_conninfo(dsn, options=settings.strip())

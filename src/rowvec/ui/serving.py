@@ -34,7 +34,7 @@ def serve(settings: Settings, dsn: str, *, ready: Callable[[str], None]) -> None
             f"{host} reaches beyond this machine, and the page shows your rows",
             hint="give --password-file, or listen on 127.0.0.1",
         )
-    database = Database(dsn)
+    database = Database(dsn, statement_seconds=settings.ui_statement_seconds)
     database.check()
     with _listen(host, int(port)) as listening:
         bound, number = listening.getsockname()[:2]

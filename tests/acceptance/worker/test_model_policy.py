@@ -98,7 +98,9 @@ def test_models_say_how_they_were_used(tight: Worker) -> None:
 
 
 @pytest.mark.minilm
-def test_eight_connections_cost_one_copy(worker: Worker) -> None:
+def test_eight_connections_cost_one_copy(start_worker: StartWorker) -> None:
+    worker = start_worker()
+
     async def eight() -> None:
         await asyncio.gather(*(one(worker, MINILM, f"from connection {n}") for n in range(8)))
 

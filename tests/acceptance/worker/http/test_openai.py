@@ -33,7 +33,7 @@ def test_many_texts_come_in_order_and_whole(client: Client) -> None:
         ({"model": "stand-in", "input": "x", "dimensions": 9}, 400, "9"),
         ({"model": "stand-in", "input": "x", "kwargs": {"colour": "red"}}, 400, "'colour'"),
         ({"model": "stand-in", "input": "x", "colour": "red"}, 400, "'colour'"),
-        ({"model": "stand-in", "input": "x" * 1001}, 413, "input 1 has 1001 bytes"),
+        ({"model": "stand-in", "input": "x" * 1001}, 413, "input 1: the input has 1001 bytes"),
         ({"model": "stand-in", "input": ["x" * 900] * 120}, 413, "the worker takes 100000"),
     ],
 )
