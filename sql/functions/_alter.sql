@@ -72,5 +72,6 @@ BEGIN
     ELSIF v_on_truncate <> p_old.on_truncate THEN
         PERFORM rowvec._retry_long(p_old);
     END IF;
+    PERFORM rowvec._prepare_jobs(p_old.id);
 END
 $function$;
