@@ -28,6 +28,7 @@ DECLARE
     v_columns text;
     v_lower text;
     v_upper text;
+    v_is_key text;
     v_guard text;
     -- Bodies, to be completed: of a function that gives rows of a range, and of one that counts what it wrote.
     v_between text;
@@ -54,6 +55,13 @@ BEGIN
         string_agg(quote_ident(n), ', ' ORDER BY i)
     INTO STRICT v_texts, v_order, v_columns
     FROM unnest(v_names) WITH ORDINALITY AS k(n, i);
+
+    -- The key of a row is that of a jsonb value.
+    v_is_key := rowvec._key_condition(v_definition.source, '=', ARRAY(
+        SELECT format(CASE v_count WHEN 1
+            THEN '(g.rowvec_key OPERATOR(pg_catalog.#>>) ''{}''::pg_catalog.text[])::%2$s'
+            ELSE '(g.rowvec_key OPERATOR(pg_catalog.->>) %1$L)::%2$s' END, n, t)
+        FROM unnest(v_names, v_types) WITH ORDINALITY AS k(n, t, i) ORDER BY i));
 
     v_between := E'\nBEGIN\n'
         -- Rows that a policy hides would never be filled: rather an error that says so.
@@ -100,17 +108,21 @@ BEGIN
     result := 'SETOF jsonb';
     body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE %L\n    USING $1;%sEND\n',
         format('SELECT g.rowvec_key FROM pg_catalog.unnest($1) AS g(rowvec_key) '
-            'WHERE NOT EXISTS (SELECT FROM %s WHERE %s)', v_source,
-            rowvec._key_condition(v_definition.source, '=', ARRAY(
-                SELECT format(CASE v_count WHEN 1
-                    THEN '(g.rowvec_key OPERATOR(pg_catalog.#>>) ''{}''::pg_catalog.text[])::%2$s'
-                    ELSE '(g.rowvec_key OPERATOR(pg_catalog.->>) %1$L)::%2$s' END, n, t)
-                FROM unnest(v_names, v_types) WITH ORDINALITY AS k(n, t, i) ORDER BY i))),
-        c_tail);
+            'WHERE NOT EXISTS (SELECT FROM %s WHERE %s)', v_source, v_is_key), c_tail);
     RETURN NEXT;
 
     -- Few rows of many are found by their key, in the order given: whatever statistics say.
     settings := ARRAY['row_security=on', 'enable_hashjoin=off', 'enable_mergejoin=off'];
+    -- Makes rows pending that still have a vector of this text.
+    name := 'retry';
+    arguments := 'pg_catalog.jsonb[], bigint[]';
+    result := 'bigint';
+    body := format(v_rows, format('UPDATE %1$s SET %2$I = NULL FROM ROWS FROM (pg_catalog.unnest($1), '
+        'pg_catalog.unnest($2)) AS g(rowvec_key, rowvec_hash) '
+        'WHERE %3$s AND %2$I OPERATOR(pg_catalog.=) g.rowvec_hash',
+        v_source, v_definition.name || '_of', v_is_key), '$1, $2');
+    RETURN NEXT;
+
     IF v_definition.destination = 'column' THEN
         -- Vectors and the hashes of what they were made from; NULL and NULL where the input is NULL.
         name := 'write';

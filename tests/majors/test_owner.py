@@ -261,6 +261,22 @@ def test_a_text_that_became_null_is_cleared_with_the_owners_rights(
     )
 
 
+def test_rows_that_an_alteration_makes_pending_are_marked_with_the_owners_rights(
+    intruder: Intruder,
+) -> None:
+    intruder.does("UPDATE app.notes SET body = repeat('word ', 100) WHERE id <= 3")
+    declare(intruder)
+    by_call(intruder.database)
+    intruder.does(PLACES)
+    intruder.forget()
+    with intruder.database.connect() as admin:
+        admin.execute("SELECT rowvec.alter_embedding('app.notes', on_truncate => 'error')")
+    assert intruder.ask("SELECT count(*) FROM app.notes WHERE embedding_of IS NULL") == [(3,)]
+    assert intruder.is_where_it_was()
+    assert intruder.diary()["before"] == {intruder.name}
+    assert {role for roles in intruder.diary().values() for role in roles} == {intruder.name}
+
+
 @pytest.mark.parametrize("job", [pytest.param(by_backfill, id="by_backfill")])
 def test_what_is_left_in_the_session_changes_no_statement_of_a_job(
     intruder: Intruder, job: Job
