@@ -111,6 +111,19 @@ BEGIN
             'WHERE NOT EXISTS (SELECT FROM %s WHERE %s)', v_source, v_is_key), c_tail);
     RETURN NEXT;
 
+    -- Of a percentage of the table's blocks: rows, pending ones, and some of the inputs of these.
+    name := 'sample';
+    arguments := 'float8, bigint';
+    result := 'TABLE (all_rows bigint, pending bigint, inputs text[])';
+    body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE %L\n    USING $1, $2;%sEND\n', format(
+        'SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE s.rowvec_pending), '
+        '(pg_catalog.array_agg(s.rowvec_input ORDER BY pg_catalog.random()) '
+        'FILTER (WHERE s.rowvec_pending AND s.rowvec_input IS NOT NULL))[:$2] '
+        'FROM (SELECT (%1$s) AS rowvec_pending, CASE WHEN %1$s THEN (%2$s)::pg_catalog.text END AS rowvec_input '
+        'FROM %3$s TABLESAMPLE SYSTEM ($1)) AS s',
+        v_pending, v_definition.input, v_source), c_tail);
+    RETURN NEXT;
+
     -- Few rows of many are found by their key, in the order given: whatever statistics say.
     settings := ARRAY['row_security=on', 'enable_hashjoin=off', 'enable_mergejoin=off'];
     -- Makes rows pending that still have a vector of this text.

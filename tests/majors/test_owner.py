@@ -18,6 +18,7 @@ from psycopg import sql
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
 from rowvec.pipeline.backfill import Request, backfill
+from rowvec.pipeline.plan import Prices, plan
 from rowvec.pipeline.report import LogReporter
 from rowvec.pipeline.sync import Task, sync
 from support.postgres import Database, refused
@@ -275,6 +276,25 @@ def test_rows_that_an_alteration_makes_pending_are_marked_with_the_owners_rights
     assert intruder.is_where_it_was()
     assert intruder.diary()["before"] == {intruder.name}
     assert {role for roles in intruder.diary().values() for role in roles} == {intruder.name}
+
+
+def test_a_plan_samples_with_the_owners_rights(intruder: Intruder) -> None:
+    declare(intruder)
+    intruder.forget()
+    settings = Settings.build(dsn=intruder.database.dsn)
+    found = asyncio.run(
+        plan(
+            settings,
+            "app.notes",
+            None,
+            worker=worker_conninfo(settings),
+            prices=Prices(),
+            sample_rows=50,
+        )
+    )
+    assert (found.rows, found.sampled_rows) == (20, 20)
+    assert intruder.is_where_it_was()
+    assert intruder.diary() == {"input": {intruder.name}}
 
 
 @pytest.mark.parametrize("job", [pytest.param(by_backfill, id="by_backfill")])

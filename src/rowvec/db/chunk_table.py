@@ -14,7 +14,7 @@ from psycopg import sql
 from rowvec.db.compose import comma
 from rowvec.db.session import Session
 from rowvec.db.source import Row, Source, key_arrays
-from rowvec.db.vector_array import HashArray, TextArray, VectorArray
+from rowvec.db.vector_array import HashArray, IntArray, TextArray, VectorArray
 
 # Chunks that one statement writes: what a long document has is not in memory twice.
 _CHUNKS_AT_ONCE = 256
@@ -50,9 +50,7 @@ class ChunkTable:
     def __init__(self, source: Source) -> None:
         columns = [sql.SQL("%s") for _ in source.definition.key]
         self._settle = source.function("settle", comma([*columns, sql.SQL("%s")]))
-        self._add = source.function(
-            "add", comma([*columns, sql.SQL("%s::int[], %s, %s::int[], %s::int[], %s::int[], %s")])
-        )
+        self._add = source.function("add", comma([*columns, *[sql.SQL("%s")] * 6]))
 
     async def replace(self, session: Session, made: Sequence[Made]) -> int:
         """Puts new chunks in the place of old ones where the input is still the one that was read.
@@ -71,11 +69,11 @@ class ChunkTable:
                 self._add,
                 (
                     *key_arrays([row for row, *_ in some]),
-                    [number for _, number, *_ in some],
+                    IntArray([number for _, number, *_ in some]),
                     TextArray([chunk.text for _, _, chunk, _ in some]),
-                    [chunk.start for _, _, chunk, _ in some],
-                    [chunk.end for _, _, chunk, _ in some],
-                    [chunk.tokens for _, _, chunk, _ in some],
+                    IntArray([chunk.start for _, _, chunk, _ in some]),
+                    IntArray([chunk.end for _, _, chunk, _ in some]),
+                    IntArray([chunk.tokens for _, _, chunk, _ in some]),
                     VectorArray(np.stack([vector for *_, vector in some])),
                 ),
             )
