@@ -6,6 +6,7 @@ The jobs log in as a superuser, which is the worst that could be reached.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -339,6 +340,59 @@ def test_what_is_left_in_the_session_changes_no_statement_of_a_job(
     assert intruder.is_where_it_was()
     assert set(intruder.diary()) == {"domain", "input", "leave", "temporary"}
     assert {role for roles in intruder.diary().values() for role in roles} == {intruder.name}
+
+
+def test_work_that_is_put_off_again_at_the_end_has_the_owners_rights(intruder: Intruder) -> None:
+    intruder.does(
+        """
+        CREATE TABLE app.later (i int);
+        CREATE FUNCTION app.on_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM app.note('commit');
+            RETURN NEW;
+        END $$;
+        CREATE CONSTRAINT TRIGGER later AFTER INSERT ON app.later DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION app.on_commit();
+        CREATE FUNCTION app.again() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            SET CONSTRAINTS ALL DEFERRED;
+            INSERT INTO app.later VALUES (1);
+            RETURN NEW;
+        END $$;
+        CREATE CONSTRAINT TRIGGER again AFTER UPDATE ON app.notes DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION app.again();
+        """
+    )
+    declare(intruder)
+    intruder.forget()
+    by_backfill(intruder.database)
+    assert intruder.is_where_it_was()
+    assert intruder.diary()["commit"] == {intruder.name}
+
+
+def test_work_that_is_put_off_without_end_reaches_no_commit_as_the_job(intruder: Intruder) -> None:
+    intruder.does(
+        """
+        CREATE FUNCTION app.again() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM app.note('again');
+            SET CONSTRAINTS ALL DEFERRED;
+            UPDATE app.notes SET body = body WHERE id = NEW.id AND (
+                SELECT count(*) FROM app.diary WHERE place = 'again') < 100;
+            RETURN NEW;
+        END $$;
+        CREATE CONSTRAINT TRIGGER again AFTER UPDATE ON app.notes DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW EXECUTE FUNCTION app.again();
+        """
+    )
+    declare(intruder)
+    intruder.forget()
+    # Postgres 18 need not refuse it.
+    refusal = contextlib.suppress(psycopg.errors.ProgramLimitExceeded)
+    with intruder.database.connect() as admin, refusal:
+        admin.execute("CALL rowvec.backfill('app.notes', commit_rows => 1)")
+    assert intruder.is_where_it_was()
+    assert intruder.diary().get("again", {intruder.name}) == {intruder.name}
 
 
 def test_a_call_refuses_a_path_that_a_trigger_left_behind(intruder: Intruder) -> None:
