@@ -29,6 +29,7 @@ KEEP_THE_CALLERS_PATH = {
     "functions/_nearest.sql",  # as _distance
     "functions/_nearest_enough.sql",  # as _distance
     "functions/_operator.sql",  # as cosine_similarity
+    "functions/_refuse_other_path.sql",  # looks at it
     "functions/_run_search.sql",
     "functions/_search.sql",
     "functions/_search_settings.sql",  # as cosine_similarity

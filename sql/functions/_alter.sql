@@ -69,7 +69,9 @@ BEGIN
                 rowvec._shell_words(p_old.source, p_old.source::text, p_old.name));
     ELSIF v_chunk IS DISTINCT FROM p_old.chunk THEN
         PERFORM rowvec._begin_anew(p_old, true);
-    ELSIF v_on_truncate <> p_old.on_truncate THEN
+    END IF;
+    PERFORM rowvec._prepare_jobs(p_old.id);
+    IF v_on_truncate <> p_old.on_truncate THEN
         PERFORM rowvec._retry_long(p_old);
     END IF;
 END

@@ -1,47 +1,44 @@
 -- Called by backfill alone: the next pending rows behind a key that have not failed with this text before.
+--
+-- Read as the owner of the source. A row's key comes as jsonb, and as an array of text written as text.
 CREATE OR REPLACE FUNCTION rowvec._backfill_read(
-    p_definition rowvec.embedding, p_after jsonb, p_rows int,
-    OUT keys jsonb[], OUT inputs text[], OUT hashes bigint[], OUT kept boolean[]
+    p_definition rowvec.embedding, p_after text, p_rows int,
+    OUT keys jsonb[], OUT row_keys text[], OUT inputs text[], OUT hashes bigint[], OUT kept boolean[],
+    OUT last text
 )
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    v_key_names text;
-    v_key_order text;
+    v_after text := p_after;
+    v_read bigint;
 BEGIN
-    SELECT string_agg(format('%I AS o%s', name, position), ', ' ORDER BY position),
-        string_agg('o' || position, ', ' ORDER BY position)
-    INTO v_key_names, v_key_order
-    FROM ROWS FROM (rowvec._key_columns(p_definition.source)) WITH ORDINALITY AS c(name, type, position);
-    -- The innermost FROM has the source alone, so no column of it can be taken for one of ours.
-    EXECUTE format(
-        $sql$
-        SELECT pg_catalog.array_agg(b.k), pg_catalog.array_agg(b.t), pg_catalog.array_agg(b.h),
-            pg_catalog.array_agg(b.a)
-        FROM (
-            SELECT q.k, q.t, q.h, q.a
-            FROM (
-                SELECT %1$s AS k, (%2$s) AS t, pg_catalog.hashtextextended((%2$s), 0) AS h,
-                    %10$s AS a, %3$s
-                FROM %4$s
-                WHERE (%5$s) AND %6$s
-            ) AS q
-            WHERE NOT EXISTS (
-                SELECT FROM rowvec.failure AS f
-                WHERE f.embedding_id = %7$s AND f.key = q.k AND f.input_hash = q.h
-                    AND (f.next_attempt_at IS NULL OR f.next_attempt_at > pg_catalog.now())
-            )
-            ORDER BY %8$s
-            LIMIT %9$s
-        ) AS b
-        $sql$,
-        rowvec._key_json(p_definition.source), p_definition.input, v_key_names,
-        p_definition.source, rowvec._pending(p_definition.id),
-        CASE WHEN p_after IS NULL THEN 'true'
-            ELSE rowvec._key_compare(p_definition.source, '>', p_after) END,
-        p_definition.id, v_key_order, p_rows, rowvec._kept(p_definition.id))
-    INTO STRICT keys, inputs, hashes, kept;
+    -- Those that failed are read as well: until there is something to do, or nothing left.
+    LOOP
+        EXECUTE format(
+            $sql$
+            SELECT array_agg(r.json_key) FILTER (WHERE NOT f.failed),
+                array_agg(r.row_key::text) FILTER (WHERE NOT f.failed),
+                array_agg(r.input) FILTER (WHERE NOT f.failed),
+                array_agg(r.input_hash) FILTER (WHERE NOT f.failed),
+                array_agg(r.is_kept) FILTER (WHERE NOT f.failed),
+                (array_agg(r.row_key::text ORDER BY r.place DESC))[1], count(*)
+            FROM rowvec_jobs.read_%1$s($1, NULL, $2, true)
+                WITH ORDINALITY AS r(row_key, json_key, input, input_hash, is_kept, place)
+            CROSS JOIN LATERAL (
+                SELECT EXISTS (
+                    SELECT FROM rowvec.failure AS f
+                    WHERE f.embedding_id = %1$s AND f.key = r.json_key AND f.input_hash = r.input_hash
+                        AND (f.next_attempt_at IS NULL OR f.next_attempt_at > now())
+                )
+            ) AS f(failed)
+            $sql$, p_definition.id)
+        INTO STRICT keys, row_keys, inputs, hashes, kept, last, v_read
+        USING v_after::text[], p_rows;
+        PERFORM rowvec._refuse_other_path();
+        EXIT WHEN keys IS NOT NULL OR v_read = 0;
+        v_after := last;
+    END LOOP;
 EXCEPTION WHEN undefined_column OR undefined_function OR undefined_object OR datatype_mismatch THEN
     RAISE EXCEPTION USING ERRCODE = SQLSTATE,
         MESSAGE = format('the embedding "%s" of %s needs what is not there any more: %s',

@@ -1,22 +1,26 @@
 -- Called by backfill alone: embeds the texts of some rows and writes where the text is still the same.
 CREATE OR REPLACE FUNCTION rowvec._backfill_write(
-    p_definition rowvec.embedding, p_keys jsonb[], p_inputs text[], p_hashes bigint[],
+    p_definition rowvec.embedding, p_keys jsonb[], p_row_keys text[], p_inputs text[], p_hashes bigint[],
     p_kept boolean[], OUT written bigint, OUT failed bigint
 )
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    v_row record;
-    v_count bigint;
     v_inputs text[];
+    v_row record;
+    v_filled int[];
+    v_kept int[];
+    v_vectors text[];
+    v_keys text;
+    v_count bigint;
 BEGIN
     written := 0;
     failed := 0;
     SELECT array_agg(CASE WHEN NOT u.kept THEN u.t END ORDER BY u.i) INTO v_inputs
     FROM unnest(p_inputs, p_kept) WITH ORDINALITY AS u(t, kept, i);
     FOR v_row IN
-        SELECT p_keys[i] AS key, p_hashes[i] AS hash, p_kept[i] AS kept, a.*
+        SELECT i, p_kept[i] AS kept, a.*
         FROM ROWS FROM (
             rowvec._embed_apart(
                 p_definition.model, v_inputs,
@@ -26,25 +30,38 @@ BEGIN
     LOOP
         IF v_row.code IS NOT NULL THEN
             PERFORM rowvec._record_failure(
-                p_definition.id, v_row.key, v_row.hash, v_row.code, v_row.message);
+                p_definition.id, p_keys[v_row.i], p_hashes[v_row.i], v_row.code, v_row.message);
             failed := failed + 1;
-            CONTINUE;
+        ELSIF v_row.kept THEN
+            v_kept := v_kept || v_row.i::int;
+        ELSE
+            v_filled := v_filled || v_row.i::int;
+            v_vectors := v_vectors || v_row.embedding;
         END IF;
-        -- The guard: still pending, and still the text that was embedded, or that an adopted vector
-        -- was there for.
-        EXECUTE format(
-            'UPDATE %1$s SET %2$I = %7$s, %3$I = $2 WHERE %4$s AND (%5$s) '
-            'AND pg_catalog.hashtextextended((%6$s), 0) IS NOT DISTINCT FROM $2 AND %8$s',
-            p_definition.source, p_definition.name, p_definition.name || '_of',
-            rowvec._key_compare(p_definition.source, '=', v_row.key),
-            rowvec._pending(p_definition.id), p_definition.input,
-            CASE WHEN v_row.kept THEN quote_ident(p_definition.name)
-                ELSE '$1::@extschema:vector@.vector' END,
-            CASE WHEN v_row.kept THEN rowvec._kept(p_definition.id) ELSE 'true' END)
-        USING v_row.embedding, v_row.hash;
-        GET DIAGNOSTICS v_count = ROW_COUNT;
-        written := written + v_count;
     END LOOP;
+    -- As the owner of the source, and where the row is still pending with the text that was embedded, or
+    -- that an adopted vector was there for.
+    v_keys := (
+        SELECT string_agg(format('ARRAY(SELECT ($1[u.i]::text[])[%s] FROM unnest($2) '
+            'WITH ORDINALITY AS u(i, n) ORDER BY u.n)', n), ', ' ORDER BY n)
+        FROM generate_series(1, cardinality(p_row_keys[1]::text[])) AS n);
+    IF v_filled IS NOT NULL THEN
+        EXECUTE format('SELECT rowvec_jobs.write_%s(%s, $3, $4::@extschema:vector@.vector[])',
+            p_definition.id, v_keys)
+        INTO STRICT v_count
+        USING p_row_keys, v_filled, ARRAY(
+            SELECT p_hashes[u.i] FROM unnest(v_filled) WITH ORDINALITY AS u(i, n) ORDER BY u.n), v_vectors;
+        written := written + v_count;
+    END IF;
+    PERFORM rowvec._refuse_other_path();
+    IF v_kept IS NOT NULL THEN
+        EXECUTE format('SELECT rowvec_jobs.keep_%s(%s, $3)', p_definition.id, v_keys)
+        INTO STRICT v_count
+        USING p_row_keys, v_kept, ARRAY(
+            SELECT p_hashes[u.i] FROM unnest(v_kept) WITH ORDINALITY AS u(i, n) ORDER BY u.n);
+        written := written + v_count;
+    END IF;
+    PERFORM rowvec._refuse_other_path();
     IF p_definition.modality = 'text' AND p_definition.on_truncate = 'truncate' THEN
         PERFORM rowvec._record_truncations(p_definition, p_keys, v_inputs, p_hashes);
     END IF;

@@ -5,14 +5,20 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    v_source CONSTANT regclass := (SELECT source FROM rowvec.embedding WHERE id = p_embedding_id);
-    v_kept text;
+    v_keys jsonb[];
 BEGIN
-    FOREACH v_kept IN ARRAY ARRAY['failure', 'truncation'] LOOP
-        EXECUTE format(
-            'DELETE FROM rowvec.%I AS rowvec_kept WHERE rowvec_kept.embedding_id = %s '
-            'AND NOT EXISTS (SELECT FROM %s WHERE %s)',
-            v_kept, p_embedding_id, v_source, rowvec._key_is(v_source, 'rowvec_kept.key'));
-    END LOOP;
+    SELECT array_agg(key) INTO v_keys
+    FROM (
+        SELECT key FROM rowvec.failure WHERE embedding_id = p_embedding_id
+        UNION SELECT key FROM rowvec.truncation WHERE embedding_id = p_embedding_id
+    ) AS remembered;
+    IF v_keys IS NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE format('SELECT array_agg(g) FROM rowvec_jobs.gone_%s($1) AS g', p_embedding_id)
+    INTO v_keys USING v_keys;
+    PERFORM rowvec._refuse_other_path();
+    DELETE FROM rowvec.failure WHERE embedding_id = p_embedding_id AND key = ANY (v_keys);
+    DELETE FROM rowvec.truncation WHERE embedding_id = p_embedding_id AND key = ANY (v_keys);
 END
 $function$;

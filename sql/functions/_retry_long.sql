@@ -5,16 +5,18 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    v_long record;
+    v_keys jsonb[];
+    v_hashes bigint[];
 BEGIN
     -- Long ones under "error" have failed, under any other policy they are listed as truncated.
     DELETE FROM rowvec.failure WHERE embedding_id = p_definition.id AND sqlstate = '22001';
-    FOR v_long IN
+    WITH long AS (
         DELETE FROM rowvec.truncation WHERE embedding_id = p_definition.id RETURNING key, input_hash
-    LOOP
-        EXECUTE format('UPDATE %s SET %I = NULL WHERE %s AND %2$I = $1', p_definition.source,
-            p_definition.name || '_of', rowvec._key_compare(p_definition.source, '=', v_long.key))
-        USING v_long.input_hash;
-    END LOOP;
+    )
+    SELECT array_agg(key), array_agg(input_hash) INTO v_keys, v_hashes FROM long;
+    IF v_keys IS NOT NULL THEN
+        EXECUTE format('SELECT rowvec_jobs.retry_%s($1, $2)', p_definition.id) USING v_keys, v_hashes;
+        PERFORM rowvec._refuse_other_path();
+    END IF;
 END
 $function$;

@@ -10,7 +10,7 @@ LANGUAGE plpgsql
 AS $procedure$
 DECLARE
     v_definition rowvec.embedding;
-    v_key jsonb;
+    v_key text;
     v_batch record;
     v_written bigint := 0;
     v_failed bigint := 0;
@@ -46,6 +46,8 @@ BEGIN
             HINT = pg_catalog.format('rowvec backfill %s, or rowvec sync',
                 rowvec._shell_words(source, source::text, v_definition.name));
     END IF;
+    PERFORM rowvec._prepare_jobs(v_definition.id);
+    COMMIT;
 
     -- One pass goes through the keys once; rows changed behind it are for the next. It ends with a
     -- pass that changed nothing.
@@ -58,13 +60,13 @@ BEGIN
             EXIT WHEN v_batch.keys IS NULL;
             SELECT * INTO STRICT v_done
             FROM rowvec._backfill_write(
-                v_definition, v_batch.keys, v_batch.inputs, v_batch.hashes,
+                v_definition, v_batch.keys, v_batch.row_keys, v_batch.inputs, v_batch.hashes,
                 v_batch.kept);
             COMMIT;
             v_written := v_written + v_done.written;
             v_failed := v_failed + v_done.failed;
             v_pass_changed := v_pass_changed + v_done.written + v_done.failed;
-            v_key := v_batch.keys[pg_catalog.cardinality(v_batch.keys)];
+            v_key := v_batch.last;
             IF pg_catalog.clock_timestamp() > v_told + interval '5 seconds' THEN
                 RAISE NOTICE '% rows written, % failed so far', v_written, v_failed;
                 v_told := pg_catalog.clock_timestamp();

@@ -1,7 +1,6 @@
 -- Called by the owner of a table: defines an embedding of it and adds the two columns that it fills.
 --
--- The caller owns the table (ALTER TABLE) and may write the catalog: the role that migrated, or one to
--- which it granted EXECUTE on this and INSERT on rowvec.embedding.
+-- The caller is the owner of the table or a member of it, and owns the catalog: the role that migrated.
 CREATE OR REPLACE FUNCTION rowvec.create_embedding(
     source regclass,
     model text,
@@ -66,6 +65,7 @@ BEGIN
     IF v_destination = 'table' THEN
         PERFORM rowvec._create_chunks(v_id);
     END IF;
+    PERFORM rowvec._prepare_jobs(v_id);
 
     RAISE NOTICE USING
         MESSAGE = pg_catalog.format('embedding "%s" of %s is defined, its rows are pending', name, source),

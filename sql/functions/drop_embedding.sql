@@ -13,6 +13,7 @@ DECLARE
     v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
     v_relation regclass;
     v_is_view boolean;
+    v_function regprocedure;
     v_detail text;
 BEGIN
     FOR v_relation, v_is_view IN
@@ -22,6 +23,12 @@ BEGIN
         ORDER BY c.relkind = 'v' DESC
     LOOP
         EXECUTE format('DROP %s %s', CASE WHEN v_is_view THEN 'VIEW' ELSE 'TABLE' END, v_relation);
+    END LOOP;
+    FOR v_function IN
+        SELECT oid FROM pg_proc
+        WHERE pronamespace = 'rowvec_jobs'::regnamespace AND proname LIKE '%\_' || v_definition.id
+    LOOP
+        EXECUTE format('DROP FUNCTION %s', v_function);
     END LOOP;
     DELETE FROM rowvec.embedding AS e WHERE e.id = v_definition.id;
     PERFORM rowvec._drop_pending_index(v_definition);

@@ -114,6 +114,47 @@ def test_everything_works_for_the_owner(owned: Owned, worker: Worker, rowvec: Ro
                 superuser.execute(sql.SQL("DROP ROLE {}").format(member))
 
 
+def test_tables_of_others_are_filled_as_their_owner(
+    owned: Owned, worker: Worker, rowvec: Rowvec
+) -> None:
+    """The owner of the database needs to be a member of theirs, and lets them into nothing."""
+    script = rowvec("migrate", "--bootstrap-sql", "--owner", owned.owner).stdout
+    other = f"{owned.owner} other"
+    names = {"other": sql.Identifier(other), "owner": sql.Identifier(owned.owner)}
+    with owned.connect("postgres") as superuser:
+        superuser.execute(script)
+        superuser.execute(
+            sql.SQL("CREATE ROLE {other} LOGIN; GRANT {other} TO {owner}").format(**names)
+        )
+    try:
+        assert rowvec("migrate", "--dsn", owned.dsn).returncode == 0
+        pointed = rowvec(
+            "server", "set", "--dsn", owned.dsn, "--host", str(worker.folder), "--port", "5466",
+            "--password-file", str(worker.password_file),
+        )  # fmt: skip
+        assert pointed.returncode == 0
+        with owned.connect() as conn:
+            conn.execute(sql.SQL("CREATE SCHEMA theirs AUTHORIZATION {other}").format(**names))
+            with owned.connect(other) as they:
+                they.execute("CREATE TABLE theirs.notes (id int PRIMARY KEY, body text)")
+                they.execute("INSERT INTO theirs.notes VALUES (1, 'one'), (2, 'two')")
+            conn.execute("SELECT rowvec.create_embedding('theirs.notes', 'stand-in', 'body')")
+            conn.execute("CALL rowvec.backfill('theirs.notes')")
+            found = conn.execute("SELECT rows, pending FROM rowvec.status").fetchone()
+            assert found == (2, 0)
+            assert conn.execute(
+                "SELECT DISTINCT proowner::regrole::text,"
+                " has_schema_privilege(proowner, 'rowvec_jobs', 'CREATE, USAGE') FROM pg_proc"
+                " WHERE pronamespace = 'rowvec_jobs'::regnamespace"
+            ).fetchall() == [(f'"{other}"', False)]
+    finally:
+        with owned.connect("postgres") as superuser:
+            superuser.execute(
+                sql.SQL("DROP SCHEMA IF EXISTS theirs CASCADE; DROP OWNED BY {other};"
+                        " DROP ROLE {other}").format(**names)
+            )  # fmt: skip
+
+
 def test_uninstall_leaves_what_is_not_the_owners(owned: Owned, rowvec: Rowvec) -> None:
     script = rowvec("migrate", "--bootstrap-sql", "--owner", owned.owner).stdout
     with owned.connect("postgres") as superuser:

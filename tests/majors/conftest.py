@@ -15,16 +15,8 @@ from support.majors import MAJORS, PostgresOf
 from support.postgres import Database
 from support.workers import Worker, filled_template
 
-# The tests of a major share a process of a parallel session, and with it a server.
-_PARAMETERS = [
-    pytest.param(
-        major, id=f"postgres{major}", marks=pytest.mark.xdist_group(f"majors-postgres{major}")
-    )
-    for major in MAJORS
-]
 
-
-@pytest.fixture(scope="session", params=_PARAMETERS)
+@pytest.fixture(scope="session", params=MAJORS, ids=lambda major: f"postgres{major}")
 def postgres(request: pytest.FixtureRequest, postgres_of: PostgresOf) -> PostgresCluster:
     """One cluster of each major."""
     return postgres_of(request.param)

@@ -1,11 +1,12 @@
 """Which tests share a process of a parallel session, and which begin first.
 
 A file's tests stay together, since its fixtures are made once; so do all files with tests that
-compute with the real MiniLM, which their shared worker loads once.
+compute with the real MiniLM, which their shared worker loads once, and all tests of a major.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import pytest
@@ -15,6 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 from support.places import ROOT
 
 _MINILM = "pytest.mark.minilm"
+_MAJOR = re.compile(r"\[(postgres\d+)")
 # Their files take longest, and whoever begins with them does not end with them.
 _FIRST = ("acceptance", "faults", "recipes", "models", "integration")
 
@@ -24,6 +26,8 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it publishes no type
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
+        if file.startswith("tests/majors/") and (major := _MAJOR.search(nodeid)):
+            return major[1]
         return _MINILM if _computes_with_minilm(file) else file
 
 

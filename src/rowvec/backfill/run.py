@@ -69,6 +69,7 @@ async def backfill(
     dsn = resolve_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
+        await session.pin()
         await Source(definition).check(session)
     embedder = connect(worker, definition)
     for_worker, for_database = (
@@ -140,6 +141,8 @@ class _Run:
                     # Rows are read while others are written.
                     open_session(self.dsn, _READING) as reader,
                 ):
+                    await session.pin()
+                    await reader.pin()
                     await self._watched(session, reader)
             except (DatabaseUnavailable, DatabaseConflict) as exc:
                 await self.patience.wait(exc)

@@ -11,14 +11,10 @@ from rowvec.db.session import Session
 
 @dataclass(frozen=True)
 class KeyColumn:
-    """One column of the source's primary key; `type` and `send` are SQL, as Postgres prints it.
-
-    `send` is the function that gives a value in the type's binary form.
-    """
+    """One column of the source's primary key; `type` is SQL, as Postgres prints it."""
 
     name: str
     type: str
-    send: str
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from rowvec.db.compose import expression, identifier
 from rowvec.db.definition import Definition
 from rowvec.db.queries import query
 from rowvec.db.session import Session
+from rowvec.db.source import Source
 
 # Blocks for so many rows are looked at; a table of fewer is counted.
 _LOOKED_AT = 50_000
@@ -32,18 +32,8 @@ async def sample_pending(session: Session, definition: Definition, size: int) ->
     (about, table_bytes) = (await session.all(query("source_size"), where))[0]
     is_exact = about < _LOOKED_AT
     percent = 100.0 if is_exact else 100.0 * _LOOKED_AT / about
-    statement = sql.SQL(
-        "SELECT count(*), count(*) FILTER (WHERE pending), (array_agg(input ORDER BY random())"
-        " FILTER (WHERE pending AND input IS NOT NULL))[:%s] FROM ("
-        " SELECT ({pending}) AS pending, CASE WHEN {pending} THEN ({input})::text END AS input"
-        " FROM {table} TABLESAMPLE SYSTEM ({percent})) AS s"
-    ).format(
-        pending=expression(definition.pending),
-        input=expression(definition.input),
-        table=identifier(definition.schema, definition.table),
-        percent=sql.Literal(percent),
-    )
-    ((rows, pending, inputs),) = await session.all(statement, (size,))
+    statement = Source(definition).function("sample", sql.SQL("%s::float8, %s"))
+    ((rows, pending, inputs),) = await session.as_owner(statement, (percent, size))
     scale = 1.0 if is_exact else about / max(rows, 1)
     return Sample(
         inputs or [], round(pending * scale), round(rows * scale), int(table_bytes), is_exact

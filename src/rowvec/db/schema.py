@@ -79,6 +79,8 @@ def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> 
         if with_pgml:
             pgml.prepare(conn)
         applied = _apply_files(conn, schemas)
+        with conn.transaction():
+            conn.execute(query("prepare_all_jobs"))
         if search_path:
             _set_search_path(conn)
         return Migration(before, after, applied, bootstrapped)

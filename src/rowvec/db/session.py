@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, LiteralString
 
@@ -33,6 +33,10 @@ _SETTINGS = (
     "SET row_security = off"
 )
 
+# Names mean Postgres's own, and nothing that other code left in the session. The statement itself
+# has no name in it that could mean something else.
+_PIN = "SET search_path = pg_catalog, pg_temp"
+
 
 class Session:
     """Statements on one connection; every error of psycopg leaves as a DatabaseError.
@@ -45,6 +49,25 @@ class Session:
         self.connection = connection
         self.vector_schema = vector_schema
         self.turn = asyncio.Lock()
+
+    async def pin(self) -> None:
+        """From here on names mean Postgres's own: before code of a table's owner runs.
+
+        What that code prepared under a name of the driver's would be taken for the driver's own.
+        """
+        self.connection.prepare_threshold = None
+        await self.run(_PIN)
+
+    async def as_owner(self, statement: Statement, parameters: Any = ()) -> list[tuple[Any, ...]]:
+        """All rows of a statement that calls a function of `rowvec_jobs`, in one round trip.
+
+        The code of the owner that it runs may have set the path of the session, which is set back.
+        """
+        with database_errors():
+            async with self.connection.pipeline():
+                cursor = await self.connection.execute(statement, parameters)
+                await self.connection.execute(_PIN)
+            return await cursor.fetchall()
 
     async def run(self, statement: Statement, parameters: Any = ()) -> int:
         """Executes and gives the number of rows it touched."""
@@ -80,18 +103,6 @@ class Session:
     async def value(self, statement: Statement, parameters: Any = ()) -> Any:
         """The first column of the only row."""
         return (await self.all(statement, parameters))[0][0]
-
-    async def copy_binary(self, statement: bytes, data: Iterable[bytes]) -> None:
-        """COPY FROM STDIN of bytes that are in its binary format already."""
-        with database_errors():
-            async with self.connection.cursor() as cursor, cursor.copy(statement) as copy:
-                for block in data:
-                    await copy.write(block)
-
-    @property
-    def encoding(self) -> str:
-        """How text travels, by Python's name."""
-        return self.connection.info.encoding
 
     @contextmanager
     def notices(self) -> Iterator[list[str]]:

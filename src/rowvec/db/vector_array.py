@@ -41,6 +41,13 @@ class HashArray:
     numbers: Sequence[int]
 
 
+@dataclass(frozen=True)
+class IntArray:
+    """Numbers of 32 bits, none of them NULL."""
+
+    numbers: Sequence[int]
+
+
 class _TextArrayDumper(Dumper):
     oid = types["text"].array_oid
     format = Format.BINARY
@@ -57,10 +64,22 @@ class _HashArrayDumper(Dumper):
     format = Format.BINARY
 
     def dump(self, obj: HashArray) -> Buffer:
-        rows = np.empty(len(obj.numbers), [("bytes", ">i4"), ("number", ">i8")])
-        rows["bytes"] = 8
-        rows["number"] = obj.numbers
-        return _HEAD.pack(1, 0, types["int8"].oid, len(rows), 1) + rows.tobytes()
+        return _numbers("int8", 8, obj.numbers)
+
+
+class _IntArrayDumper(Dumper):
+    oid = types["int4"].array_oid
+    format = Format.BINARY
+
+    def dump(self, obj: IntArray) -> Buffer:
+        return _numbers("int4", 4, obj.numbers)
+
+
+def _numbers(type_: str, width: int, numbers: Sequence[int]) -> bytes:
+    rows = np.empty(len(numbers), [("bytes", ">i4"), ("number", f">i{width}")])
+    rows["bytes"] = width
+    rows["number"] = numbers
+    return _HEAD.pack(1, 0, types[type_].oid, len(rows), 1) + rows.tobytes()
 
 
 def register_arrays(connection: psycopg.AsyncConnection[Any], vector: TypeInfo) -> None:
@@ -86,3 +105,4 @@ def register_arrays(connection: psycopg.AsyncConnection[Any], vector: TypeInfo) 
     connection.adapters.register_dumper(VectorArray, VectorArrayDumper)
     connection.adapters.register_dumper(TextArray, _TextArrayDumper)
     connection.adapters.register_dumper(HashArray, _HashArrayDumper)
+    connection.adapters.register_dumper(IntArray, _IntArrayDumper)

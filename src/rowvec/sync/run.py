@@ -95,15 +95,14 @@ class _Dealing:
         self._task = task
         self._trouble = trouble
         self._pid = session.connection.info.backend_pid
+        self._sources: list[str] | None = None
         self._standing: set[int] = set()
         self._kept: dict[int, _Kept] = {}
         self._heartbeat = Heartbeat(session, "sync")
 
     async def run(self) -> None:
         """Deals until the stop, which lets every keeper end its batch in hand."""
-        if self._task.sources is not None:
-            named = [*self._task.sources]
-            await self._session.run("SELECT %s::text[]::regclass[]", (named,))
+        await self._pin()
         # The session is shared: a table that somebody has locked must not hold up the others.
         await self._session.run("SET lock_timeout = '500ms'")
         try:
@@ -119,6 +118,17 @@ class _Dealing:
             for kept in self._kept.values():
                 await self._heartbeat.end(kept.job)
 
+    async def _pin(self) -> None:
+        """Names mean Postgres's own from here on; those of the sources what they meant before."""
+        if self._task.sources is None:
+            await self._session.pin()
+            return
+        found = await self._session.value(
+            "SELECT %s::text[]::regclass[]::oid[]", ([*self._task.sources],)
+        )
+        await self._session.pin()
+        self._sources = await self._session.value("SELECT %s::oid[]::regclass[]::text[]", (found,))
+
     async def _deal(self) -> None:
         state = await self._read_state()
         if await self._stand(state):
@@ -133,11 +143,10 @@ class _Dealing:
                 await self._take(each)
 
     async def _read_state(self) -> list[dict[str, Any]]:
-        sources = None if self._task.sources is None else [*self._task.sources]
         reads_files = self._task.settings.image_folder is not None
         async with self._session.turn:
             return await self._session.dicts(
-                query("sync_state"), {"sources": sources, "reads_files": reads_files}
+                query("sync_state"), {"sources": self._sources, "reads_files": reads_files}
             )
 
     async def _stand(self, state: Sequence[Mapping[str, Any]]) -> bool:

@@ -165,7 +165,9 @@ def test_every_function_says_who_calls_it(database: Database) -> None:
         "_canonical_expressions", "_check_expression", "_passages", "_run_search", "_search",
         "_similar", "_similar_pairs", "alter_embedding", "context", "create_embedding",
         "embed_rows", "nearest", "search", "search_rows", "similar", "similar_pairs",
-        # The caller's configuration of text search.
+        # Looks at what the path of its caller has become.
+            "_refuse_other_path",
+            # The caller's configuration of text search.
         "_text_config",
         # Inlined: bound when they are created, or into functions with a path of their own.
         "_candidates", "_distance", "_exchange_settings", "_nearest", "_nearest_enough",

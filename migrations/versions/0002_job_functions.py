@@ -1,0 +1,32 @@
+"""The schema of the functions by which jobs reach tables."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+_STATEMENTS = (
+    "CREATE SCHEMA rowvec_jobs",
+    """
+    COMMENT ON SCHEMA rowvec_jobs
+    IS 'rowvec: what jobs do to a table, as its owner. Nobody else may look in here'
+    """,
+    # Both have other arguments now.
+    "DROP FUNCTION IF EXISTS rowvec._backfill_read(rowvec.embedding, jsonb, int)",
+    """
+    DROP FUNCTION IF EXISTS
+        rowvec._backfill_write(rowvec.embedding, jsonb[], text[], bigint[], boolean[])
+    """,
+)
+
+
+def upgrade() -> None:
+    """Makes the schema; one that is there already is somebody else's, and refused."""
+    for statement in _STATEMENTS:
+        op.execute(statement)
+
+
+def downgrade() -> None:
+    """Jobs of the release before need nothing of it, so nothing has to go."""

@@ -1,0 +1,2 @@
+-- The same for all embeddings whose sources are there: after an upgrade, a restore, a change of an owner.
+SELECT rowvec._prepare_jobs(e.id) FROM rowvec.embedding AS e JOIN pg_class AS c ON c.oid = e.source;
