@@ -43,8 +43,7 @@ test: $(VENV)/.test ## the first tier of tests, minutes: units, migrations, SQL,
 	$(PYTEST) $(FIRST_TIER) -n $(JOBS) $(ARGS)
 
 test-all: $(VENV)/.dev test ## both tiers: faults, crews, pages, models, recipes, other majors, too
-	$(PYTEST) $(SECOND_TIER) -n $(JOBS) -m 'not alone' $(ARGS)
-	$(PYTEST) $(SECOND_TIER) -m alone $(ARGS)
+	$(PYTEST) $(SECOND_TIER) -n $(JOBS) $(ARGS)
 
 test-slow: $(VENV)/.dev ## the third tier, an hour: soaks, ten million rows
 	$(PYTEST) tests/slow $(ARGS)
