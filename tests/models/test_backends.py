@@ -360,6 +360,7 @@ def other_architecture(folder: Path, tokenizer_from: Path, model: torch.nn.Modul
 
 
 @pytest.mark.models
+@pytest.mark.timeout(400)  # the first one exports, fuses and packs 400 MB
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("name", ["e5", "mpnet"])
 def test_real_models_on_every_backend(
