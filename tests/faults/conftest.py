@@ -9,10 +9,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from rowvec.db.schema import migrate
 from rowvec.embedded.postgres import PostgresCluster
 from support.lines import Base, Proxy, Striker
-from support.majors import PostgresOf
+from support.majors import PostgresOf, migrated_template
 from support.workers import StartWorker, Worker
 
 MODELS = """
@@ -55,24 +54,14 @@ def postgres(request: pytest.FixtureRequest, postgres_of: PostgresOf) -> Postgre
     return postgres_of(request.param)
 
 
-@pytest.fixture(scope="session")
-def _migrated(postgres: PostgresCluster) -> str:
-    """A database to clone, migrated."""
-    name = "faults_template"
-    with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    migrate(postgres.dsn(name), search_path=False)
-    return name
-
-
 @pytest.fixture
-def base(postgres: PostgresCluster, _migrated: str) -> Iterator[Base]:
+def base(postgres: PostgresCluster) -> Iterator[Base]:
     """A clone of the migrated database; its worker is nowhere."""
     base = Base(f"fault_{uuid.uuid4().hex[:12]}", postgres)
     with psycopg.connect(postgres.dsn(), autocommit=True) as admin:
         admin.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(base.name), sql.Identifier(_migrated)
+                sql.Identifier(base.name), sql.Identifier(migrated_template(postgres))
             )
         )
         yield base

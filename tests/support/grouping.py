@@ -1,7 +1,8 @@
 """Which tests share a process of a parallel session, and which begin first.
 
 A file's tests stay together, since its fixtures are made once; so do all files with tests that
-compute with the real MiniLM, which their shared worker loads once, and all tests of a major.
+compute with the real MiniLM, which their shared worker loads once, all files of one `xdist_group`,
+and all tests of a major. (The loadgroup of pytest-xdist 3.8 finds no groups under pytest 9.2.)
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from support.places import ROOT
 
-_MINILM = "pytest.mark.minilm"
+_GROUP = re.compile(r"""pytest\.mark\.(minilm)\b|xdist_group\("(\w+)"\)""")
 _MAJOR = re.compile(r"\[(postgres\d+)")
 # Their files take longest, and whoever begins with them does not end with them.
 _FIRST = ("acceptance", "faults", "recipes", "models", "integration")
@@ -28,12 +29,13 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it publishes no type
         file = nodeid.partition("::")[0]
         if file.startswith("tests/majors/") and (major := _MAJOR.search(nodeid)):
             return major[1]
-        return _MINILM if _computes_with_minilm(file) else file
+        return _group_of(file)
 
 
 @cache
-def _computes_with_minilm(file: str) -> bool:
-    return _MINILM in (ROOT / file).read_text()
+def _group_of(file: str) -> str:
+    found = _GROUP.search((ROOT / file).read_text())
+    return file if found is None else found[1] or found[2]
 
 
 @pytest.hookimpl(optionalhook=True)

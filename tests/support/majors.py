@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
 from platformdirs import user_cache_path
+from psycopg import sql
 
+from rowvec.db.schema import migrate
 from rowvec.embedded import binaries
 from rowvec.embedded.postgres import SUPERUSER, PostgresCluster
 from support.postgres import UNSAFE
@@ -83,3 +86,17 @@ def postgres_of(request: pytest.FixtureRequest, folder: Path) -> Iterator[Postgr
             return running[major]
 
         yield find
+
+
+def migrated_template(cluster: PostgresCluster) -> str:
+    """The name of a migrated database to clone, made at the first call.
+
+    No session fixture: that would be made anew whenever a test of another major came between.
+    """
+    name = "migrated_template"
+    with psycopg.connect(cluster.dsn(), autocommit=True) as admin:
+        found = admin.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if found is None:
+            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+            migrate(cluster.dsn(name), search_path=False)
+    return name

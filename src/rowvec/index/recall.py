@@ -63,7 +63,7 @@ async def sample(
     Where rows are in lists, the rows themselves: each is in a list like any other. A graph is
     another matter: a row was linked to its neighbours when it was added, and finds them where a new
     text does not. A query is then a vector beside a row, as far from it as the nearest other row is
-    (docs/architecture.md has what that is worth).
+    (docs/architecture/index.md has what that is worth).
     """
     drawn = await neighbours.rows(queries_for(rows), rows)
     return await neighbours.beside(drawn, kind.at(_CANDIDATES, storage)) if kind.is_graph else drawn
