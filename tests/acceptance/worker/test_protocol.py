@@ -358,3 +358,8 @@ def test_requests_sent_ahead_are_answered_in_order(worker: Worker) -> None:
     ]
     for i, vector in enumerate(vectors):
         assert (np.array(vector, dtype=np.float32) == derived_vector(f"ahead {i}", 384)).all()
+
+
+def test_an_encoding_without_a_codec_is_refused_by_a_sentence(worker: Worker) -> None:
+    with pytest.raises(psycopg.OperationalError, match="EUC_TW"):
+        psycopg.connect(worker.conninfo, client_encoding="EUC_TW")

@@ -13,6 +13,7 @@ import rowvec
 from rowvec.errors import (
     AuthenticationError,
     Cancelled,
+    InvalidRequest,
     NotSupported,
     ProtocolError,
     RequestTooLarge,
@@ -109,7 +110,9 @@ class ClientSession:
             logger.debug("%s left", self.connection.peer)
         except TimeoutError:
             logger.info("%s was too slow: closed", self.connection.peer)
-        except (ProtocolError, AuthenticationError, TooManyConnections, ShuttingDown) as exc:
+        except (
+            ProtocolError, AuthenticationError, InvalidRequest, TooManyConnections, ShuttingDown,
+        ) as exc:  # fmt: skip
             logger.info("%s: %s", self.connection.peer, exc)
             self._write_error(exc, severity="FATAL")
         finally:
