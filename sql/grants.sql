@@ -13,7 +13,7 @@ REVOKE ALL ON FUNCTION rowvec._call(json, int) FROM PUBLIC;
 GRANT SELECT ON rowvec.secret TO rowvec_caller;
 
 GRANT USAGE ON SCHEMA rowvec TO rowvec_user;
-GRANT SELECT ON rowvec.derived, rowvec.embedding, rowvec.measurement,
+GRANT SELECT ON rowvec.alembic_version, rowvec.derived, rowvec.embedding, rowvec.measurement,
     rowvec.progress, rowvec.setting, rowvec.status
 TO rowvec_user;
 GRANT EXECUTE ON FUNCTION
