@@ -13,7 +13,6 @@ from support.postgres import Database, refused
 
 INTERNAL = (
     "rowvec.secret", "rowvec.failure", "rowvec.sql_object", "rowvec.shard",
-    "rowvec.alembic_version",
 )  # fmt: skip
 
 
