@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, cast
@@ -86,22 +87,32 @@ class TableFiles:
             self._place.name = str(file)
             if self._format == "parquet":
                 yield from _counted(read_parquet(file), self._place)
-            else:
-                with file.open("rb") as self._raw:
-                    yield from read(
-                        decompressed(self._raw, file),
-                        self._place, self._format or "json", self._reading, on_bad,
-                    )  # fmt: skip
-                self._raw = None
-            self._done += file.stat().st_size
+                self._done += file.stat().st_size
+                continue
+            with self._opened(file) as raw:
+                yield from read(
+                    decompressed(raw, file),
+                    self._place, self._format or "json", self._reading, on_bad,
+                )  # fmt: skip
 
     def _batches(self, on_bad: OnBad) -> Iterator[Batch]:
         for file in self._files:
             self._place.name = str(file)
-            with file.open("rb", buffering=_BUFFER_BYTES) as self._raw:
-                yield from json_of(decompressed(self._raw, file), self._place, self._format, on_bad)
-            self._raw = None
-            self._done += file.stat().st_size
+            with self._opened(file, _BUFFER_BYTES) as raw:
+                yield from json_of(decompressed(raw, file), self._place, self._format, on_bad)
+
+    @contextmanager
+    def _opened(
+        self, file: Path, buffer_bytes: int = io.DEFAULT_BUFFER_SIZE
+    ) -> Iterator[io.BufferedReader]:
+        """The file, whose place counts until the block ends, be it early under a limit."""
+        with io.BufferedReader(file.open("rb", buffering=0), buffer_bytes) as raw:
+            self._raw = raw
+            try:
+                yield raw
+            finally:
+                self._done += raw.tell()
+                self._raw = None
 
     def _position(self) -> int:
         return self._done + (0 if self._raw is None else self._raw.tell())

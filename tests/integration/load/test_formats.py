@@ -204,3 +204,15 @@ def test_nothing_to_load(load: Load, connection: psycopg.Connection, tmp_path: P
     load("t", tmp_path / "a.csv", fails="has no rows")
     load("t", "-", fails="has no rows")
     assert tables(connection) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("r.csv", "a\n" + "1\n" * 50), ("r.jsonl", '{"a": 1}\n' * 50), ("r.json", str([{}] * 50))],
+)
+def test_a_limit_ends_a_load(
+    load: Load, connection: psycopg.Connection, tmp_path: Path, name: str, text: str
+) -> None:
+    (tmp_path / name).write_text(text.replace("{}", '{"a": 1}'))
+    load("items", tmp_path / name, "--limit", "3")
+    assert connection.execute("SELECT count(*) FROM items").fetchone() == (3,)
