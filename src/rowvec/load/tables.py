@@ -106,7 +106,8 @@ class TableFiles:
         self, file: Path, buffer_bytes: int = io.DEFAULT_BUFFER_SIZE
     ) -> Iterator[io.BufferedReader]:
         """The file, whose place counts until the block ends, be it early under a limit."""
-        with io.BufferedReader(file.open("rb", buffering=0), buffer_bytes) as raw:
+        raw: io.BufferedReader = io.BufferedReader(file.open("rb", buffering=0), buffer_bytes)
+        with raw:
             self._raw = raw
             try:
                 yield raw
