@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import re
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -116,6 +118,35 @@ def test_every_shipped_dependency_is_explained() -> None:
     first_cells = " ".join(line.split("|")[1] for line in table.splitlines() if "|" in line)
     named = set(re.findall(r"[a-z][\w-]+", first_cells))
     assert {requirement.name for requirement in SHIPPED} <= named
+
+
+def test_every_import_is_declared() -> None:
+    """What another package happens to bring may be gone with its next release."""
+    # The last two are of extras that the first tier of tests does not install.
+    distributions: dict[str, list[str]] = {
+        **metadata.packages_distributions(), "faiss": ["faiss-cpu"], "umap": ["umap-learn"],
+    }  # fmt: skip
+    declared = {canonicalize_name(requirement.name) for requirement in SHIPPED}
+    undeclared = {
+        f"{file.relative_to(ROOT)}: {module}"
+        for folder in SETUPTOOLS["package-dir"].values()
+        for file in (ROOT / folder).rglob("*.py")
+        for module in third_party(file)
+        if declared.isdisjoint(map(canonicalize_name, distributions.get(module, [module])))
+    }
+    assert undeclared == set()
+
+
+def third_party(file: Path) -> set[str]:
+    """The modules that a file imports and neither Python nor this project has."""
+    imported = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+    tops = {name.partition(".")[0] for name in imported}
+    return tops - sys.stdlib_module_names - {"rowvec"}
 
 
 def test_the_demo_is_lighter_than_development() -> None:
