@@ -10,7 +10,7 @@ import pytest
 from support.state_machine import Stage, run, staged
 from support.workers import StartWorker
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(4 * 3600)]
+pytestmark = pytest.mark.timeout(4 * 3600)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from support.commands import StartRowvec
 from support.postgres import Database
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(4 * 3600)
 def test_fault_58_ten_million_rows(database: Database, start_rowvec: StartRowvec) -> None:
     """Memory stays, no transaction that writes lasts, and VACUUM finds its dead rows."""
