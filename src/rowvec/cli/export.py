@@ -12,10 +12,10 @@ from rowvec.cli.output import print_json, stdout
 from rowvec.cli.progress import progress_bar
 from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.exported_rows import exported
 from rowvec.db.schema import require_head
 from rowvec.errors import ConfigError
 from rowvec.export.files import PART, WRITERS
-from rowvec.export.rows import exported
 
 
 @click.command()
