@@ -10,8 +10,7 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
-from rowvec.db.connection import database_errors
-from rowvec.db.queries import query
+from rowvec.db.connection import fetch
 
 
 class PageRows:
@@ -63,5 +62,4 @@ class PageRows:
         return np.array([orjson.loads(row["embedding"]) for row in found], np.float32)
 
     def _dicts(self, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        with database_errors(), self.connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query(name), parameters).fetchall()
+        return fetch(self.connection, name, parameters, dict_row)
