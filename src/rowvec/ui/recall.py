@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import sql
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rowvec.db import for_psql
 from rowvec.ui.database import Database
 from rowvec.ui.embedding import of
 from rowvec.ui.rendering import page
@@ -30,9 +30,7 @@ def show(request: Request) -> Response:
         target=target,
         setting=definition["setting_name"] or "",
         chart=Chart.of(measured, target) if measured else None,
-        sql=sql.SQL("SELECT * FROM rowvec.measurement WHERE embedding_id = {} ORDER BY setting;")
-        .format(definition["id"])
-        .as_string(),
+        sql=for_psql.measurements(definition["id"]),
     )
 
 
