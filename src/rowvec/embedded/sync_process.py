@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from rowvec.db.connection import connect, database_errors
-from rowvec.db.queries import query
+from rowvec.db.connection import connect
+from rowvec.db.sync_turns import syncs_connected
 from rowvec.embedded import process
 from rowvec.errors import BackendFailed
 
@@ -58,8 +58,8 @@ class Sync:
             )  # fmt: skip
         process.remember(self.pid_file, child.pid, self._fingerprint())
         limit = time.monotonic() + _START_SECONDS
-        with connect(self.dsn, application_name="rowvec up") as connection, database_errors():
-            while not connection.execute(query("syncs_connected")).fetchone():
+        with connect(self.dsn, application_name="rowvec up") as connection:
+            while not syncs_connected(connection):
                 if child.poll() is not None or time.monotonic() > limit:
                     self.stop()
                     raise BackendFailed(
