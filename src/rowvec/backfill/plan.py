@@ -15,8 +15,8 @@ from rowvec.client import WorkerClient
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query
 from rowvec.db.sample import Sample, sample_pending
+from rowvec.db.server_room import ServerRoom, server_room
 from rowvec.db.session import open_session
 from rowvec.db.source import Source
 from rowvec.errors import RowvecError
@@ -80,7 +80,7 @@ async def plan(
         await session.pin()
         await Source(definition).check(session)
         sample = await sample_pending(session, definition, sample_rows)
-        room = (await session.dicts(query("server_room")))[0]
+        room = await server_room(session)
     tokens, max_tokens = await _tokens(worker, definition, sample.inputs)
     rate = await _rate(worker, definition, sample.inputs)
     share_long = sum(t > max_tokens for t in tokens) / len(tokens) if tokens else 0.0
@@ -166,7 +166,7 @@ async def _rate(worker: str, definition: Definition, inputs: Sequence[str]) -> f
 
 
 def _warnings(
-    definition: Definition, sample: Sample, found: Plan, max_tokens: int, room: dict[str, object]
+    definition: Definition, sample: Sample, found: Plan, max_tokens: int, room: ServerRoom
 ) -> list[str]:
     said = []
     if found.long_rows:
@@ -183,15 +183,15 @@ def _warnings(
             f"{definition.dimensions:,} dimensions are more than pgvector indexes as they are:"
             " the index keeps halves"
         )
-    if int(str(room["connections"])) < _SPARE_CONNECTIONS:
-        said.append(f"the server has {room['connections']} connections left")
+    if room.connections < _SPARE_CONNECTIONS:
+        said.append(f"the server has {room.connections} connections left")
     needed = found.vector_bytes + found.index_bytes
     if sample.table_rows:
         # An UPDATE writes the row anew, and what VACUUM has not removed yet stays.
         needed += sample.table_bytes * found.rows // sample.table_rows
-    folder = room["data_directory"]
-    if room["is_local"] and folder and Path(str(folder)).exists():
-        free = shutil.disk_usage(str(folder)).free
+    folder = room.data_directory
+    if room.is_local and folder and Path(folder).exists():
+        free = shutil.disk_usage(folder).free
         if free < needed:
             said.append(
                 f"the disk of the server has {free / 1e9:.1f} GB free, and up to"

@@ -16,9 +16,10 @@ from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
 from rowvec.db.index_form import Storage
+from rowvec.db.measured import Measured
 from rowvec.index.choice import readable
 from rowvec.index.kinds import KINDS
-from rowvec.index.recall import NEIGHBOURS, Measured
+from rowvec.index.recall import NEIGHBOURS
 from rowvec.index.report import IndexLogReporter
 from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.text_index import TextIndexRequest, build_text_index

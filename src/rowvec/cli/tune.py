@@ -17,12 +17,13 @@ from rowvec.cli.output import print_json, stderr, stdout
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.default_setting import Scope
 from rowvec.db.schema import require_head
 from rowvec.index.chart import Curve, chart
 from rowvec.index.draw import check_plot, draw
 from rowvec.index.kinds import kind_of
 from rowvec.index.report import IndexLogReporter
-from rowvec.index.tune import Scope, TuneRequest, TuneResult, read_queries
+from rowvec.index.tune import TuneRequest, TuneResult, read_queries
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
 
 

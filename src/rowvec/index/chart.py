@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rowvec.index.recall import Measured
+from rowvec.db.measured import Measured
 
 WIDTH, HEIGHT = 960, 600
 SURFACE, INK, MUTED, GRID = "#fbfbfa", "#1c2024", "#60666d", "#e3e5e8"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from rowvec.index.recall import Measured
+from rowvec.db.measured import Measured
 
 _LOG = logging.getLogger("rowvec.index")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rowvec.db.index_form import Setting, Storage
-from rowvec.index.recall import Measured
+from rowvec.db.measured import Measured
 
 
 @dataclass(frozen=True)

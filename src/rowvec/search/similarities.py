@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
-from rowvec.db.similar_rows import SimilarRows, StoredPair
+from rowvec.db.similar_rows import SimilarRows, StoredPair, try_lock
+from rowvec.db.vector_index import is_indexed
 from rowvec.db.vectors import Key, Matrix
 from rowvec.errors import DatabaseError, InvalidRequest, NotSupported
 from rowvec.search.neighbours import (
@@ -89,7 +89,7 @@ async def similarities(
     began = time.perf_counter()
     async with open_session(resolve_dsn(settings), _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
-        if not await session.value(query("try_lock_similar"), {"id": definition.id}):
+        if not await try_lock(session, definition):
             raise DatabaseError(
                 f"another `rowvec similarities` works on {definition.label}", code="55P03"
             )
@@ -179,7 +179,7 @@ async def _fits(session: Session, definition: Definition, stored: SimilarRows) -
             " no index has them",
             hint="rowvec.similar compares one row's",
         )
-    if not await session.value(query("is_indexed"), {"id": definition.id}):
+    if not await is_indexed(session, definition):
         raise InvalidRequest(
             f"{rows:,} rows are too many to compare each with all, and {definition.label} has no"
             " index",
