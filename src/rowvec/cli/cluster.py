@@ -16,7 +16,7 @@ from rowvec.cli.progress import PhaseBar
 from rowvec.config import Settings
 from rowvec.explore.cluster.naming import Naming
 from rowvec.explore.cluster.run import ClusterRequest, ClusterResult
-from rowvec.explore.phases import LogPhases
+from rowvec.progress import LoggedProgress
 
 _SHOWN_CHARACTERS = 80
 
@@ -61,7 +61,7 @@ def cluster(
     bar = PhaseBar("rows") if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.cluster")
-        result: ClusterResult = job.run(settings, request, bar or LogPhases(), naming)
+        result: ClusterResult = job.run(settings, request, bar or LoggedProgress("cluster"), naming)
     if as_json:
         print_json(asdict(result))
     else:

@@ -18,9 +18,9 @@ from rowvec.config import Settings
 from rowvec.db.index_form import Storage
 from rowvec.db.measured import Measured
 from rowvec.index.choice import readable
+from rowvec.index.index_progress import LoggedIndexProgress
 from rowvec.index.kinds import KINDS
 from rowvec.index.recall import NEIGHBOURS
-from rowvec.index.report import IndexLogReporter
 from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.text_index import TextIndexRequest, build_text_index
 
@@ -101,7 +101,7 @@ def index(
     bar = IndexBar() if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.index")  # jobs/ stands beside src/
-        result: IndexResult = job.run(settings, request, bar or IndexLogReporter())
+        result: IndexResult = job.run(settings, request, bar or LoggedIndexProgress())
     if as_json:
         print_json(asdict(result))
     elif request.dry_run:

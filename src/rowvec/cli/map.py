@@ -16,7 +16,7 @@ from rowvec.cli.progress import PhaseBar
 from rowvec.config import Settings
 from rowvec.explore.map.points import MAX_POINTS
 from rowvec.explore.map.run import MapRequest, MapResult
-from rowvec.explore.phases import LogPhases
+from rowvec.progress import LoggedProgress
 
 
 @click.command("map")
@@ -66,7 +66,7 @@ def map(*, as_json: bool, dsn: str | None, **given: Any) -> None:  # noqa: A001 
     bar = PhaseBar("rows") if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.map")
-        result: MapResult = job.run(settings, MapRequest(**given), bar or LogPhases())
+        result: MapResult = job.run(settings, MapRequest(**given), bar or LoggedProgress("map"))
     if as_json:
         print_json(asdict(result))
     else:

@@ -21,8 +21,8 @@ from rowvec.db.default_setting import Scope
 from rowvec.db.schema import require_head
 from rowvec.index.chart import Curve, chart
 from rowvec.index.draw import check_plot, draw
+from rowvec.index.index_progress import LoggedIndexProgress
 from rowvec.index.kinds import kind_of
-from rowvec.index.report import IndexLogReporter
 from rowvec.index.tune import TuneRequest, TuneResult, read_queries
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
 
@@ -77,7 +77,7 @@ def tune(
     bar = IndexBar() if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.tune")  # jobs/ stands beside src/
-        result: TuneResult = job.run(settings, request, bar or IndexLogReporter())
+        result: TuneResult = job.run(settings, request, bar or LoggedIndexProgress())
     if plot is not None:
         title = _title(result)
         facts = f"{result.queries} queries, exact neighbours of {result.rows:,} vectors"

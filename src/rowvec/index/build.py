@@ -30,9 +30,10 @@ from rowvec.db.vector_table import TablePart, VectorTable
 from rowvec.errors import DefinitionChanged, InvalidRequest, NotSupported
 from rowvec.index.choice import Choice, Wish, choose
 from rowvec.index.index_kind import Facts, IndexKind
+from rowvec.index.index_progress import IndexProgress
 from rowvec.index.kinds import kind_of
 from rowvec.index.recall import NEIGHBOURS, Measurement, sample
-from rowvec.index.request import IndexReporter, IndexRequest, IndexResult
+from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.standing import Standing, must_be_another, should_be_another
 
 _APPLICATION = "rowvec index"
@@ -40,7 +41,7 @@ _POLL_SECONDS = 0.2
 
 
 async def build_index(
-    settings: Settings, request: IndexRequest, reporter: IndexReporter
+    settings: Settings, request: IndexRequest, reporter: IndexProgress
 ) -> IndexResult:
     """Builds what is missing, measures, and stores the setting for `search`.
 
@@ -105,7 +106,7 @@ class _Job:
         session: Session,
         definition: Definition,
         table: VectorTable,
-        reporter: IndexReporter,
+        reporter: IndexProgress,
     ) -> None:
         self._session = session
         self._definition = definition
@@ -270,7 +271,7 @@ class _Job:
 
 @asynccontextmanager
 async def _alone(
-    session: Session, definition: Definition, reporter: IndexReporter
+    session: Session, definition: Definition, reporter: IndexProgress
 ) -> AsyncIterator[None]:
     """Waits until no other session builds indexes of the embedding, and keeps others waiting."""
     waited = False

@@ -20,9 +20,9 @@ from rowvec.db.vector_index import IndexState, StoredIndex, VectorIndex, count_v
 from rowvec.db.vector_table import VectorTable
 from rowvec.errors import ConfigError, DefinitionChanged, InvalidRequest
 from rowvec.index.index_kind import IndexKind
+from rowvec.index.index_progress import IndexProgress
 from rowvec.index.kinds import kind_of
 from rowvec.index.recall import NEIGHBOURS, Measurement, sample
-from rowvec.index.request import IndexReporter
 
 _APPLICATION = "rowvec tune"
 # Beyond it more thorough settings only cost time.
@@ -68,7 +68,7 @@ class TuneResult:
     applied: tuple[str, ...]
 
 
-async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter) -> TuneResult:
+async def tune(settings: Settings, request: TuneRequest, reporter: IndexProgress) -> TuneResult:
     """Measures and stores.
 
     Raises InvalidRequest where there is no index to measure, DatabaseError as Postgres gives it.
@@ -141,7 +141,7 @@ def read_queries(path: Path) -> tuple[str, ...]:
 class _Curve:
     """What was measured so far, each setting once."""
 
-    def __init__(self, measurement: Measurement, reporter: IndexReporter) -> None:
+    def __init__(self, measurement: Measurement, reporter: IndexProgress) -> None:
         self._measurement = measurement
         self._reporter = reporter
         self._exact: Measured | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from rowvec.db.similar_rows import SimilarRows, StoredPair, try_lock
 from rowvec.db.vector_index import is_indexed
 from rowvec.db.vectors import Key, Matrix
 from rowvec.errors import DatabaseError, InvalidRequest, NotSupported
+from rowvec.progress import Progress
 from rowvec.search.neighbours import (
     Entering,
     ExactNeighbours,
@@ -65,16 +65,6 @@ class SimilaritiesResult:
     def rows_per_second(self) -> float:
         """Rows compared a second, from the first read to the last commit."""
         return self.compared / self.seconds if self.seconds else 0.0
-
-
-class Progress(Protocol):
-    """Hears how far it is, phase by phase."""
-
-    def phase(self, name: str, done: int, total: int) -> None:
-        """What is being done, and how many rows of how many are done (0 of 0: unknown)."""
-
-    def say(self, message: str) -> None:
-        """A sentence that cannot wait."""
 
 
 async def similarities(
