@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
 from rowvec.db.connection import fetch
+from rowvec.db.index_form import Setting
+from rowvec.db.measured import Measured
 
 
 class PageRows:
@@ -32,9 +34,18 @@ class PageRows:
         """Rows that the model refused, the latest first; raises DatabaseError."""
         return self._dicts("ui_failures", {"id": number, "limit": limit})
 
-    def measurements(self, number: int) -> list[dict[str, Any]]:
-        """Recall and latency of the index, the fastest setting first; raises DatabaseError."""
-        return self._dicts("ui_measurements", {"id": number})
+    def measurements(self, number: int) -> tuple[list[Measured], Measured | None]:
+        """What was measured of the index, the fastest setting first, and what `search` uses of it.
+
+        Raises DatabaseError.
+        """
+        measured, used = [], None
+        for row in self._dicts("ui_measurements", {"id": number}):
+            setting = Setting(row["setting_name"], row["setting"], row["rescore"])
+            measured.append(Measured(setting, row["recall"], row["p50_ms"], row["p95_ms"]))
+            if row["is_used"]:
+                used = measured[-1]
+        return measured, used
 
     def setting(self, name: str) -> Any:
         """The value of a setting of the database; raises DatabaseError."""
