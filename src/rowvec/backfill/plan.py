@@ -20,7 +20,6 @@ from rowvec.db.server_room import ServerRoom, server_room
 from rowvec.db.session import open_session
 from rowvec.db.source import Source
 from rowvec.errors import RowvecError
-from rowvec.filling.arguments import document_kwargs
 from rowvec.filling.worker_embedder import WorkerEmbedder
 
 _APPLICATION = "rowvec plan"
@@ -121,7 +120,7 @@ async def _tokens(
         model = next(m for m in listed if definition.model in (m["name"], *m["aliases"]))
         if definition.modality != "text":
             return [], model["max_tokens"]
-        kwargs = document_kwargs(definition)
+        kwargs = definition.document_kwargs
         counted: list[int] = []
         for start in range(0, len(inputs), _AT_ONCE):
             some = inputs[start : start + _AT_ONCE]
@@ -137,7 +136,7 @@ async def _rate(worker: str, definition: Definition, inputs: Sequence[str]) -> f
     """
     if not inputs or definition.modality == "image_file":
         return None
-    kwargs = document_kwargs(definition)
+    kwargs = definition.document_kwargs
     embedder = WorkerEmbedder(worker, definition.model, kwargs, definition.modality)
     await embedder.embed(inputs[:1])  # loads the model
     # The worker remembers texts: a word before each makes it compute them.

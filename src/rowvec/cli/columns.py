@@ -17,8 +17,6 @@ from rowvec.config import Settings
 from rowvec.db.connection import connect, fetch, resolve_dsn
 from rowvec.db.schema import require_head
 
-# As create_embedding takes vectors for the same: see rowvec._check_adopted.
-_SAME = 0.99
 _LISTED = 10
 
 _embedding = click.option(
@@ -125,8 +123,8 @@ def verify(
     """
     named = {"source": source, "embedding": embedding, "sample": sample}
     found = _ask(dsn, "verify", named)
-    differing = [(key, similarity) for key, similarity in found if not similarity >= _SAME]
-    least = min((similarity for _, similarity in found), default=None)
+    differing = [(key, similarity) for key, similarity, is_same in found if not is_same]
+    least = min((similarity for _, similarity, _ in found), default=None)
     if as_json:
         print_json({"sampled": len(found), "differing": len(differing), "least": least,
                     "keys": [key for key, _ in differing]})  # fmt: skip

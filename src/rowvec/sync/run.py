@@ -20,7 +20,6 @@ from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
 from rowvec.db.sync_turns import SyncTurns
 from rowvec.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
-from rowvec.filling.arguments import document_kwargs
 from rowvec.filling.batch import transaction_rows
 from rowvec.filling.heartbeat import Heartbeat
 from rowvec.filling.image_paths import reading
@@ -181,7 +180,7 @@ class _Dealing:
         task = self._task
         worker = await asyncio.to_thread(task.find_worker)
         embedder = WorkerEmbedder(
-            worker, definition.model, document_kwargs(definition), definition.modality
+            worker, definition.model, definition.document_kwargs, definition.modality
         )
         tools = KeeperTools(
             session=self._session,
