@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import click
 
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
@@ -24,9 +24,6 @@ from rowvec.index.recall import NEIGHBOURS
 from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.text_index import TextIndexRequest, build_text_index
 
-embedding_option = click.option(
-    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
-)
 target_option = click.option(
     "--target-recall",
     type=click.FloatRange(0, 1, min_open=True),

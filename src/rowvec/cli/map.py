@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, stderr
 from rowvec.cli.progress import PhaseBar
 from rowvec.config import Settings
@@ -21,7 +21,7 @@ from rowvec.progress import LoggedProgress
 
 @click.command("map")
 @click.argument("source")
-@click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
+@embedding_option
 @click.option(
     "--method",
     type=click.Choice(["pca", "umap"]),

@@ -14,8 +14,7 @@ from rowvec.cli.options import database_dsn, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.config import Settings, read_secret
 from rowvec.db import rotation
-from rowvec.db.connection import connect
-from rowvec.db.schema import require_head
+from rowvec.db.schema import connect_migrated
 from rowvec.db.server import ping as ask_worker
 from rowvec.db.server import set_worker, worker_options
 from rowvec.embedded.worker_process import Worker
@@ -196,8 +195,7 @@ def ping(*, dsn: str | None, data: Path | None, as_json: bool) -> None:
 def _connect(dsn: str | None, data: Path | None) -> Iterator[psycopg.Connection]:
     settings = Settings.build(dsn=dsn, data=data)
     where = database_dsn(settings, dsn=dsn, data=data)
-    with connect(where, application_name="rowvec server") as conn:
-        require_head(conn)
+    with connect_migrated(where, "rowvec server") as conn:
         yield conn
 
 

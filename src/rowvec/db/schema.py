@@ -123,6 +123,14 @@ def require_head(conn: psycopg.Connection) -> None:
         )
 
 
+@contextmanager
+def connect_migrated(dsn: str, application_name: str = "rowvec") -> Iterator[psycopg.Connection]:
+    """A connection to a database at this release's revision; raises DatabaseError, SchemaError."""
+    with connect(dsn, application_name=application_name) as conn:
+        require_head(conn)
+        yield conn
+
+
 def render(text: str, schemas: dict[str, str], server_version: int) -> str:
     """A file of sql/ for one database: extension schemas put in, marks that it can keep."""
     for extension, schema in schemas.items():
