@@ -160,11 +160,11 @@ def test_its_version_is_the_tag(tagged: Path) -> None:
 @pytest.mark.parametrize("kind", ["sdist", "archive"])
 def test_what_is_packed_keeps_the_version(tagged: Path, tmp_path: Path, kind: str) -> None:
     """An sdist from the index, and the archive of a tag that a forge offers."""
-    if kind == "sdist":
-        command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "-o", tmp_path, "."]
-    else:
-        command = [GIT, "archive", "--prefix=source/", "-o", tmp_path / "a.tar.gz", "v3.2.1"]
-    subprocess.run(command, cwd=tagged, check=True, capture_output=True, timeout=100)
+    command: dict[str, list[str | Path]] = {
+        "sdist": [sys.executable, "-m", "build", "--sdist", "--no-isolation", "-o", tmp_path, "."],
+        "archive": [GIT, "archive", "--prefix=source/", "-o", tmp_path / "a.tar.gz", "v3.2.1"],
+    }
+    subprocess.run(command[kind], cwd=tagged, check=True, capture_output=True, timeout=100)
     (packed,) = tmp_path.iterdir()
     with tarfile.open(packed) as archive:
         archive.extractall(tmp_path, filter="data")
