@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,16 @@ def tables_and_views(database: Database, cluster: PostgresCluster) -> str:
     return re.sub(r"^\\(un)?restrict .*$", "", dumped, flags=re.MULTILINE)
 
 
+def signatures(database: Database, names: Collection[str] | None = None) -> set[tuple[str, str]]:
+    """The functions of the schema, or those of the given names, each with its arguments."""
+    with database.connect() as conn:
+        found = conn.execute(
+            "SELECT proname, pg_get_function_identity_arguments(oid) FROM pg_proc"
+            " WHERE pronamespace = 'rowvec'::regnamespace"
+        ).fetchall()
+    return {(name, arguments) for name, arguments in found if names is None or name in names}
+
+
 def test_an_upgraded_database_is_as_a_new_one(
     released: Database, migrated_database: Database, cluster: PostgresCluster
 ) -> None:
@@ -82,6 +93,9 @@ def test_an_upgraded_database_is_as_a_new_one(
     wanted = tables_and_views(migrated_database, cluster)
     assert tables_and_views(released, cluster) == wanted
     assert "CREATE TABLE rowvec.embedding " in wanted
+    # One more argument makes a second function beside the old one, and calls ambiguous.
+    functions = signatures(migrated_database)
+    assert signatures(released, {name for name, _ in functions}) == functions
 
 
 def test_what_a_release_filled_stays_and_is_kept_filled(released: Database, worker: Worker) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, Literal, cast, get_args
 
 from typing_extensions import override
 
@@ -62,7 +62,7 @@ class TableFiles:
         if None in formats:
             raise ConfigError(
                 "the file's name does not tell its format",
-                hint="say it with --format csv|tsv|json|ndjson|parquet",
+                hint=f"say it with --format {'|'.join(get_args(Format))}",
             )
         if len(formats) > 1:
             raise ConfigError("the files have different formats", hint="load one after the other")
