@@ -13,16 +13,22 @@ DECLARE
         'OPERATOR(pg_catalog.+) s.n_tup_del), 0) FROM pg_catalog.pg_stat_xact_all_tables AS s)';
     -- Since Postgres 18 a trigger runs as the role that it was queued by. Before, what triggers put off once
     -- more while these run would be the commit's: they run until none has changed a row, so has queued any.
-    c_tail CONSTANT text := CASE WHEN current_setting('server_version_num')::int >= 180000
-        THEN E'\n    SET CONSTRAINTS ALL IMMEDIATE;\n'
+    c_constraints CONSTANT text := CASE WHEN current_setting('server_version_num')::int >= 180000
+        THEN E'\n    SET CONSTRAINTS ALL IMMEDIATE;'
         ELSE replace(E'\n    DECLARE\n        v_before numeric;\n    BEGIN\n        FOR v_turn IN 1..10 LOOP\n'
             '            v_before := @changes;\n            SET CONSTRAINTS ALL IMMEDIATE;\n'
             '            EXIT WHEN v_before OPERATOR(pg_catalog.=) @changes;\n'
             '            IF v_turn OPERATOR(pg_catalog.=) 10 THEN\n'
             '                RAISE EXCEPTION USING ERRCODE = ''54000'', '
             'MESSAGE = ''triggers of the table put off work to the commit again and again'';\n'
-            '            END IF;\n        END LOOP;\n    END;\n', '@changes', c_changes)
+            '            END IF;\n        END LOOP;\n    END;', '@changes', c_changes)
         END;
+    -- The commit reads a cursor WITH HOLD to its end, as the session's role: none that was opened in here is left.
+    c_tail CONSTANT text := c_constraints || E'\n    DECLARE\n        v_cursor pg_catalog.text;\n    BEGIN\n'
+        '        FOR v_cursor IN SELECT c.name FROM pg_catalog.pg_cursors AS c WHERE c.is_holdable '
+        'AND c.creation_time OPERATOR(pg_catalog.>=) pg_catalog.statement_timestamp() LOOP\n'
+        '            EXECUTE pg_catalog.concat(''CLOSE '', pg_catalog.quote_ident(v_cursor));\n'
+        '        END LOOP;\n    END;\n';
     v_definition rowvec.embedding;
     v_source text;
     v_chunks CONSTANT regclass := rowvec._derived(p_embedding_id, 'chunks');

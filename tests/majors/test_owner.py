@@ -566,3 +566,36 @@ def test_nothing_of_this_needs_a_connection_of_the_owner(
     assert intruder.ask("SELECT count(embedding) FROM app.notes") == [(20,)]
     with psycopg.connect(database.dsn, autocommit=True) as admin:
         admin.execute(f"ALTER ROLE {intruder.name} LOGIN".encode())
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_cursor_that_outlives_its_transaction_is_not_read_as_the_job(
+    intruder: Intruder, job: Job
+) -> None:
+    """The commit reads it to its end, as the role of the commit."""
+    declare(intruder)
+    intruder.does(
+        """
+        CREATE FUNCTION app.hold() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            EXECUTE pg_catalog.format(
+                'DECLARE "Kept %s" CURSOR WITH HOLD FOR SELECT app.note(''cursor'')', NEW.id);
+            RETURN NEW;
+        END $$;
+        CREATE CONSTRAINT TRIGGER hold AFTER UPDATE ON app.notes DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION app.hold();
+        CREATE TRIGGER hold_now AFTER UPDATE ON app.notes
+            FOR EACH ROW WHEN (NEW.id = 11) EXECUTE FUNCTION app.hold();
+        """
+    )
+    job(intruder.database)
+    assert intruder.is_where_it_was()
+    assert "cursor" not in intruder.diary()
+
+
+def test_a_cursor_of_the_callers_own_stays_open(intruder: Intruder) -> None:
+    declare(intruder)
+    with intruder.database.connect() as admin:
+        admin.execute("DECLARE mine CURSOR WITH HOLD FOR SELECT 7")
+        admin.execute("CALL rowvec.backfill('app.notes')")
+        assert admin.execute("FETCH mine").fetchone() == (7,)
