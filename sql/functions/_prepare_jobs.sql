@@ -33,8 +33,14 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '42501',
             MESSAGE = format('"%s", the owner of %s, may look into the schema rowvec_jobs, and so could change '
                 'what jobs run', v_owner, v_source.oid::regclass),
-            HINT = 'members of pg_read_all_data and pg_write_all_data may: take that away, or give the table '
-                'another owner';
+            HINT = 'members of rowvec_job, pg_read_all_data and pg_write_all_data may: take that away, or give '
+                'the table another owner';
+    END IF;
+    -- Jobs name tables to Postgres, which takes that.
+    IF NOT has_schema_privilege('rowvec_job', v_source.relnamespace, 'USAGE') AND pg_has_role(
+        (SELECT nspowner FROM pg_namespace WHERE oid = v_source.relnamespace), 'USAGE')
+    THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %s TO rowvec_job', v_source.relnamespace::regnamespace);
     END IF;
     IF NOT EXISTS (
         SELECT FROM rowvec._job_functions(p_embedding_id) AS f
@@ -79,7 +85,8 @@ BEGIN
                 FROM unnest(v_wanted.settings) WITH ORDINALITY AS u(s, n)),
             v_wanted.body);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', v_name);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', v_name, pg_get_userbyid(v_schema.nspowner));
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rowvec_job, %I',
+            v_name, pg_get_userbyid(v_schema.nspowner));
         -- As it is, without a parser between: what stands in a path is the role's own to say.
         PERFORM pg_catalog.set_config('search_path', v_path, true);
         EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path FROM CURRENT', v_name);

@@ -12,7 +12,8 @@ from typing import Any
 from psycopg import Connection, sql
 
 from rowvec.config import Settings, read_secret
-from rowvec.db.connection import EMBEDDED_DATABASE, connect, database_errors
+from rowvec.db.connection import EMBEDDED_DATABASE, RUNNER, connect, database_errors
+from rowvec.db.runner import make_runner
 from rowvec.db.schema import migrate
 from rowvec.db.server import set_worker
 from rowvec.db.viewer import VIEWER, let_see_all, make_viewer
@@ -55,7 +56,7 @@ class Instance:
         self.root = root
         self.cluster = PostgresCluster(root, _PARAMETERS)
         self.worker = Worker(root)
-        self.sync = Sync(root, self.dsn)
+        self.sync = Sync(root, self.cluster.dsn(EMBEDDED_DATABASE, RUNNER), self.dsn)
 
     @classmethod
     def of(cls, settings: Settings) -> Instance:
@@ -92,6 +93,7 @@ class Instance:
                 where = {"host": str(self.worker.folder), "port": str(PORT)}
                 set_worker(conn, where, read_secret(self.worker.password_file))
                 self._ensure_viewer(conn)
+                make_runner(conn, RUNNER)
             if not self.worker.is_current():
                 say("Restarting the worker" if self.worker.stop() else "Starting the worker")
                 self.worker.start()

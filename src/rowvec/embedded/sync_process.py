@@ -23,10 +23,14 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Sync:
-    """One `rowvec sync` of the database `dsn`; its log and its pid file lie below `root`."""
+    """One `rowvec sync` of a database; its log and its pid file lie below `root`.
+
+    It logs in as the role of `dsn`, and as that of `owner_dsn` for what only owners of tables may.
+    """
 
     root: Path
     dsn: str
+    owner_dsn: str
 
     @property
     def log(self) -> Path:
@@ -58,7 +62,7 @@ class Sync:
             )  # fmt: skip
         process.remember(self.pid_file, child.pid, self._fingerprint())
         limit = time.monotonic() + _START_SECONDS
-        with connect(self.dsn, application_name="rowvec up") as connection, database_errors():
+        with connect(self.owner_dsn, application_name="rowvec up") as connection, database_errors():
             while not connection.execute(query("syncs_connected")).fetchone():
                 if child.poll() is not None or time.monotonic() > limit:
                     self.stop()
@@ -78,7 +82,10 @@ class Sync:
 
     def _arguments(self) -> list[str]:
         # -P: a folder named rowvec in the working directory is not imported.
-        return [sys.executable, "-P", "-m", "rowvec", "sync", "--dsn", self.dsn]
+        return [
+            sys.executable, "-P", "-m", "rowvec", "sync",
+            "--dsn", self.dsn, "--owner-dsn", self.owner_dsn,
+        ]  # fmt: skip
 
     def _fingerprint(self) -> str:
         """Changes with whatever a running process would have to be restarted for."""
