@@ -50,6 +50,7 @@ DECLARE
     v_is_key text;
     v_guard text;
     -- Bodies, to be completed: of a function that gives rows of a range, and of one that counts what it wrote.
+    v_begin text;
     v_between text;
     v_rows text;
 BEGIN
@@ -82,15 +83,14 @@ BEGIN
             ELSE '(g.rowvec_key OPERATOR(pg_catalog.->>) %1$L)::%2$s' END, n, t)
         FROM unnest(v_names, v_types) WITH ORDINALITY AS k(n, t, i) ORDER BY i));
 
-    v_between := E'\nBEGIN\n'
-        -- Rows that a policy hides would never be filled: rather an error that says so.
-        || replace(format(E'    IF pg_catalog.row_security_active(%s::pg_catalog.oid) THEN\n'
+    -- Rows that a policy hides would never be filled: rather an error that says so.
+    v_begin := format(E'\nBEGIN\n    IF pg_catalog.row_security_active(%s::pg_catalog.oid) THEN\n'
             '        RAISE EXCEPTION USING ERRCODE = ''42501'',\n            MESSAGE = %L,\n'
             '            HINT = %L;\n    END IF;\n',
             v_definition.source::oid,
             format('a policy hides rows of %s from its owner, as whom jobs read them', v_source),
-            format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', v_source)), '%', '%%')
-        || E'    RETURN QUERY EXECUTE pg_catalog.concat(%L,\n'
+            format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', v_source));
+    v_between := replace(v_begin, '%', '%%') || E'    RETURN QUERY EXECUTE pg_catalog.concat(%L,\n'
         '        CASE WHEN $1 IS NOT NULL THEN %L END, CASE WHEN $2 IS NOT NULL THEN %L END, %L)\n'
         '    USING %s;' || c_tail || E'END\n';
     v_rows := E'\nDECLARE\n    v_rows bigint;\nBEGIN\n    EXECUTE %L\n    USING %s;'
@@ -141,6 +141,14 @@ BEGIN
         'FROM (SELECT (%1$s) AS rowvec_pending, CASE WHEN %1$s THEN (%2$s)::pg_catalog.text END AS rowvec_input '
         'FROM %3$s TABLESAMPLE SYSTEM ($1)) AS s',
         v_pending, v_definition.input, v_source), c_tail);
+    RETURN NEXT;
+
+    -- A statement of the catalog's owner, for what is seldom done: clusters, maps, samples. Nobody else may call it.
+    settings := ARRAY['row_security=on'];
+    name := 'act';
+    arguments := 'pg_catalog.text, pg_catalog.text[]';
+    result := 'SETOF record';
+    body := v_begin || E'    RETURN QUERY EXECUTE $1 USING $2;' || c_tail || E'END\n';
     RETURN NEXT;
 
     -- Few rows of many are found by their key, in the order given: whatever statistics say.

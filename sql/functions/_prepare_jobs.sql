@@ -15,9 +15,9 @@ DECLARE
     v_source pg_class;
     v_owner text;
     v_path text;
-    v_chunks CONSTANT regclass := rowvec._derived(p_embedding_id, 'chunks');
     v_wanted record;
     v_old regprocedure;
+    v_derived regclass;
     v_name text;
     v_may_create boolean;
 BEGIN
@@ -85,8 +85,10 @@ BEGIN
                 FROM unnest(v_wanted.settings) WITH ORDINALITY AS u(s, n)),
             v_wanted.body);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', v_name);
-        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rowvec_job, %I',
-            v_name, pg_get_userbyid(v_schema.nspowner));
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', v_name, pg_get_userbyid(v_schema.nspowner));
+        IF v_wanted.name <> 'act' THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rowvec_job', v_name);
+        END IF;
         -- As it is, without a parser between: what stands in a path is the role's own to say.
         PERFORM pg_catalog.set_config('search_path', v_path, true);
         EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path FROM CURRENT', v_name);
@@ -96,8 +98,13 @@ BEGIN
     IF NOT v_may_create THEN
         EXECUTE pg_catalog.format('REVOKE CREATE ON SCHEMA rowvec_jobs FROM %I', v_owner);
     END IF;
-    IF v_chunks IS NOT NULL THEN
-        EXECUTE pg_catalog.format('GRANT SELECT, INSERT, DELETE ON %s TO %I', v_chunks, v_owner);
-    END IF;
+    FOR v_derived IN
+        SELECT d.relation
+        FROM rowvec.derived AS d
+        JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) d.relation
+        WHERE d.embedding_id OPERATOR(pg_catalog.=) p_embedding_id AND c.relkind OPERATOR(pg_catalog.=) 'r'
+    LOOP
+        EXECUTE pg_catalog.format('GRANT SELECT, INSERT, DELETE ON %s TO %I', v_derived, v_owner);
+    END LOOP;
 END
 $function$;

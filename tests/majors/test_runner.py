@@ -52,7 +52,7 @@ def runner(database: Database) -> Iterator[Runner]:
             f"CREATE ROLE {made.owner}; CREATE SCHEMA shop AUTHORIZATION {made.owner};"
             "CREATE TABLE shop.notes (id int PRIMARY KEY, body text);"
             f"ALTER TABLE shop.notes OWNER TO {made.owner};"
-            "INSERT INTO shop.notes SELECT i, 'text ' || i FROM generate_series(1, 20) AS i".encode()
+            "INSERT INTO shop.notes SELECT i, 'text ' || i FROM generate_series(1, 20) AS i"
         )
     yield made
     with database.connect() as admin:
