@@ -143,6 +143,21 @@ BEGIN
         v_pending, v_definition.input, v_source), c_tail);
     RETURN NEXT;
 
+    -- Rows that take part, and pending ones; NULL for what is not to be counted.
+    name := 'count';
+    arguments := 'boolean, boolean';
+    result := 'TABLE (all_rows bigint, pending bigint)';
+    -- It is called without a look at whether it is as it has to be: by whatever name the source has now.
+    body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE pg_catalog.concat(%1$L, %4$s, %2$L, %4$s, %3$L)\n'
+        '    USING $1, $2;',
+        'SELECT CASE WHEN $1 THEN (SELECT pg_catalog.count(*) FROM ',
+        format(' WHERE %s) END, CASE WHEN $2 THEN (SELECT pg_catalog.count(*) FROM ',
+            coalesce(v_definition.filter, 'true')),
+        format(' WHERE %s) END', v_pending),
+        format('%s::pg_catalog.oid::pg_catalog.regclass', v_definition.source::oid))
+        || c_tail || E'END\n';
+    RETURN NEXT;
+
     -- A statement of the catalog's owner, for what is seldom done: clusters, maps, samples. Nobody else may call it.
     settings := ARRAY['row_security=on'];
     name := 'act';

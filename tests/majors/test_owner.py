@@ -731,6 +731,17 @@ def test_rows_are_verified_with_the_owners_rights(intruder: Intruder, destinatio
     assert {role for roles in intruder.diary().values() for role in roles} == {intruder.name}
 
 
+@pytest.mark.parametrize("view", ["status", "progress"])
+def test_a_superuser_who_looks_counts_with_the_owners_rights(intruder: Intruder, view: str) -> None:
+    declare(intruder)
+    intruder.forget()
+    assert intruder.ask(f"SELECT rows, pending FROM rowvec.{view}") == [(20, 20)]
+    assert intruder.is_where_it_was()
+    assert intruder.diary() == {"input": {intruder.name}}
+    intruder.does("ALTER TABLE app.notes RENAME TO renamed")
+    assert intruder.ask(f"SELECT rows, pending FROM rowvec.{view}") == [(20, 20)]
+
+
 def test_rows_are_adopted_with_the_owners_rights(intruder: Intruder) -> None:
     declare(intruder)
     by_backfill(intruder.database)
