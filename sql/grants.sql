@@ -12,6 +12,7 @@ ALTER FUNCTION rowvec._worker_entry() OWNER TO rowvec_caller;
 REVOKE CREATE ON SCHEMA rowvec FROM rowvec_caller;
 REVOKE ALL ON FUNCTION rowvec._call(json, int), rowvec._worker_entry() FROM PUBLIC;
 GRANT SELECT ON rowvec.secret TO rowvec_caller;
+GRANT USAGE ON FOREIGN SERVER rowvec_worker TO rowvec_caller;
 
 GRANT USAGE ON SCHEMA rowvec TO rowvec_user;
 GRANT SELECT ON rowvec.alembic_version, rowvec.derived, rowvec.embedding, rowvec.measurement,

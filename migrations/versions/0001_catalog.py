@@ -222,7 +222,6 @@ _STATEMENTS = (
     OPTIONS (host '127.0.0.1', port '5466', dbname 'rowvec', connect_timeout '2',
         tcp_user_timeout '2500', keepalives_idle '1', keepalives_interval '1')
     """,
-    "GRANT USAGE ON FOREIGN SERVER rowvec_worker TO rowvec_caller",
 )
 
 

@@ -51,6 +51,11 @@ BEGIN
             format('rowvec_jobs.%s_%s(%s)', f.name, p_embedding_id, f.arguments))
         WHERE (p.prosrc, p.proowner, p.prosecdef, p.proconfig) IS DISTINCT FROM (
             f.body, v_source.relowner, true, ARRAY['search_path=' || v_path] || f.settings)
+            -- A dump without rights makes them everybody's, and nobody else's.
+            OR p.proacl IS NULL OR NOT has_function_privilege(v_schema.nspowner, p.oid, 'EXECUTE')
+    ) AND (v_chunks IS NULL OR (
+        SELECT bool_and(has_table_privilege(v_source.relowner, v_chunks, p))
+        FROM unnest('{SELECT,INSERT,DELETE}'::text[]) AS p)
     ) THEN
         RETURN;
     END IF;

@@ -13,7 +13,7 @@ from psycopg import AsyncTransaction, sql
 from psycopg.rows import dict_row
 from psycopg.types import TypeInfo
 
-from rowvec.db.connection import database_errors
+from rowvec.db.connection import PIN, database_errors
 from rowvec.db.queries import query
 from rowvec.db.vector_array import register_arrays
 from rowvec.errors import SchemaError
@@ -32,10 +32,6 @@ _SETTINGS = (
     # Rows that a policy hides would never be filled: rather an error that says so.
     "SET row_security = off"
 )
-
-# Names mean Postgres's own, and nothing that other code left in the session. The statement itself
-# has no name in it that could mean something else.
-_PIN = "SET search_path = pg_catalog, pg_temp"
 
 
 class Session:
@@ -56,7 +52,7 @@ class Session:
         What that code prepared under a name of the driver's would be taken for the driver's own.
         """
         self.connection.prepare_threshold = None
-        await self.run(_PIN)
+        await self.run(PIN)
 
     async def as_owner(
         self, statement: Statement, parameters: Any = (), *, binary: bool = False
@@ -68,7 +64,7 @@ class Session:
         with database_errors():
             async with self.connection.pipeline():
                 cursor = await self.connection.execute(statement, parameters, binary=binary)
-                await self.connection.execute(_PIN)
+                await self.connection.execute(PIN)
             return await cursor.fetchall()
 
     async def run(self, statement: Statement, parameters: Any = ()) -> int:
