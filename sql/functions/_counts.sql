@@ -16,7 +16,7 @@ DECLARE
     v_has_index boolean;
 BEGIN
     -- A table that was dropped leaves its definition behind.
-    IF has_table_privilege(p_definition.source, 'SELECT') IS NOT TRUE THEN
+    IF NOT rowvec._is_source(p_definition) OR has_table_privilege(p_definition.source, 'SELECT') IS NOT TRUE THEN
         RETURN;
     END IF;
     -- Before the first ANALYZE or VACUUM reltuples is -1: then the size speaks.
@@ -30,7 +30,7 @@ BEGIN
         rows := v_rows;
     ELSE
         EXECUTE format('SELECT count(*) FROM %s WHERE %s',
-            p_definition.source, coalesce(p_definition.filter, 'true'))
+            p_definition.source, coalesce((rowvec._as_read(p_definition)).filter, 'true'))
         INTO STRICT rows;
     END IF;
 

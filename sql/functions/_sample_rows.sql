@@ -19,7 +19,7 @@ BEGIN
     -- The innermost FROM has the source alone, so no column of it can be taken for one of ours.
     RETURN QUERY EXECUTE format(
         $sql$
-        SELECT %1$s, (%2$s), %3$s
+        SELECT %1$s, (%2$s)::pg_catalog.text, %3$s
         FROM %4$s TABLESAMPLE SYSTEM (%5$s)
         WHERE (%6$s) AND (%2$s) IS NOT NULL
         ORDER BY pg_catalog.random()
