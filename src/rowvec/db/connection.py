@@ -105,7 +105,12 @@ def translate(exc: psycopg.Error) -> DatabaseError:
     message = exc.diag.message_primary or " ".join(str(exc).split()) or type(exc).__name__
     number = input_named_in(exc.diag.message_detail)
     detail = exc.diag.message_detail if number is None else None
-    error = _class_of(exc)(message, hint=exc.diag.message_hint or detail, code=exc.sqlstate)
+    error = _class_of(exc)(
+        message,
+        hint=exc.diag.message_hint or detail,
+        code=exc.sqlstate,
+        constraint=exc.diag.constraint_name,
+    )
     error.input_number = number
     return error
 

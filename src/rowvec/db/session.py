@@ -16,9 +16,12 @@ from psycopg.types import TypeInfo
 from rowvec.db.connection import PIN, database_errors
 from rowvec.db.queries import query
 from rowvec.db.vector_array import register_arrays
-from rowvec.errors import SchemaError
+from rowvec.errors import DatabaseConflict, SchemaError
 
 Statement = LiteralString | bytes | sql.SQL | sql.Composed
+
+# Of a second each, with a second between them.
+_LOCK_ATTEMPTS = 60
 
 # A statement and its parameters.
 Call = tuple[Statement, Any]
@@ -101,6 +104,24 @@ class Session:
     async def value(self, statement: Statement, parameters: Any = ()) -> Any:
         """The first column of the only row."""
         return (await self.all(statement, parameters))[0][0]
+
+    async def briefly(self, *statements: Statement) -> None:
+        """One transaction of statements that need a lock for a moment.
+
+        Who waits for a lock keeps everybody behind it waiting: so not for long, but again.
+        """
+        for attempt in range(1, _LOCK_ATTEMPTS + 1):
+            try:
+                async with self.transaction():
+                    await self.run("SET LOCAL lock_timeout = '1s'")
+                    for statement in statements:
+                        await self.run(statement)
+            except DatabaseConflict:
+                if attempt == _LOCK_ATTEMPTS:
+                    raise
+                await asyncio.sleep(1)
+            else:
+                return
 
     @contextmanager
     def notices(self) -> Iterator[list[str]]:

@@ -11,6 +11,7 @@ from rowvec.db.session import Session, open_session
 from rowvec.db.source import Key, Range, Row, Source
 from rowvec.errors import (
     DatabaseConflict,
+    DatabaseError,
     DatabaseUnavailable,
     DefinitionChanged,
     RowvecError,
@@ -66,6 +67,16 @@ class Keeper:
         self._cursor: Key | None = None
         self._written: set[tuple[Key, int | None]] = set()
         self._is_ready = False
+        self._children: int | None = None
+
+    def see_children(self, count: int) -> None:
+        """The source has so many partitions, or tables that inherit from it.
+
+        Where others have come, it looks whether their pending rows are indexed before it reads on.
+        """
+        if self._children is not None and count > self._children:
+            self._is_ready = False
+        self._children = count
 
     async def run(self, stop: asyncio.Event) -> None:
         """Returns after the batch in hand on a stop, or when the definition has changed.
@@ -95,6 +106,8 @@ class Keeper:
             pause = self._trouble.met(exc)
             if exc.retryable:
                 await self._find_worker()
+            elif isinstance(exc, DatabaseError):
+                self._is_ready = False  # the table may have changed: what reads it is made anew
             return pause
 
     async def _find_worker(self) -> None:
@@ -107,6 +120,7 @@ class Keeper:
             self._trouble.met(exc)
 
     async def _index(self, stop: asyncio.Event) -> None:
+        children = self._children
         # On a session of its own, since it may take long.
         tools = self._tools
         async with open_session(tools.owner_dsn, tools.application) as owner:
@@ -116,7 +130,7 @@ class Keeper:
             await session.pin()
             await self._source.check(session)
             await self._source.forget_gone(session)
-        self._is_ready = True
+        self._is_ready = children == self._children
 
     async def _round(self) -> float:
         """Embeds the next batch; seconds to wait before the one after it."""
@@ -141,7 +155,7 @@ class Keeper:
         return self._pause_after(todo)
 
     def _pause_after(self, done: Sequence[Row]) -> float:
-        """None, unless rows come back as they were: a trigger undoes what we write."""
+        """None, unless rows come back as they were: others hold them."""
         before, self._written = self._written, {(row.key, row.input_hash) for row in done}
         if before & self._written:
             return self._pace.pause()

@@ -82,6 +82,7 @@ class _Kept:
 
     version: int
     job: int
+    keeper: Keeper
     running: asyncio.Task[None]
     stop: asyncio.Event
 
@@ -126,7 +127,9 @@ class _Dealing:
             if not is_current or kept.running.done():
                 await self._give_up(number)
         for number, each in wanted.items():
-            if number not in self._kept:
+            if number in self._kept:
+                self._kept[number].keeper.see_children(each["children"])
+            else:
                 await self._take(each)
 
     async def _read_state(self) -> list[dict[str, Any]]:
@@ -167,7 +170,7 @@ class _Dealing:
         job = await self._heartbeat.begin(each["id"], keeper.gauge)
         self._task.say(f"keeping {definition.label} filled")
         running = asyncio.create_task(keeper.run(stop))
-        self._kept[each["id"]] = _Kept(each["version"], job, running, stop)
+        self._kept[each["id"]] = _Kept(each["version"], job, keeper, running, stop)
 
     async def _give_up(self, number: int) -> None:
         kept = self._kept.pop(number)
