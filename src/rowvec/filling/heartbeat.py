@@ -44,8 +44,7 @@ class Heartbeat:
         named = {
             "id": embedding_id, "kind": self._kind, "host": platform.node(), "pid": os.getpid()
         }  # fmt: skip
-        async with self._session.turn:
-            number: int = await self._session.value(query("begin_job"), named)
+        number: int = await self._session.value(query("begin_job"), named)
         self._gauges[number] = gauge
         return number
 
@@ -78,5 +77,4 @@ class Heartbeat:
             "caught_up": [gauge.caught_up_seconds for gauge in gauges.values()],
             "errors": [gauge.trouble for gauge in gauges.values()],
         }
-        async with self._session.turn:
-            await self._session.run(query("report_jobs"), named)
+        await self._session.run(query("report_jobs"), named)

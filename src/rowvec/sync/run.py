@@ -144,10 +144,9 @@ class _Dealing:
 
     async def _read_state(self) -> list[dict[str, Any]]:
         reads_files = self._task.settings.image_folder is not None
-        async with self._session.turn:
-            return await self._session.dicts(
-                query("sync_state"), {"sources": self._sources, "reads_files": reads_files}
-            )
+        return await self._session.dicts(
+            query("sync_state"), {"sources": self._sources, "reads_files": reads_files}
+        )
 
     async def _stand(self, state: Sequence[Mapping[str, Any]]) -> bool:
         """Stands for what is to be kept filled, steps back from the rest; whether it changed."""
@@ -159,28 +158,24 @@ class _Dealing:
         changes = [(number, "stand_for_sync") for number in wanted - self._standing]
         changes += [(number, "step_back_from_sync") for number in self._standing - wanted]
         for number, statement in changes:
-            async with self._session.turn:
-                await self._session.run(query(statement), {"id": number})
+            await self._session.run(query(statement), {"id": number})
         self._standing = wanted
         return bool(changes)
 
     async def _take(self, each: Mapping[str, Any]) -> None:
         named = {"id": each["id"]}
-        async with self._session.turn:
-            if not await self._session.value(query("try_lock_sync"), named):
-                return  # until its keeper has ended the batch in hand
+        if not await self._session.value(query("try_lock_sync"), named):
+            return  # until its keeper has ended the batch in hand
         try:
             await self._begin(each)
         except DatabaseError as exc:
             if exc.retryable:
                 raise
             # Dropped or renamed since the list was read; the next list knows.
-            async with self._session.turn:
-                await self._session.run(query("unlock_sync"), named)
+            await self._session.run(query("unlock_sync"), named)
 
     async def _begin(self, each: Mapping[str, Any]) -> None:
-        async with self._session.turn:
-            definition = await Definition.read(self._session, each["source"], each["name"])
+        definition = await Definition.read(self._session, each["source"], each["name"])
         stop = asyncio.Event()
         keeper = await self._keeper(definition, stop)
         job = await self._heartbeat.begin(each["id"], keeper.gauge)
@@ -193,8 +188,7 @@ class _Dealing:
         kept.stop.set()
         await kept.running  # raises what ended it
         await self._heartbeat.end(kept.job)
-        async with self._session.turn:
-            await self._session.run(query("unlock_sync"), {"id": number})
+        await self._session.run(query("unlock_sync"), {"id": number})
 
     async def _keeper(self, definition: Definition, stop: asyncio.Event) -> Keeper:
         task = self._task
