@@ -27,8 +27,7 @@ class JobReport:
 async def begin_job(session: Session, embedding_id: int, kind: JobKind) -> int:
     """Registers a job of this process; gives its number."""
     named = {"id": embedding_id, "kind": kind, "host": platform.node(), "pid": os.getpid()}
-    async with session.turn:
-        number: int = await session.value(query("begin_job"), named)
+    number: int = await session.value(query("begin_job"), named)
     return number
 
 
@@ -42,5 +41,4 @@ async def report_jobs(session: Session, reports: Mapping[int, JobReport], *, end
         "caught_up": [report.caught_up_seconds for report in reports.values()],
         "errors": [report.trouble for report in reports.values()],
     }
-    async with session.turn:
-        await session.run(query("report_jobs"), named)
+    await session.run(query("report_jobs"), named)

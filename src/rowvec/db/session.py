@@ -40,14 +40,35 @@ _SETTINGS = (
 class Session:
     """Statements on one connection; every error of psycopg leaves as a DatabaseError.
 
-    `vector_schema` is where pgvector's types, operators and operator classes live. Tasks that share
-    a session hold `turn` around what they do: else it would run inside another's transaction.
+    `vector_schema` is where pgvector's types, operators and operator classes live. Tasks may share
+    a session: each call, and each transaction, is a turn of one task's own. Inside another's
+    transaction it would commit or fail with it, and one sent while another task's pipeline ends
+    leaves the connection unusable.
     """
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], vector_schema: str) -> None:
         self.connection = connection
         self.vector_schema = vector_schema
-        self.turn = asyncio.Lock()
+        self._free = asyncio.Lock()
+        self._whose: asyncio.Task[Any] | None = None
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Alone on the connection, first come, first served; errors of psycopg become ours.
+
+        What a task calls within its own transaction belongs to that turn.
+        """
+        task = asyncio.current_task()
+        with database_errors():
+            if self._whose is task:
+                yield
+                return
+            async with self._free:
+                self._whose = task
+                try:
+                    yield
+                finally:
+                    self._whose = None
 
     async def pin(self) -> None:
         """From here on names mean Postgres's own: before code of a table's owner runs.
@@ -64,7 +85,7 @@ class Session:
 
         The code of the owner that it runs may have set the path of the session, which is set back.
         """
-        with database_errors():
+        async with self._turn():
             async with self.connection.pipeline():
                 cursor = await self.connection.execute(statement, parameters, binary=binary)
                 await self.connection.execute(PIN)
@@ -72,29 +93,27 @@ class Session:
 
     async def run(self, statement: Statement, parameters: Any = ()) -> int:
         """Executes and gives the number of rows it touched."""
-        with database_errors():
+        async with self._turn():
             return (await self.connection.execute(statement, parameters)).rowcount
 
     async def run_many(self, statement: Statement, parameters: Sequence[Any]) -> int:
         """Executes once for each, pipelined, and gives the number of rows they touched."""
         if not parameters:
             return 0
-        with database_errors():
-            async with self.connection.cursor() as cursor:
-                await cursor.executemany(statement, parameters)
-                return cursor.rowcount
+        async with self._turn(), self.connection.cursor() as cursor:
+            await cursor.executemany(statement, parameters)
+            return cursor.rowcount
 
     async def all(self, statement: Statement, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """All rows."""
-        with database_errors():
+        async with self._turn():
             return await (await self.connection.execute(statement, parameters)).fetchall()
 
     async def dicts(self, statement: Statement, parameters: Any = ()) -> list[dict[str, Any]]:
         """All rows, by the names of their columns."""
-        with database_errors():
-            async with self.connection.cursor(row_factory=dict_row) as cursor:
-                await cursor.execute(statement, parameters)
-                return await cursor.fetchall()
+        async with self._turn(), self.connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(statement, parameters)
+            return await cursor.fetchall()
 
     async def first(self, statement: Statement, parameters: Any = ()) -> tuple[Any, ...] | None:
         """The first row, or None."""
@@ -139,17 +158,16 @@ class Session:
 
     @asynccontextmanager
     async def transaction(self, *first: Call) -> AsyncIterator[list[list[tuple[Any, ...]]]]:
-        """A transaction around the block, in its `turn`; errors at COMMIT are ours too.
+        """A transaction around the block, in a turn of its own; errors at COMMIT are ours too.
 
         BEGIN takes the statements `first` along, in one round trip; the block gets their rows.
         """
-        with database_errors():
-            async with self.turn, AsyncExitStack() as stack:
-                async with self.connection.pipeline():
-                    # Its own `transaction()` would stay in the pipeline to the end, without COPY.
-                    await stack.enter_async_context(AsyncTransaction(self.connection))
-                    cursors = [await self.connection.execute(*call) for call in first]
-                yield [await cursor.fetchall() for cursor in cursors]
+        async with self._turn(), AsyncExitStack() as stack:
+            async with self.connection.pipeline():
+                # Its own `transaction()` would stay in the pipeline to the end, without COPY.
+                await stack.enter_async_context(AsyncTransaction(self.connection))
+                cursors = [await self.connection.execute(*call) for call in first]
+            yield [await cursor.fetchall() for cursor in cursors]
 
 
 @asynccontextmanager

@@ -164,7 +164,6 @@ class Keeper:
 
     async def _look(self) -> list[Row]:
         limit = self._tools.transaction_rows
-        async with self._session.turn:
-            rows = await self._source.read(self._session, Range(self._cursor), limit)
+        rows = await self._source.read(self._session, Range(self._cursor), limit)
         self._cursor = rows[-1].key if len(rows) == limit else None
         return rows

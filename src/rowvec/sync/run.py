@@ -163,8 +163,7 @@ class _Dealing:
             await self._turns.give_up(each["id"])
 
     async def _begin(self, each: Mapping[str, Any]) -> None:
-        async with self._session.turn:
-            definition = await Definition.read(self._session, each["source"], each["name"])
+        definition = await Definition.read(self._session, each["source"], each["name"])
         stop = asyncio.Event()
         keeper = await self._keeper(definition, stop)
         job = await self._heartbeat.begin(each["id"], keeper.gauge)
