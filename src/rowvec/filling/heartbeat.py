@@ -6,7 +6,7 @@ import asyncio
 import os
 import platform
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 
@@ -20,11 +20,20 @@ _IDLE_SECONDS = 5.0
 
 
 class Heartbeat:
-    """Writes gauges by one statement, once a second while something moves, else every five."""
+    """Writes gauges by one statement, once a second while something moves, else every five.
 
-    def __init__(self, session: Session, kind: Literal["backfill", "sync"]) -> None:
+    `wrote` is told the transaction that did.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        kind: Literal["backfill", "sync"],
+        wrote: Callable[[int], None] = lambda _xid: None,
+    ) -> None:
         self._session = session
         self._kind = kind
+        self._wrote = wrote
         self._gauges: dict[int, Gauge] = {}
         self._said: tuple[object, ...] = ()
         self._last = 0.0
@@ -77,4 +86,5 @@ class Heartbeat:
             "caught_up": [gauge.caught_up_seconds for gauge in gauges.values()],
             "errors": [gauge.trouble for gauge in gauges.values()],
         }
-        await self._session.run(query("report_jobs"), named)
+        for (xid,) in await self._session.all(query("report_jobs"), named):
+            self._wrote(xid)

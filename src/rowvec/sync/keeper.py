@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from rowvec.db.pending_index import missing
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Key, Range, Row, Source
 from rowvec.errors import (
@@ -21,10 +23,14 @@ from rowvec.filling.isolation import Isolation
 from rowvec.filling.patience import Stopped, sleep_unless
 from rowvec.filling.pending_rows import ensure_index
 from rowvec.filling.worker_embedder import WorkerEmbedder
+from rowvec.sync.commits import Commits, Snapshot
 from rowvec.sync.pace import BUSY_SECONDS, Pace
 from rowvec.sync.trouble import Trouble
 
 _LOG = logging.getLogger("rowvec.sync")
+
+# What is due again by the clock, such as a text that failed, no commit tells.
+_LOOK_ANYWAY_SECONDS = 15.0
 
 # A table that others have locked costs everybody's turn each time: not too often.
 _CONFLICT_SECONDS = 2.0
@@ -32,13 +38,18 @@ _CONFLICT_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class KeeperTools:
-    """What a keeper works with. Its session is shared with others, who take turns."""
+    """What a keeper works with. Its session is shared with others, who take turns.
+
+    Whoever needs another for long, to build an index, takes one of the places in `builders`.
+    """
 
     session: Session
+    builders: asyncio.Semaphore
+    commits: Commits
     dsn: str
     application: str
     transaction_rows: int
-    find_worker: Callable[[], str]
+    find_worker: Callable[[], Awaitable[str]]
     say: Callable[[str], None]
 
 
@@ -63,6 +74,8 @@ class Keeper:
         self._trouble = Trouble(source.definition.label, tools.say)
         self.gauge = Gauge(lambda: self._trouble.reason)
         self._cursor: Key | None = None
+        # What was committed before the last look, and when that was; None unless it was in vain.
+        self._nothing: tuple[Snapshot, float] | None = None
         self._written: set[tuple[Key, int | None]] = set()
         self._is_ready = False
 
@@ -99,30 +112,39 @@ class Keeper:
     async def _find_worker(self) -> None:
         """It may have moved: `rowvec server set`."""
         try:
-            await self._embedder.move(await asyncio.to_thread(self._tools.find_worker))
+            await self._embedder.move(await self._tools.find_worker())
         except DatabaseUnavailable:
             raise
         except RowvecError as exc:
             self._trouble.met(exc)
 
     async def _index(self, stop: asyncio.Event) -> None:
-        # On a session of its own, since it may take long.
-        async with open_session(self._tools.dsn, self._tools.application) as session:
-            await session.pin()
-            await self._source.check(session)
-            await ensure_index(session, self._source.definition, self._tools.say, stop)
-            await self._source.forget_gone(session)
+        definition = self._source.definition
+        await self._source.check(self._session)
+        if await missing(self._session, definition):
+            # On a session of its own, since it takes long: as long as the oldest transaction lives.
+            async with (
+                self._tools.builders,
+                open_session(self._tools.dsn, self._tools.application) as session,
+            ):
+                await session.pin()
+                await ensure_index(session, definition, self._tools.say, stop)
+        await self._source.forget_gone(self._session)
         self._is_ready = True
 
     async def _round(self) -> float:
         """Embeds the next batch; seconds to wait before the one after it."""
+        now = await self._tools.commits.latest()
+        if self._is_still(now):
+            return await self._idle()
         rows = await self._look()
         todo = [row for row in rows if not row.failed]
         if not todo and self._cursor is not None:
             return BUSY_SECONDS  # behind rows that were set aside there may be others
         if not todo:
-            self.gauge.catch_up()
-            return self._pace.pause()
+            self._nothing = now, time.monotonic()
+            return await self._idle()
+        self._nothing = None
         if self._embedder.max_tokens is None:
             await self._isolation.check()
             await self._embedder.look_up()
@@ -136,6 +158,14 @@ class Keeper:
             _LOG.warning("%s %s was set aside (%s)", label, failure.key, code)
         return self._pause_after(todo)
 
+    async def _idle(self) -> float:
+        """There is nothing to do."""
+        self.gauge.catch_up()
+        pause = self._pace.pause()
+        if pause > BUSY_SECONDS:
+            await self._embedder.close()  # many keepers would take all lines of a worker
+        return pause
+
     def _pause_after(self, done: Sequence[Row]) -> float:
         """None, unless rows come back as they were: a trigger undoes what we write."""
         before, self._written = self._written, {(row.key, row.input_hash) for row in done}
@@ -143,6 +173,14 @@ class Keeper:
             return self._pace.pause()
         self._pace.found()
         return 0
+
+    def _is_still(self, now: Snapshot) -> bool:
+        """Whether a look would find nothing, as the last did: nobody has committed anything."""
+        if self._nothing is None:
+            return False
+        seen, when = self._nothing
+        is_due = time.monotonic() - when > _LOOK_ANYWAY_SECONDS
+        return not is_due and not self._tools.commits.are_there_new(seen, now)
 
     async def _look(self) -> list[Row]:
         limit = self._tools.transaction_rows
