@@ -22,11 +22,16 @@ async def make_ready(
     await ensure_index(session, source.definition, say, stop)
 
 
+async def is_indexed(session: Session, definition: Definition) -> bool:
+    """Whether the index on pending rows is there, in every partition."""
+    return all(part.is_whole for part in await pending_index.parts(session, definition))
+
+
 async def ensure_index(
     session: Session, definition: Definition, say: Callable[[str], None], stop: asyncio.Event
 ) -> None:
     """Builds what is missing, waits where another builds; raises Stopped on a stop meanwhile."""
-    if all(part.is_whole for part in await pending_index.parts(session, definition)):
+    if await is_indexed(session, definition):
         return
     while not await pending_index.try_lock(session, definition):
         await sleep_unless(stop, _POLL_SECONDS)
