@@ -25,7 +25,7 @@ class PointRow:
 
     x: float
     y: float
-    key: Any
+    key: object
     text: str
     vector: bytes
     colors: tuple[Any, ...]
@@ -110,6 +110,6 @@ class MapPoints:
                         ]
 
 
-def _bare(key: dict[str, Any]) -> Any:
+def _bare(key: dict[str, object]) -> Any:
     """The key as SQL functions give it: the bare value of one column, an object of several."""
     return next(iter(key.values())) if len(key) == 1 else key

@@ -8,7 +8,6 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from rowvec.client import Embeddings, TextChunk, WorkerClient
 from rowvec.client.replicas import in_turn
@@ -29,7 +28,7 @@ class WorkerEmbedder:
     """
 
     def __init__(
-        self, conninfo: str, model: str, kwargs: Mapping[str, Any], modality: str = "text"
+        self, conninfo: str, model: str, kwargs: Mapping[str, object], modality: str = "text"
     ) -> None:
         self._conninfo = conninfo
         self._model = model
@@ -60,7 +59,7 @@ class WorkerEmbedder:
         return EmbeddedTexts(answer.vectors, answer.tokens)
 
     async def chunk(
-        self, texts: Sequence[str], kwargs: Mapping[str, Any]
+        self, texts: Sequence[str], kwargs: Mapping[str, object]
     ) -> Sequence[Sequence[TextChunk]]:
         """The chunks of each text; `kwargs` are `max_tokens`, `overlap` and `border`."""
         async with self._client() as client:
