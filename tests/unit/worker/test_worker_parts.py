@@ -241,7 +241,7 @@ def test_messages_come_out_as_they_went_in(frames: list[tuple[Message, bytes]], 
 
 def test_vectors_are_cut_and_brought_to_length_one() -> None:
     vectors = np.array([[3, 4, 12], [0, 0, 1]], dtype=np.float32)
-    cut = shaped(vectors, 2, normalize=True)
+    cut = shaped(vectors, Encoding(truncate_dim=2, normalize=True))
     assert cut.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
     assert cut.dtype == np.float32
-    assert shaped(vectors, None, normalize=False) is vectors
+    assert np.shares_memory(shaped(vectors, Encoding()), vectors)

@@ -182,7 +182,7 @@ class Engine:
         ]
         group = Group(key, request.op, encoding.prompt)
         rows = await self._rows(group, items, alone, interactive=request.interactive)
-        vectors = packed(rows, encoding.truncate_dim, normalize=encoding.normalize)
+        vectors = packed(rows, encoding)
         return VectorAnswer(number, counts, list(map(len, vectors))), vectors
 
     async def _rows(
