@@ -22,7 +22,6 @@ from rowvec.load.loader import load as load_rows
 from rowvec.load.position import remember, resume
 from rowvec.load.report import LoadResult, Options
 from rowvec.load.row_source import RowSource
-from rowvec.load.tables import Format
 
 _SHOWN_BAD_ROWS = 20
 
