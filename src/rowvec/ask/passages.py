@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import orjson
 import psycopg
@@ -21,7 +20,7 @@ class Passage:
     """
 
     number: int
-    key: Any
+    key: object
     distance: float
     relevance: float
     passage: str

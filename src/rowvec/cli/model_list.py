@@ -51,7 +51,7 @@ def add(
           --revision e272f3049e853b47cb5ca3952268c6662abda68f
       rowvec models add my-model --path /models/my-model --warm --models models.toml
     """
-    entry: dict[str, Any] = {"name": name, "aliases": list(aliases), "roles": list(roles)}
+    entry: dict[str, object] = {"name": name, "aliases": list(aliases), "roles": list(roles)}
     entry |= {"hub": hub_id, "warm": warm, **given}
     said = {key: value for key, value in entry.items() if value not in (None, [], False)}
     spec = editing.add(_file(models, must_exist=False), said)

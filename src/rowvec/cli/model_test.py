@@ -104,7 +104,7 @@ def _measure(
     answer = json.loads(done.stdout.splitlines()[-1])
     if "measured" not in answer:
         raise from_sqlstate(answer["sqlstate"], answer["message"], answer["hint"])
-    measured: dict[str, Any] = answer["measured"]
+    measured: dict[str, object] = answer["measured"]
     return measured
 
 

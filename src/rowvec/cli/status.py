@@ -131,7 +131,7 @@ def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
         stdout().print("Every text was read to its end", markup=False)
 
 
-def _print_embeddings(embeddings: list[dict[str, Any]]) -> None:
+def _print_embeddings(embeddings: list[dict[str, object]]) -> None:
     stdout().print(_table(embeddings))
     for one in embeddings:
         if one["index_advice"] is not None:
@@ -204,6 +204,6 @@ def _print_instance(state: State) -> None:
         stdout().print(f"[bold]{name:9}[/] {escape(value)}")
 
 
-def _model_line(model: dict[str, Any]) -> str:
+def _model_line(model: dict[str, object]) -> str:
     loaded = "" if model["loaded"] else ", not loaded"
     return f"{model['name']} ({model['dimensions']} dimensions{loaded})"

@@ -18,7 +18,7 @@ from rowvec.client.answers import Embeddings, Ranked, ServedModel, TextChunk
 from rowvec.client.line import Rows, exchange, opened
 
 Priority = Literal["bulk", "interactive"]
-Kwargs = Mapping[str, Any]
+Kwargs = Mapping[str, object]
 
 
 class Terms(TypedDict, total=False):
@@ -180,7 +180,7 @@ class WorkerClient:
                     self._drop()
 
 
-def _encoded(request: dict[str, Any]) -> bytes:
+def _encoded(request: dict[str, object]) -> bytes:
     try:
         return orjson.dumps(request, default=list)
     except orjson.JSONEncodeError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
 
 from psycopg import sql
 
@@ -22,7 +21,7 @@ class CentralRow:
     """A row near the centroid of its cluster; `key` as JSON has it, `distance` is the cosine's."""
 
     cluster: int
-    key: Any
+    key: object
     distance: float
     text: str
 

@@ -134,7 +134,7 @@ def connect(dsn: str, *, application_name: str = "rowvec") -> psycopg.Connection
 def fetch(
     connection: psycopg.Connection,
     name: str,
-    parameters: Mapping[str, Any] | None,
+    parameters: Mapping[str, object] | None,
     as_row: RowFactory[R],
 ) -> list[R]:
     """The rows of the statement sql/queries/<name>.sql; raises DatabaseError."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 from psycopg import sql
 
@@ -40,10 +40,10 @@ class Definition:
     filter: str | None
     destination: str
     dimensions: int
-    kwargs: dict[str, Any]
-    document_kwargs: dict[str, Any]
+    kwargs: dict[str, object]
+    document_kwargs: dict[str, object]
     on_truncate: str
-    chunk: dict[str, Any] | None
+    chunk: dict[str, object] | None
     chunks_schema: str | None
     chunks_table: str | None
     metric: str

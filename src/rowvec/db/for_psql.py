@@ -34,6 +34,6 @@ def measurements(number: int) -> str:
     return f"SELECT * FROM rowvec.measurement WHERE embedding_id = {number} ORDER BY setting;"  # noqa: S608
 
 
-def _literal(value: Any) -> str:
+def _literal(value: object) -> str:
     # as_string puts a space before a literal that needs E'...'.
     return sql.Literal(value).as_string().strip()

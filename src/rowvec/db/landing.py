@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -110,7 +109,7 @@ class Landing:
         self.flush()
         alter_table(self._connection, self._name, added, widened)
 
-    def write(self, values: Sequence[Any]) -> None:
+    def write(self, values: Sequence[object]) -> None:
         """Copies a row, in the order of `columns`; raises DatabaseError where Postgres refused."""
         try:
             self._opened(in_blocks=False).write_row(values)

@@ -23,7 +23,7 @@ class PointRow:
 
     x: float
     y: float
-    key: Any
+    key: object
     text: str
     vector: bytes
     colors: tuple[Any, ...]

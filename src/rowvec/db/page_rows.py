@@ -72,5 +72,7 @@ class PageRows:
         found = self._dicts("ui_embed", {"model": model, "texts": texts})
         return np.array([orjson.loads(row["embedding"]) for row in found], np.float32)
 
-    def _dicts(self, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    def _dicts(
+        self, name: str, parameters: dict[str, object] | None = None
+    ) -> list[dict[str, Any]]:
         return fetch(self.connection, name, parameters, dict_row)

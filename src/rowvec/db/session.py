@@ -115,12 +115,12 @@ class Session:
             await cursor.execute(statement, parameters)
             return await cursor.fetchall()
 
-    async def first(self, statement: Statement, parameters: Any = ()) -> tuple[Any, ...] | None:
+    async def first(self, statement: Statement, parameters: object = ()) -> tuple[Any, ...] | None:
         """The first row, or None."""
         found = await self.all(statement, parameters)
         return found[0] if found else None
 
-    async def value(self, statement: Statement, parameters: Any = ()) -> Any:
+    async def value(self, statement: Statement, parameters: object = ()) -> Any:
         """The first column of the only row."""
         return (await self.all(statement, parameters))[0][0]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rowvec.db.queries import query
 from rowvec.db.session import Session
 
 
-async def set_text_search(session: Session, arguments: Mapping[str, Any]) -> str | None:
+async def set_text_search(session: Session, arguments: Mapping[str, object]) -> str | None:
     """Says what is read, with the arguments of rowvec.set_text_search, and builds its index.
 
     Gives the statement that built it, None where it stood. Raises DatabaseError.

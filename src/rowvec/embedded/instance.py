@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rowvec.config import Settings, read_secret
 from rowvec.db.connection import EMBEDDED_DATABASE, RUNNER, connect
@@ -44,7 +43,7 @@ class State:
     worker_pid: int | None
     worker_answers: bool
     sync_pid: int | None
-    models: list[dict[str, Any]]
+    models: list[dict[str, object]]
 
 
 class Instance:

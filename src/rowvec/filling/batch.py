@@ -28,7 +28,7 @@ class Fence(NamedTuple):
     """A statement of every transaction that writes; `check` raises where its rows say not to."""
 
     statement: Statement
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     check: Callable[[Sequence[tuple[Any, ...]]], None]
 
 

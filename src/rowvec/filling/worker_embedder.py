@@ -8,7 +8,6 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from rowvec.client import Embeddings, TextChunk, WorkerClient
 from rowvec.client.replicas import in_turn
@@ -33,7 +32,7 @@ class WorkerEmbedder:
         self,
         conninfo: str,
         model: str,
-        kwargs: Mapping[str, Any],
+        kwargs: Mapping[str, object],
         modality: str = "text",
         *,
         places: asyncio.Semaphore | None = None,
@@ -67,7 +66,7 @@ class WorkerEmbedder:
         return EmbeddedTexts(answer.vectors, answer.tokens)
 
     async def chunk(
-        self, texts: Sequence[str], kwargs: Mapping[str, Any]
+        self, texts: Sequence[str], kwargs: Mapping[str, object]
     ) -> Sequence[Sequence[TextChunk]]:
         """The chunks of each text; `kwargs` are `max_tokens`, `overlap` and `border`."""
         async with self._client() as client:

@@ -117,7 +117,7 @@ def _columns(connection: psycopg.Connection, query: str) -> list[Column]:
     return columns
 
 
-def _same(value: Any) -> Any:
+def _same(value: object) -> Any:
     return value
 
 

@@ -107,7 +107,7 @@ def parse_listing(text: str, path: Path) -> Listing:
 
 
 def _listing(
-    entries: Sequence[Mapping[str, Any]], origin: str, relative_to: Path | None = None
+    entries: Sequence[Mapping[str, object]], origin: str, relative_to: Path | None = None
 ) -> Listing:
     specs: list[ModelSpec] = []
     taken: set[str] = set()
@@ -188,7 +188,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _memory(entry: Mapping[str, Any]) -> int | None:
+def _memory(entry: Mapping[str, object]) -> int | None:
     """The key `memory`, a number of bytes or as `memory_budget` is written."""
     if "memory" not in entry:
         return None

@@ -180,7 +180,7 @@ def main() -> None:
     """Reads what to measure from stdin, writes the figures or the error to stdout."""
     asked = json.load(sys.stdin)
     path = asked["models"]
-    answer: dict[str, Any]
+    answer: dict[str, object]
     try:
         spec = read_listing(None if path is None else Path(path)).find(asked["name"])
         measured = measure(spec, Path(asked["graphs"]), asked["threads"], dtypes=asked["dtypes"])

@@ -39,7 +39,7 @@ def measured_backends(folder: Path, specs: Sequence[ModelSpec], threads: int) ->
     }
 
 
-def remember(folder: Path, spec: ModelSpec, threads: int, measured: Mapping[str, Any]) -> None:
+def remember(folder: Path, spec: ModelSpec, threads: int, measured: Mapping[str, object]) -> None:
     """Stores a measurement, `backend` among it; raises ConfigError where it cannot."""
     found = _read(folder)
     found[spec.name] = {**measured, "circumstances": circumstances(spec, threads)}

@@ -215,7 +215,7 @@ class StreamedObject:
         self._check_all(texts)
         self._texts += texts
 
-    def _check_all(self, texts: Any) -> None:
+    def _check_all(self, texts: object) -> None:
         if isinstance(texts, list):
             for number, text in enumerate(texts, start=len(self._texts) + 1):
                 self._check(text, number)

@@ -112,8 +112,8 @@ def _parameters(request: ExplainRequest) -> dict[str, Any]:
 async def _why_not(
     session: Session,
     table: VectorTable,
-    asked: dict[str, Any],
-    plan: dict[str, Any],
+    asked: dict[str, object],
+    plan: dict[str, object],
     indexes: list[IndexOfVectors],
 ) -> str:
     """The reason in one sentence, the plainest first."""
@@ -143,7 +143,7 @@ def _described(scan: Scan) -> str:
     return f"the index {scan.index}" if scan.index else f"reading all of {scan.table}"
 
 
-def _because(asked: dict[str, Any], done: list[Scan]) -> str:
+def _because(asked: dict[str, object], done: list[Scan]) -> str:
     if asked["filter"] and any(one.index for one in done):
         return ", since few rows pass the filter"
     if asked["filter"]:

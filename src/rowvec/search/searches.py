@@ -20,7 +20,7 @@ class Found:
     `distance` is None of a row without a vector, which only its words can find.
     """
 
-    key: Any
+    key: object
     distance: float | None
     rank: int
     row: dict[str, Any]
@@ -111,5 +111,5 @@ def json_key(text: str) -> str:
     return text if is_object else orjson.dumps(text).decode()
 
 
-def _run(connection: psycopg.Connection, name: str, parameters: dict[str, Any]) -> list[Found]:
+def _run(connection: psycopg.Connection, name: str, parameters: dict[str, object]) -> list[Found]:
     return fetch(connection, name, parameters, class_row(Found))

@@ -93,5 +93,5 @@ def _points(rows: list[PointRow]) -> Points:
     )
 
 
-def _json(value: Any) -> Response:
+def _json(value: object) -> Response:
     return Response(orjson.dumps(value, default=str), media_type="application/json")

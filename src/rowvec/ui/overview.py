@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,7 +14,7 @@ from rowvec.ui.rendering import page
 def show(request: Request) -> Response:
     """The whole page."""
     database: Database = request.app.state.database
-    models: list[dict[str, Any]] = []
+    models: list[dict[str, object]] = []
     worker_error: DatabaseError | None = None
     with database.reading() as reading:
         embeddings = reading.embeddings()

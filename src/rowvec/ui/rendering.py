@@ -27,7 +27,7 @@ def count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"  # noqa: RUF001 - the dash is what is shown
 
 
-def as_json(value: Any) -> str:
+def as_json(value: object) -> str:
     """A value as compact JSON, as keys travel in links."""
     return orjson.dumps(value, default=str).decode()
 
@@ -51,7 +51,7 @@ def ago(moment: datetime | None) -> str:
     return "just now"
 
 
-def field(value: Any) -> str:
+def field(value: object) -> str:
     """A column's value as text: strings as they are, the rest as JSON."""
     return value if isinstance(value, str) else as_json(value)
 

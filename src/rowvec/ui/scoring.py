@@ -58,7 +58,7 @@ class _Form:
 
 def _page(request: Request, sent: _Form) -> Response:
     database: Database = request.app.state.database
-    scored: list[dict[str, Any]] = []
+    scored: list[dict[str, object]] = []
     error: RowvecError | None = None
     models: list[str] = []
     try:

@@ -26,7 +26,7 @@ class Message:
     __slots__ = ()
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
+    def from_json(cls, fields: dict[str, object]) -> Self:
         """The message whose fields were read from JSON."""
         return cls(**fields)
 
@@ -92,7 +92,7 @@ class SplitRequest(EngineRequest):
     """Work for one of PostgresML's splitters."""
 
     splitter: str
-    kwargs: Mapping[str, Any]
+    kwargs: Mapping[str, object]
 
 
 @dataclass(slots=True, kw_only=True)

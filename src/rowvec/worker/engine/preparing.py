@@ -110,7 +110,7 @@ class Preparing:
         return found
 
     async def split(
-        self, splitter: str, texts: Sequence[str], kwargs: Mapping[str, Any]
+        self, splitter: str, texts: Sequence[str], kwargs: Mapping[str, object]
     ) -> list[list[str]]:
         """What one of PostgresML's splitters makes of every text."""
         loop = asyncio.get_running_loop()
