@@ -50,7 +50,7 @@ def plan(
     as_json: bool,
     **given: Any,
 ) -> None:
-    r"""Say what a backfill of SOURCE will take: rows, tokens, time, money, room.
+    r"""Estimate a backfill of SOURCE: rows, tokens, time, cost, space.
 
     Samples the pending rows, lets the worker embed them for some seconds, and writes nothing.
     Warns of what will bite: rows longer than the model reads, too little disk, no free connections.
@@ -117,7 +117,7 @@ def verify(
 ) -> None:
     r"""Embed a sample of SOURCE again, and compare it with the vectors that are there.
 
-    Rows whose text is still to be embedded are left out. Exits with 1 where a vector is another.
+    Pending rows are left out. Exits with 1 if a vector differs.
 
     \b
     Example:

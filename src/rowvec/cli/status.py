@@ -123,7 +123,7 @@ def _watch(dsn: str, source: str | None) -> None:
 
 
 def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
-    """Every row whose end is not in its vector, the longest first."""
+    """Every row with a text that was cut off, the longest first."""
     with connect(dsn, application_name="rowvec status") as conn, database_errors():
         require_head(conn)
         with conn.cursor(row_factory=dict_row) as cursor:
