@@ -95,7 +95,7 @@ class SimilarImage:
         return _run(connection, "similar_image", vars(self))
 
     def as_sql(self) -> str:
-        """The same as a statement for psql, which cannot read a file into a parameter by itself."""
+        """The same as a statement for psql, which cannot read a file into a parameter."""
         source = sql.Literal(self.source).as_string().strip()
         return (
             f"SELECT * FROM rowvec.nearest({source}, rowvec.embed_image("  # noqa: S608
