@@ -18,7 +18,7 @@ class UnitVectors:
     phases: Phases
 
     async def batches(self, phase: str, *, with_keys: bool = False) -> AsyncIterator[VectorBatch]:
-        """One pass over them, whose progress has that name."""
+        """One pass over them; its progress is shown under that name."""
         done = 0
         async for batch in self.vectors.batches(with_keys=with_keys):
             yield VectorBatch(batch.keys, normalised(batch.vectors))
