@@ -38,7 +38,7 @@ def show(request: Request) -> Response:
 
 @dataclass(frozen=True)
 class Point:
-    """Where a measurement stands in the picture, and the measurement."""
+    """A measurement and its place in the picture."""
 
     x: float
     y: float
