@@ -17,11 +17,11 @@ from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
 from rowvec.errors import BadRow, ConfigError, SourceInterrupted
 from rowvec.load.declare import Embedding, check, declare
+from rowvec.load.formats import Format
 from rowvec.load.loader import load as load_rows
 from rowvec.load.position import remember, resume
 from rowvec.load.report import LoadResult, Options
 from rowvec.load.row_source import RowSource
-from rowvec.load.tables import Format
 
 _SHOWN_BAD_ROWS = 20
 
