@@ -114,7 +114,7 @@ class BatchTokenizer:
         return {name: getattr(encoding, theirs) for name, theirs in self._features}
 
     def _encode(self, firsts: list[str], seconds: list[str] | None) -> list[Any]:
-        # Truncation and padding are states of the tokenizer, which threads share. Here nobody sets
+        # Truncation and padding are states of the tokenizer, which threads share. No code here sets
         # them but the export of a model.
         if self._backend.padding is not None or self._backend.truncation is not None:
             self._backend.no_padding()
