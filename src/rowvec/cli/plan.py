@@ -41,7 +41,7 @@ def plan(
     r"""Estimate a backfill of SOURCE: rows, tokens, time, cost, space.
 
     Samples the pending rows, lets the worker embed them for some seconds, and writes nothing.
-    Warns of what will bite: rows longer than the model reads, too little disk, no free connections.
+    Warns of rows longer than the model reads, too little disk, no free connections.
 
     \b
     Example:
