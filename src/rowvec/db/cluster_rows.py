@@ -65,7 +65,7 @@ class ClusterRows:
     async def sample(
         self, session: Session, rows: int, characters: int
     ) -> AsyncIterator[tuple[int, str]]:
-        """Cluster and text of so many rows of each cluster: random ones, the same each time."""
+        """Cluster and text of some rows of each cluster: random ones, the same each time."""
         statement = self._sql(
             'SELECT q.cluster, left("rowvec text", %(characters)s) FROM {texts} JOIN ('
             "  SELECT c.*, row_number() OVER ("

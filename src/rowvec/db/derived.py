@@ -1,4 +1,4 @@
-"""Tables that are made from a source and its vectors, and filled anew as a whole."""
+"""Tables that are made from a source and its vectors, and always refilled as a whole."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class DerivedTable:
 
     @property
     def name(self) -> sql.Identifier:
-        """As it stands in a statement."""
+        """Its name as SQL."""
         return identifier(self.schema, self.table)
 
     @classmethod
@@ -46,7 +46,7 @@ class DerivedTable:
         """The table of that kind, made where it was not there.
 
         `columns` is SQL of ours. Keyed, it has one row a row of the source, whose key is its own.
-        Raises DatabaseError (42P07) where somebody else's table has its name.
+        Raises DatabaseError (42P07) if a table that is not ours has its name.
         """
         key = tuple(column.name for column in definition.key) if keyed else ()
         if keyed:

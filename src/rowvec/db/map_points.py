@@ -87,7 +87,7 @@ class MapPoints:
     async def read(
         self, session: Session, limit: int, characters: int
     ) -> AsyncIterator[list[PointRow]]:
-        """At most so many rows in batches: random ones where there are more, the same each time."""
+        """Rows in batches, at most a number: if there are more, random ones, the same each time."""
         statement = sql.SQL(
             'SELECT p.x, p.y, to_jsonb(k.*), left("rowvec text", %(characters)s), "rowvec vector",'
             " {colors}"
