@@ -1,7 +1,7 @@
 """What comes before computing: texts to tokens, images to pixels, texts to chunks.
 
-One thread does it, a moment at a time, so that nobody waits for another's long text, and a cancel
-takes effect between two moments.
+One thread does it, a moment at a time, so that no request waits for another's long text, and a
+cancel takes effect between two moments.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Preparing:
         prompt: str,
         alone: Sequence[int] = (),
     ) -> list[Tokenized]:
-        """Every text with the prompt before it, as tokens; those `alone` by themselves."""
+        """Every text with the prompt before it, as tokens; those in `alone` one by one."""
         if not alone and sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
             return self._noting("inline", name, model.tokenize, texts, prompt)
         tokenized: list[Tokenized] = []

@@ -93,7 +93,7 @@ class Api:
         self._metrics = metrics
         self._not_ready = not_ready
         self._created = int(time.time())
-        # Bodies are bounded together while they arrive, before anybody can say what they are.
+        # Bodies are bounded together while they arrive, before they can be parsed.
         self._arriving = Admission(max_requests=1 << 30, max_bytes=rules.max_arriving_bytes)
         self.silent: set[asyncio.BaseProtocol] = set()
         self._computing: set[asyncio.Task[None]] = set()

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 USER = "rowvec"
 
-# A startup packet and the messages of SCRAM are small; nobody unknown may send more.
+# A startup packet and the messages of SCRAM are small; before the login no more may be sent.
 MAX_BYTES_BEFORE_LOGIN = 10_000
 
 _EXTENDED = b"PBEDCH"
@@ -132,8 +132,8 @@ class ClientSession:
     def stop(self) -> None:
         """Ends the session, after the request that runs.
 
-        An idle client is told nothing: its next request finds the line dead, which clients that
-        keep connections take as the sign to connect anew.
+        An idle client gets no message: its next request finds the connection closed, which clients
+        that keep connections take as the sign to connect again.
         """
         self._stopping = True
         if self._task is not None and not self._busy:
@@ -176,7 +176,7 @@ class ClientSession:
         return True
 
     async def _startup(self) -> wire.Startup | None:
-        """The startup packet, after TLS where that is wanted; None where it was a cancel."""
+        """The startup packet, after TLS if the client asks for it; None if it was a cancel."""
         while True:
             match await self.connection.opening():
                 case wire.Opening.TLS if self.rules.tls is not None and not (
@@ -223,7 +223,7 @@ class ClientSession:
         elif message.type in (_QUERY, _FUNCTION_CALL):
             await self._query(message)
         elif message.type in _EXTENDED:
-            # As Postgres does: one error, then nothing until the client asks to go on.
+            # As Postgres does: one error, then nothing until Sync.
             self._skipping = True
             self._write_error(
                 NotSupported(
