@@ -15,7 +15,7 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rowvec_caller') THEN
         CREATE ROLE rowvec_caller NOLOGIN;
     END IF;
-    -- rowvec_user is what you grant to whoever may embed and search.
+    -- Grant rowvec_user to the roles that may embed and search.
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rowvec_user') THEN
         CREATE ROLE rowvec_user NOLOGIN;
     END IF;

@@ -11,7 +11,7 @@ DECLARE
     v_model CONSTANT text := coalesce(p_model, p_old.model);
     v_on_truncate CONSTANT text := coalesce(p_on_truncate, p_old.on_truncate);
     v_filter CONSTANT text := nullif(p_filter, 'true');
-    -- The revision is that of the old vectors, unless somebody names one again.
+    -- The revision is that of the old vectors, unless another one is named.
     v_kwargs jsonb := coalesce(p_kwargs, p_old.kwargs - 'revision');
     v_chunk jsonb := p_old.chunk;
     v_dimensions int;
@@ -48,7 +48,7 @@ BEGIN
         kwargs = v_kwargs, on_truncate = v_on_truncate, chunk = v_chunk, version = p_old.version + 1,
         -- Adopted vectors are those of the old input.
         adopted_before = CASE WHEN p_input = p_old.input THEN e.adopted_before END,
-        -- So is what hybrid search reads, unless it was declared by itself.
+        -- So is what hybrid search reads, unless it was declared separately.
         text_document = CASE
             WHEN p_input = p_old.input OR strpos(e.text_document, p_old.input) = 0
                 THEN e.text_document END

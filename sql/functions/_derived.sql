@@ -4,7 +4,7 @@ RETURNS regclass
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $function$
-    -- Of a table that somebody dropped a bare number is left.
+    -- Of a dropped table only its number is left.
     SELECT d.relation
     FROM rowvec.derived AS d
     JOIN pg_class AS c ON c.oid = d.relation

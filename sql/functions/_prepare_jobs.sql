@@ -2,7 +2,7 @@
 --
 -- They belong to the owner of the source and run as that role, which nothing that they run can leave: its
 -- triggers, policies, domains and functions have its own rights and no more. The schema keeps owners from
--- changing their functions: whoever may not look into it can name nothing in it. Where all are as they
+-- changing their functions: a role without USAGE on it can name nothing in it. Where all are as they
 -- have to be, which a job finds at its start, nothing is changed and no right is needed.
 CREATE OR REPLACE FUNCTION rowvec._prepare_jobs(p_embedding_id bigint)
 RETURNS void
