@@ -52,7 +52,7 @@ BEGIN
         kwargs = v_kwargs, on_truncate = v_on_truncate, chunk = v_chunk, version = p_old.version + 1,
         -- Adopted vectors are those of the old input.
         adopted_before = CASE WHEN p_input = p_old.input THEN e.adopted_before END,
-        -- So is what hybrid search reads, unless it was declared by itself.
+        -- So is what hybrid search reads, unless it was declared separately.
         text_document = CASE
             WHEN v_reads_as_before OR (p_input = p_old.input AND p_old.guarded IS NULL)
                 OR strpos(e.text_document, (rowvec._as_read(p_old)).input) = 0

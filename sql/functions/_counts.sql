@@ -1,4 +1,4 @@
--- Called by the view rowvec.status: rows of an embedding, and those whose vector is not there yet.
+-- Called by the view rowvec.status: the rows of an embedding, and those without their vector.
 --
 -- NULL where the caller may not read the table, where it is large and counting would read all of it, or
 -- where a column is gone that the expressions name.

@@ -1,6 +1,6 @@
 -- Called by create_embedding and the jobs that store what they derive: a table beside the source, for its rows.
 --
--- It begins with the key of the source, with a foreign key that follows it, and goes on with p_columns
+-- It begins with the key of the source, with a foreign key that follows it, and continues with p_columns
 -- (SQL, as between the parentheses of CREATE TABLE, of the caller's making: never a user's). Without
 -- the key it is a table about all rows together.
 CREATE OR REPLACE FUNCTION rowvec._create_derived(

@@ -1,7 +1,7 @@
 -- Called by the pages of `rowvec ui`: what one row gives the model, NULL where it gives nothing.
 CREATE OR REPLACE FUNCTION rowvec._input_of(p_embedding_id bigint, p_key jsonb)
 RETURNS text
--- As the caller: whoever may not read the table learns nothing.
+-- As the caller: a role that may not read the table learns nothing.
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$

@@ -1,4 +1,4 @@
--- Called by search, backfill, status and the jobs: the SQL condition of a row whose vector is not there yet.
+-- Called by search, backfill, status and the jobs: the SQL condition of a row without its vector.
 CREATE OR REPLACE FUNCTION rowvec._pending(p_embedding_id bigint)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: a prompt with the passages of a table that answer a question.
+-- Called by every member of rowvec_user: a prompt with the passages of a table that answer a question.
 --
 -- NULL where no row matches: then there is nothing to ask a language model about. relevance says what
 -- matches: 0 whatever is nearer than two rows are on average, 1 only the question itself.

@@ -1,4 +1,4 @@
--- Read by anybody with the role rowvec_user, and by `rowvec status`: one row an embedding.
+-- Read by every member of rowvec_user, and by `rowvec status`: one row per embedding.
 CREATE OR REPLACE VIEW rowvec.status AS
 SELECT
     e.id,

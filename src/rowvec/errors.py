@@ -152,7 +152,7 @@ class ProtocolError(RowvecError):
 
 
 class AuthenticationError(RowvecError):
-    """Wrong user or password; which of the two is not said."""
+    """Wrong user or password; the message does not tell which."""
 
     sqlstate = "28P01"
 
@@ -309,7 +309,7 @@ def input_named_in(detail: str | None) -> int | None:
 
 @contextmanager
 def renumbering(places: Sequence[int]) -> Iterator[None]:
-    """Renumbers the input that the block fails at: its n-th stands at the n-th of these places.
+    """Renumbers the input that the block fails at: its n-th input has the n-th of these places.
 
     For a caller that hands on some of its own inputs, or parts of them. Places count from 0.
     """

@@ -1,6 +1,6 @@
 """How log lines look: for a person, or as JSON for a program.
 
-In neither stands a text of a user: of an exception that is not ours, whose message may quote one,
+Neither contains a text of a user: of an exception that is not ours, whose message may quote one,
 the type and the place are shown.
 """
 

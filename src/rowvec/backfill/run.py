@@ -59,7 +59,7 @@ async def backfill(
     """Fills the column and says what was done; `stop` ends it after the batch in hand.
 
     `worker` is its conninfo, which `connect` makes an embedder of. Everything committed stays;
-    another run goes on from there. Raises RowvecError where the definition is not fit, the model
+    another run continues from there. Raises RowvecError where the definition is not fit, the model
     does not match the column (before any write), or the worker or the database stayed away for
     `worker_wait_seconds`.
     """
@@ -117,7 +117,7 @@ class _Run:
 
     The numbers of a pass decide whether another one follows: it does while rows are pending and
     each pass writes fewer than the one before, so that a trigger which undoes our work, or a stream
-    of changes, cannot keep the job for ever. A pass that others began says nothing about itself.
+    of changes, cannot keep the job without end. A pass that others began says nothing about itself.
     """
 
     dsn: str

@@ -74,7 +74,7 @@ def ask(
     r"""Answer QUESTION from the rows of SOURCE, by a language model of your own.
 
     The rows that match become numbered sources of a prompt. Every citation of the answer is checked
-    against them. Where no row matches, it says so and asks nobody; then the exit code is 1.
+    against them. If no row matches, it says so and asks no model; then the exit code is 1.
 
     \b
     Example:

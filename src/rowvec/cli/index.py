@@ -51,9 +51,9 @@ target_option = click.option(
 @click.option(
     "--refresh",
     is_flag=True,
-    help="Measure, and build anew beside the old one where rows or recall ask for it.",
+    help="Measure, and build another beside the old one if rows or recall require it.",
 )
-@click.option("--rebuild", is_flag=True, help="Build anew even where a good index stands.")
+@click.option("--rebuild", is_flag=True, help="Build again even if there is a good index.")
 @click.option("--text", is_flag=True, help="Index the words instead, for hybrid search.")
 @click.option(
     "--text-config", metavar="NAME", help="With --text: their language [default: Postgres's]."
@@ -79,8 +79,8 @@ def index(
     r"""Build the index of SOURCE, measure its recall, and store the setting it needs.
 
     Weighs rows, build time, memory and the target, and says why it chose. Built CONCURRENTLY:
-    readers and writers go on; an old index serves until the new one stands. A good index is
-    measured again only; `search` uses the stored setting at once.
+    readers and writers are not blocked; an old index serves until the new one is ready. A good
+    index is only measured again; `search` uses the stored setting at once.
 
     \b
     Example:

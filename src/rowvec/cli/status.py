@@ -119,7 +119,7 @@ def _watch(dsn: str, source: str | None) -> None:
 
 
 def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
-    """Every row whose end is not in its vector, the longest first."""
+    """Every row with a text that was cut off, the longest first."""
     with connect_migrated(dsn, "rowvec status") as conn:
         rows = fetch(conn, "truncated", {"source": source}, dict_row)
     if as_json:

@@ -92,7 +92,7 @@ class ChunkTable:
         )
 
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:
-        """Takes the chunks from rows whose input has become NULL, and tells how many."""
+        """Removes the chunks of rows with an input that became NULL; gives their number."""
         if not rows:
             return 0
         hashes = [None for _ in rows]

@@ -120,13 +120,13 @@ def _class_of(exc: psycopg.Error) -> type[DatabaseError]:
         return DatabaseConflict
     if exc.sqlstate is not None:
         return DatabaseUnavailable if exc.sqlstate.startswith(_UNAVAILABLE) else DatabaseError
-    # libpq gives no SQLSTATE where the line broke or nobody answered.
+    # libpq gives no SQLSTATE if the connection broke or the server did not answer.
     lost = isinstance(exc, psycopg.OperationalError)
     return DatabaseUnavailable if lost else DatabaseError
 
 
 def connect(dsn: str, *, application_name: str = "rowvec") -> psycopg.Connection:
-    """An autocommit connection; raises DatabaseError that says what libpq said."""
+    """An autocommit connection; raises DatabaseError with libpq's message."""
     with database_errors():
         return psycopg.connect(dsn, autocommit=True, application_name=application_name)
 

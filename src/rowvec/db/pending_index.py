@@ -23,7 +23,7 @@ def index_name(table: str, name: str, ending: str) -> str:
 async def try_lock(session: Session, definition: Definition) -> bool:
     """Whether this session may build; who waits must ask again, not block.
 
-    A session blocked in a lock would be one of those whose end CREATE INDEX CONCURRENTLY awaits.
+    CREATE INDEX CONCURRENTLY would wait for a session that is blocked in a lock.
     """
     return bool(await session.value(query("try_lock_index"), {"id": definition.id}))
 

@@ -35,7 +35,7 @@ _GRANTS = "grants.sql"
 _LOCK = "rowvec.migrate"
 _LOCK_POLL_SECONDS = 0.1
 
-# The first major whose parallel workers can run a subtransaction of PL/pgSQL.
+# The first major with parallel workers that can run a subtransaction of PL/pgSQL.
 _PARALLEL_SUBTRANSACTIONS = 170000
 
 
@@ -146,7 +146,7 @@ def _lock(conn: psycopg.Connection) -> Iterator[None]:
     """One migration at a time.
 
     Polled: a session that blocks in pg_advisory_lock holds a snapshot, on which a CREATE INDEX
-    CONCURRENTLY of the holder would wait for ever.
+    CONCURRENTLY of the holder would wait without end.
     """
     key = {"name": _LOCK}
     while True:
@@ -243,7 +243,7 @@ def _upgrade(dsn: str) -> None:
 
 
 def _apply_files(conn: psycopg.Connection, schemas: dict[str, str]) -> list[str]:
-    """Applies the functions and views whose text changed, and the grants, all or nothing."""
+    """Applies the functions and views with a changed text, and the grants, all or nothing."""
     version = conn.info.server_version
     schemas_of_ours = ["rowvec", "pgml"] if pgml.is_wanted(conn) else ["rowvec"]
     files = {

@@ -134,7 +134,7 @@ class Source:
     async def read(self, session: Session, within: Range, limit: int) -> list[Row]:
         """The next pending rows in key order, those that failed before among them, without text.
 
-        `limit` rows at most, and no more once their texts are megabytes together; none is the end.
+        `limit` rows at most, fewer if their texts are megabytes together; none is the end.
         """
         found = await session.as_owner(self._look, (self.definition.id, *_bounds(within), limit))
         return [Row(tuple(key), *rest) for key, *rest in found]
@@ -185,7 +185,7 @@ class Source:
         await self._count(session, self._write, (*keys, HashArray([]), nothing))
 
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:
-        """Takes the vector from rows whose input has become NULL, and tells how many."""
+        """Removes the vectors of rows with an input that became NULL; gives their number."""
         if not rows:
             return 0
         nothing = [None for _ in rows]
@@ -199,7 +199,7 @@ class Source:
         return await self._count(session, self._keep, (*key_arrays(rows), hashes))
 
     async def forget_gone(self, session: Session) -> None:
-        """Forgets what is remembered of rows that are there no more."""
+        """Deletes failures and truncations of rows that no longer exist."""
         await session.as_owner(query("forget_gone"), {"id": self.definition.id})
 
     async def vacuum(self, session: Session) -> list[str]:

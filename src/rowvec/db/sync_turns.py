@@ -27,7 +27,7 @@ class SyncTurns:
     async def pin(self, sources: Sequence[str] | None) -> list[str] | None:
         """Names mean Postgres's own from here on; gives the sources as they are called then.
 
-        A table that somebody has locked holds up no statement for long, as they share the session.
+        A locked table delays no statement for long, as they share the session.
         """
         session = self._session
         if sources is None:

@@ -14,7 +14,7 @@ from rowvec.db.queries import query
 from rowvec.db.schema import SEARCH_PATH, revision
 from rowvec.errors import DatabaseError, SchemaError
 
-# Each may be somebody else's too, or a superuser's: it goes if it can.
+# Others may use these too, or a superuser own them: they are dropped if possible.
 _SHARED: tuple[tuple[str, LiteralString], ...] = (
     ("extension dblink", "DROP EXTENSION IF EXISTS dblink"),
     ("schema rowvec_dblink", "DROP SCHEMA IF EXISTS rowvec_dblink"),

@@ -21,7 +21,7 @@ _NEW, _OLD = "new", "old"
 
 _DISK_FULL = "53100"
 
-# What stands in WITH.
+# The options of the WITH clause.
 Options = Mapping[str, int | str]
 
 
@@ -86,7 +86,7 @@ class VectorIndex:
         return dropped
 
     async def drop(self) -> None:
-        """Drops the index, without blocking anybody where Postgres can."""
+        """Drops the index, without blocking others if Postgres can."""
         await self._drop(self._table.parts[0], self.name)
 
     async def create(
@@ -97,7 +97,7 @@ class VectorIndex:
         *,
         beside: bool,
     ) -> None:
-        """Builds it without blocking anybody; partition by partition, then attached.
+        """Builds it without blocking others; partition by partition, then attached.
 
         `options` are those of each part. `beside`: under the name that `swap` exchanges.
         """

@@ -51,7 +51,7 @@ def transaction_rows(commit_rows: int) -> int:
 
 
 def cut_by_length(rows: Sequence[Row], size: int) -> list[list[Row]]:
-    """Batches of `size` rows whose texts are about as long, each in the order of `rows`."""
+    """Batches of `size` rows with texts of similar length, each in the order of `rows`."""
     by_length = sorted(range(len(rows)), key=lambda number: len(rows[number].input or ""))
     starts = range(0, len(rows), size)
     return [[rows[n] for n in sorted(by_length[at : at + size])] for at in starts]

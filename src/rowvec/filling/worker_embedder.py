@@ -1,4 +1,4 @@
-"""The embedder whose model a worker holds, reached over its own protocol at bulk priority."""
+"""The embedder that asks a worker, over the worker's protocol and at bulk priority."""
 
 from __future__ import annotations
 

@@ -193,10 +193,10 @@ class _Job:
         if reason is None:
             reason = should_be_another(standing)
             if reason and not request.refresh:
-                self._reporter.say(f"{name}: {reason}; --refresh builds it anew beside the old one")
+                self._reporter.say(f"{name}: {reason}; --refresh builds another beside it")
                 return False
         if reason is not None:
-            self._reporter.say(f"{name} is built anew: {reason}")
+            self._reporter.say(f"{name} is built again: {reason}")
         return reason is not None
 
     async def _recall_now(

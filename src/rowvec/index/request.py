@@ -12,7 +12,7 @@ from rowvec.db.measured import Measured
 class IndexRequest:
     """What to index: a table's name as written in SQL, the embedding where it has several.
 
-    What is None is left to the rule of `choice`. `rebuild` builds anew whatever stands, `refresh`
+    What is None is left to the rule of `choice`. `rebuild` builds again in any case, `refresh`
     only what no longer suits the rows or the target. `dry_run` changes nothing.
     """
 
@@ -32,8 +32,8 @@ class IndexResult:
     """The index as it stands and what was measured, the exact search first.
 
     `reasons` are those of the rule, where it chose. Of a dry run, the index that would be built:
-    about so many seconds, so many bytes on disk, and the memory that it wants. `build_seconds` is
-    how long it took where one was built, without the measuring.
+    about how many seconds and bytes on disk it takes, and the memory that it needs.
+    `build_seconds` is how long a build took, without the measuring.
     """
 
     source: str

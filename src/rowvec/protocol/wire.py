@@ -118,7 +118,7 @@ class Reader:
     def opening(self) -> Opening | Startup | Cancel | None:
         """The next message before authentication, None until it is whole; raises ProtocolError.
 
-        These bear no type byte, and one beyond the limit ends the connection.
+        These have no type byte, and one beyond the limit ends the connection.
         """
         if len(self._buffer) < 4:
             return None
@@ -267,7 +267,7 @@ def parameter_status(name: str, value: str) -> bytes:
 
 
 def backend_key_data(process: int, secret: int) -> bytes:
-    """BackendKeyData: what a cancel request must bear."""
+    """BackendKeyData: what a cancel request must contain."""
     return _message(b"K", struct.pack("!iI", process, secret))
 
 

@@ -57,7 +57,7 @@ class KeeperTools:
 
 
 class Keeper:
-    """Works on one embedding that this process leads, until it is told to stop.
+    """Works on one embedding that this process leads, until it is stopped.
 
     A cursor walks over the pending rows and begins again behind the last: rows that were set aside
     are passed, not read over and over from the head. One batch a round, whatever is waiting, so
@@ -95,7 +95,7 @@ class Keeper:
     async def run(self, stop: asyncio.Event) -> None:
         """Returns after the batch in hand on a stop, or when the definition has changed.
 
-        Raises DatabaseUnavailable. Whatever else goes wrong is said, and tried again later.
+        Raises DatabaseUnavailable. Any other error is reported, and the work tried again later.
         """
         try:
             while not stop.is_set():

@@ -120,7 +120,7 @@ async def _serve(
     metrics.watch(Vitals(admission, cache, engine, functools.partial(_connections, ports)))
     address = await listener.open(settings.listen)
     async with asyncio.TaskGroup() as group:
-        # If it ends by itself, which is a bug, the group ends the worker with it.
+        # If it ends early, which is a bug, the group ends the worker with it.
         running = group.create_task(engine.run(), name="engine")
         logger.info("listening on %s", address)
         await stop.wait()

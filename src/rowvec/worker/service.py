@@ -57,7 +57,7 @@ _TEXTS_A_TURN = 256
 
 @dataclass(frozen=True)
 class _Missing:
-    """Texts that the cache does not have, each once, with the places they stand at."""
+    """Texts that the cache does not have, each once, with their places."""
 
     texts: list[str]
     keys: list[bytes]
@@ -306,7 +306,7 @@ class Service:
     async def _ask(
         self, wanted: EngineRequest, kind: type[A], places: Sequence[int]
     ) -> tuple[A, Rows]:
-        """The engine's answer about inputs that stand at these places of the request."""
+        """The engine's answer about the inputs at these places of the request."""
         with renumbering(places):
             return await self._engine.ask(wanted, kind)
 

@@ -270,7 +270,7 @@ def _note_failure(task: asyncio.Task[None]) -> None:
 
 
 def _end_process(_task: asyncio.Task[None]) -> None:
-    logger.critical("the batcher ended by itself, which is a bug")
+    logger.critical("the batcher ended early, which is a bug")
     os._exit(1)
 
 

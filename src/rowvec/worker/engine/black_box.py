@@ -30,7 +30,7 @@ _PLACE_BYTES = _COUNT.size + _MOST * FINGERPRINT_BYTES
 
 
 def fingerprint(salt: bytes, model: str, prompt: str, text: str) -> bytes:
-    """What a text is known by where it must not be kept: nobody without the salt can guess it."""
+    """Identifies a text where it must not be kept; it cannot be guessed without the salt."""
     mine = hashlib.blake2b(digest_size=FINGERPRINT_BYTES, key=salt)
     mine.update(f"{model}\0{prompt}\0{text}".encode(errors="surrogatepass"))
     return mine.digest()

@@ -49,7 +49,7 @@ OnBatch = Callable[[Computed], None]
 # Before the next engine, by how many died soon after their start.
 _BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
 
-# An engine that lived so long had started well: its death is a new story.
+# An engine that lived this long had started well: its death has another cause.
 _GOOD_START_SECONDS = 30.0
 
 

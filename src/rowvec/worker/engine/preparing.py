@@ -66,7 +66,7 @@ class Preparing:
         prompt: str,
         alone: Sequence[int] = (),
     ) -> list[Tokenized]:
-        """Every text with the prompt before it, as tokens; those `alone` by themselves."""
+        """Every text with the prompt before it, as tokens; those in `alone` one by one."""
         if not alone and sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
             with self._box.noted("inline", self._marks(name, texts, prompt)):
                 return model.tokenize(texts, prompt)

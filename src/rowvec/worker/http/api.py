@@ -94,7 +94,7 @@ class Api:
         self._metrics = metrics
         self._not_ready = not_ready
         self._created = int(time.time())
-        # Bodies are bounded together while they arrive, before anybody can say what they are.
+        # Bodies are bounded together while they arrive, before they can be parsed.
         self._arriving = Admission(max_requests=1 << 30, max_bytes=rules.max_arriving_bytes)
         self.admit: Callable[[asyncio.BaseProtocol], None] = _anybody
         self._computing: set[asyncio.Task[None]] = set()

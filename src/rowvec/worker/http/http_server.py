@@ -1,4 +1,4 @@
-"""Listens for HTTP on the event loop of the worker, bounds who connects, and stops when told."""
+"""Listens for HTTP on the worker's event loop, bounds connections, and stops on request."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ class Listener:
         """Whoever comes here has proved who it is."""
         if sum(session.logged_in for session in self._sessions.values()) >= self._max_connections:
             raise TooManyConnections(
-                f"{self._max_connections} clients are connected, and the worker takes no more",
+                f"{self._max_connections} clients are connected, the most that the worker takes",
                 hint="close some, or raise the worker's max_connections",
             )
         place.leave()

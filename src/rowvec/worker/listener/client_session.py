@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 USER = "rowvec"
 
-# A startup packet and the messages of SCRAM are small; nobody unknown may send more.
+# A startup packet and the messages of SCRAM are small; before the login no more may be sent.
 MAX_BYTES_BEFORE_LOGIN = 10_000
 
 _EXTENDED = b"PBEDCH"
@@ -132,8 +132,8 @@ class ClientSession:
     def stop(self) -> None:
         """Ends the session, after the request that runs.
 
-        An idle client is told nothing: its next request finds the line dead, which clients that
-        keep connections take as the sign to connect anew.
+        An idle client gets no message: its next request finds the connection closed, which clients
+        that keep connections take as the sign to connect again.
         """
         self._stopping = True
         if self._task is not None and not self._busy:
@@ -231,7 +231,7 @@ class ClientSession:
         elif message.type in (_QUERY, _FUNCTION_CALL):
             await self._query(message)
         elif message.type in _EXTENDED:
-            # As Postgres does: one error, then nothing until the client asks to go on.
+            # As Postgres does: one error, then nothing until Sync.
             self._skipping = True
             self._write_error(
                 NotSupported(
