@@ -33,6 +33,7 @@ _STATEMENTS = (
         metric text NOT NULL DEFAULT 'cosine' CHECK (metric IN ('cosine', 'inner_product', 'l2')),
         version int NOT NULL DEFAULT 1,
         paused boolean NOT NULL DEFAULT false,
+        is_default boolean NOT NULL DEFAULT false,
         adopted_before xid8,
         index_name text,
         index_kind text,
@@ -61,6 +62,10 @@ _STATEMENTS = (
     """,
     "COMMENT ON COLUMN rowvec.embedding.filter IS 'Which rows take part; all where NULL'",
     "COMMENT ON COLUMN rowvec.embedding.version IS 'Raised when what is embedded changes'",
+    """
+    COMMENT ON COLUMN rowvec.embedding.is_default
+    IS 'Chosen for queries that name no embedding; where none of a source is, its first serves'
+    """,
     """
     COMMENT ON COLUMN rowvec.embedding.adopted_before
     IS 'Vectors of rows that no later transaction wrote were there before, and are kept'

@@ -43,7 +43,7 @@ _SHOWN_CHARACTERS = 100
 @click.option("-k", type=click.IntRange(min=1), default=20, help="Rows to look at  [default: 20]")
 @click.option("--filter", metavar="SQL", help="Condition over the row; $1, $2 ... are the --arg.")
 @click.option("--arg", "filter_args", multiple=True, metavar="VALUE", help="A value of --filter.")
-@click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
+@click.option("--embedding", metavar="NAME", help="Which embedding [default: the table's default].")
 @click.option(
     "--method",
     type=click.Choice(["hybrid", "vector", "text"]),

@@ -20,7 +20,7 @@ from rowvec.config import Settings
 _INTERRUPTED = 130
 
 _embedding = click.option(
-    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
+    "--embedding", metavar="NAME", help="Which embedding [default: the table's default]."
 )
 
 

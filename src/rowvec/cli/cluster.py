@@ -24,7 +24,7 @@ _SHOWN_CHARACTERS = 80
 @click.command()
 @click.argument("source")
 @click.argument("clusters", metavar="N", type=click.IntRange(min=2))
-@click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
+@click.option("--embedding", metavar="NAME", help="Which embedding [default: the table's default].")
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Another start  [default: 0]")
 @click.option("--summary", is_flag=True, help="Have a language model name and describe each.")
 @chat_options

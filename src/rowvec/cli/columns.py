@@ -22,7 +22,7 @@ _SAME = 0.99
 _LISTED = 10
 
 _embedding = click.option(
-    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
+    "--embedding", metavar="NAME", help="Which embedding [default: the table's default]."
 )
 
 

@@ -21,7 +21,7 @@ from rowvec.export.rows import exported
 @click.command()
 @click.argument("source")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
+@click.option("--embedding", metavar="NAME", help="Which embedding [default: the table's default].")
 @setting("dsn")
 @setting("data")
 @json_flag

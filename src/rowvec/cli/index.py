@@ -24,7 +24,7 @@ from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.text_index import TextIndexRequest, build_text_index
 
 embedding_option = click.option(
-    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
+    "--embedding", metavar="NAME", help="Which embedding [default: the table's default]."
 )
 target_option = click.option(
     "--target-recall",

@@ -21,7 +21,7 @@ from rowvec.explore.phases import LogPhases
 
 @click.command("map")
 @click.argument("source")
-@click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
+@click.option("--embedding", metavar="NAME", help="Which embedding [default: the table's default].")
 @click.option(
     "--method",
     type=click.Choice(["pca", "umap"]),

@@ -19,7 +19,7 @@ _SHOWN_CHARACTERS = 160
 
 _k = click.option("-k", type=click.IntRange(min=1), default=10, help="How many rows  [default: 10]")
 _embedding = click.option(
-    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
+    "--embedding", metavar="NAME", help="Which embedding [default: the table's default]."
 )
 _sql = click.option("--sql", "show_sql", is_flag=True, help="Print the SQL as well, to stderr.")
 

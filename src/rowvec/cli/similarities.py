@@ -22,7 +22,7 @@ from rowvec.search.similarities import SimilaritiesRequest, SimilaritiesResult
 @click.option(
     "-k", type=click.IntRange(1, 1000), default=10, help="Others of each row  [default: 10]"
 )
-@click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
+@click.option("--embedding", metavar="NAME", help="Which embedding [default: the table's default].")
 @setting("dsn")
 @json_flag
 def similarities(*, as_json: bool, dsn: str | None, **given: Any) -> None:

@@ -11,7 +11,7 @@ from rowvec.index.recall import Measured
 
 @dataclass(frozen=True)
 class IndexRequest:
-    """What to index: a table's name as written in SQL, the embedding where it has several.
+    """What to index: a table's name as written in SQL, the embedding, its default where None.
 
     What is None is left to the rule of `choice`. `rebuild` builds anew whatever stands, `refresh`
     only what no longer suits the rows or the target. `dry_run` changes nothing.

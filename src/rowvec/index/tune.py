@@ -35,7 +35,7 @@ Scope = Literal["role", "database"]
 
 @dataclass(frozen=True)
 class TuneRequest:
-    """What to tune: a table's name as written in SQL, the embedding where it has several.
+    """What to tune: a table's name as written in SQL, the embedding, its default where None.
 
     `queries` are texts as users type them; rows of the table serve where there are none. `apply`
     makes the setting the default of the role or of the database, for SQL that is not `search`.
