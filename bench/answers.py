@@ -52,7 +52,8 @@ def main() -> None:
     parser.add_argument("--collections", nargs="*", default=[*NARROW, "cranfield", "wiki"])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rowvec-bench-") as folder:
-        models = Path(folder) / "models.toml"
+        models = Path(folder) / "data" / "models.toml"
+        models.parent.mkdir(0o755)
         models.write_text(
             "".join(
                 f'[[model]]\nname = "{name}"\nkind = "sentence-transformers"\n'
@@ -60,10 +61,7 @@ def main() -> None:
                 for name in given.models
             )
         )
-        with (
-            instance(ROWVEC_MODELS=str(models)) as dsn,
-            psycopg.connect(dsn, autocommit=True) as conn,
-        ):
+        with instance(Path(folder)) as dsn, psycopg.connect(dsn, autocommit=True) as conn:
             for model in given.models:
                 for name in given.collections:
                     measure(conn, dsn, model, name)

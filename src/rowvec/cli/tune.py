@@ -7,11 +7,17 @@ import importlib
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from rowvec.cli.index import embedding_option, print_measured, target_option
+from rowvec.cli.index import (
+    apply_option,
+    embedding_option,
+    print_by_hand,
+    print_measured,
+    target_option,
+)
 from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, stderr, stdout
 from rowvec.cli.progress import IndexBar
@@ -22,7 +28,7 @@ from rowvec.index.chart import Curve, chart
 from rowvec.index.draw import check_plot, draw
 from rowvec.index.kinds import kind_of
 from rowvec.index.report import IndexLogReporter
-from rowvec.index.tune import Scope, TuneRequest, TuneResult, read_queries
+from rowvec.index.tune import TuneRequest, TuneResult, read_queries
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
 
 
@@ -43,11 +49,7 @@ from rowvec.search.explain import Explained, ExplainRequest, explain_search
     metavar="FILE",
     help="Draw recall over latency: .html, or .png with the extra `explore`.",
 )
-@click.option(
-    "--apply",
-    type=click.Choice(get_args(Scope)),
-    help="Make the setting the default of your role or of the database, for SQL of your own.",
-)
+@apply_option("none")
 @setting("dsn")
 @json_flag
 def tune(
@@ -104,8 +106,7 @@ def _tell(result: TuneResult, plot: Path | None) -> None:
         f"`search` uses {best.setting} from now on, which {verb} a recall of "
         f"{result.target_recall:g} ({result.queries} queries)."
     )
-    for statement in result.applied:
-        console.print(f"{statement};", markup=False)
+    print_by_hand(result.by_hand)
     if plot is not None:
         console.print(f"Drawn: {plot}", markup=False)
 

@@ -27,6 +27,7 @@ from rowvec.db.vector_index import (
 )
 from rowvec.db.vector_table import TablePart, VectorTable
 from rowvec.errors import DefinitionChanged, InvalidRequest, NotSupported
+from rowvec.index.by_hand import by_hand
 from rowvec.index.choice import Choice, Wish, choose
 from rowvec.index.index_kind import Facts, IndexKind
 from rowvec.index.kinds import kind_of
@@ -150,6 +151,7 @@ class _Job:
             )
         )  # fmt: skip
         await keep(self._session, self._definition, measured)
+        hand = await by_hand(self._session, self._form(kind, storage), best.setting, request.apply)
         return replace(
             chosen,
             kind=kind.method,
@@ -161,6 +163,7 @@ class _Job:
             measured=measured,
             reasons=chosen.reasons if is_due else (),
             build_seconds=build_seconds,
+            by_hand=hand,
         )
 
     def _form(self, kind: IndexKind, storage: Storage) -> IndexForm:

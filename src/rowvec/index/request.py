@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rowvec.db.index_form import Setting, Storage
+from rowvec.index.by_hand import ByHand, Scope
 from rowvec.index.recall import Measured
 
 
@@ -14,7 +15,8 @@ class IndexRequest:
     """What to index: a table's name as written in SQL, the embedding, its default where None.
 
     What is None is left to the rule of `choice`. `rebuild` builds anew whatever stands, `refresh`
-    only what no longer suits the rows or the target. `dry_run` changes nothing.
+    only what no longer suits the rows or the target. `dry_run` changes nothing. `apply` says whose
+    default the setting becomes, for queries by hand.
     """
 
     source: str
@@ -26,6 +28,7 @@ class IndexRequest:
     rebuild: bool = False
     refresh: bool = False
     dry_run: bool = False
+    apply: Scope = "database"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class IndexResult:
     estimated_bytes: int | None = None
     memory_kb: int | None = None
     build_seconds: float | None = None
+    by_hand: ByHand = field(default_factory=ByHand)
 
 
 class IndexReporter(Protocol):

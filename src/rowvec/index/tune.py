@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import orjson
-from psycopg import sql
 
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
@@ -20,6 +18,7 @@ from rowvec.db.session import Session, open_session
 from rowvec.db.vector_index import IndexState, StoredIndex, VectorIndex, count_vectors, store
 from rowvec.db.vector_table import VectorTable
 from rowvec.errors import ConfigError, DefinitionChanged, InvalidRequest
+from rowvec.index.by_hand import ByHand, Scope, by_hand
 from rowvec.index.index_kind import IndexKind
 from rowvec.index.kinds import kind_of
 from rowvec.index.measurements import keep
@@ -30,15 +29,13 @@ _APPLICATION = "rowvec tune"
 # Beyond it more thorough settings only cost time.
 _ALL_BUT_EXACT = 0.9995
 
-Scope = Literal["role", "database"]
-
 
 @dataclass(frozen=True)
 class TuneRequest:
     """What to tune: a table's name as written in SQL, the embedding, its default where None.
 
     `queries` are texts as users type them; rows of the table serve where there are none. `apply`
-    makes the setting the default of the role or of the database, for SQL that is not `search`.
+    makes the setting the default of the role or of the database, for queries by hand.
     """
 
     source: str
@@ -46,7 +43,7 @@ class TuneRequest:
     k: int = NEIGHBOURS
     target_recall: float | None = None
     queries: tuple[str, ...] = ()
-    apply: Scope | None = None
+    apply: Scope = "none"
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ class TuneResult:
     measured: tuple[Measured, ...]
     best: Measured
     before: Measured | None
-    applied: tuple[str, ...]
+    by_hand: ByHand
 
 
 async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter) -> TuneResult:
@@ -114,11 +111,11 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter
             ),
         )  # fmt: skip
         await keep(session, definition, curve.points)
-        applied = await _apply(session, form, best, request.apply) if request.apply else ()
+        hand = await by_hand(session, form, best.setting, request.apply)
         return TuneResult(
             source=table.table, embedding=definition.name, index=index.name, kind=kind.method,
             storage=form.storage, lists=state.lists, rows=rows, queries=len(queries), k=request.k,
-            target_recall=target, measured=curve.points, best=best, before=before, applied=applied,
+            target_recall=target, measured=curve.points, best=best, before=before, by_hand=hand,
         )  # fmt: skip
 
 
@@ -210,22 +207,3 @@ async def _store(session: Session, definition: Definition, stored: StoredIndex) 
         raise DefinitionChanged(
             f"{definition.label} was changed while it was measured", hint="run the command again"
         )
-
-
-async def _apply(
-    session: Session, form: IndexForm, best: Measured, scope: Scope
-) -> tuple[str, ...]:
-    """Makes the setting a default; gives the statements that did it."""
-    assert best.setting is not None
-    who = await session.value(
-        "SELECT CASE %s WHEN 'role' THEN current_user ELSE current_database() END", (scope,)
-    )
-    statements = []
-    for name, value in form.parameters(best.setting).items():
-        statement = sql.SQL("ALTER {} {} SET {} = {}").format(
-            sql.SQL(scope.upper()), sql.Identifier(who), sql.Identifier(*name.split(".")),
-            sql.Literal(int(value)),
-        )  # fmt: skip
-        await session.run(statement)
-        statements.append(statement.as_string())
-    return tuple(statements)
