@@ -35,6 +35,7 @@ _STATEMENTS = (
         metric text NOT NULL DEFAULT 'cosine' CHECK (metric IN ('cosine', 'inner_product', 'l2')),
         version int NOT NULL DEFAULT 1,
         paused boolean NOT NULL DEFAULT false,
+        is_default boolean NOT NULL DEFAULT false,
         adopted_before xid8,
         index_name text,
         index_kind text,
@@ -71,6 +72,10 @@ _STATEMENTS = (
     IS 'Where input or filter may raise an error: SQL that reads without it, and SQL of the error'
     """,
     "COMMENT ON COLUMN rowvec.embedding.version IS 'Raised when what is embedded changes'",
+    """
+    COMMENT ON COLUMN rowvec.embedding.is_default
+    IS 'Chosen for queries that name no embedding; where none of a source is, its first serves'
+    """,
     """
     COMMENT ON COLUMN rowvec.embedding.adopted_before
     IS 'Vectors of rows that no later transaction wrote were there before, and are kept'

@@ -9,8 +9,10 @@ SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $function$
 DECLARE
-    -- The worker keeps the deadline too; a little later its own words are there, and the line stays.
-    v_stop CONSTANT timestamptz := clock_timestamp() + (p_deadline_ms + 50) * interval '1 ms';
+    -- The worker keeps the deadline from when it has read the request, and its words say more (that
+    -- the model is still being loaded, for instance): only one that is mute is given up, later.
+    v_stop CONSTANT timestamptz := clock_timestamp()
+        + (p_deadline_ms + least(p_deadline_ms, 2000)) * interval '1 ms';
     -- The session's own role, SET ROLE included, whatever function it is in: no caller can pretend to
     -- another. It comes last: of two keys of one name the last one counts.
     v_role CONSTANT text := CASE current_setting('role')

@@ -2,6 +2,7 @@
 --
 -- Its columns go, the indexes on them, and the tables that were made from it (clusters and their like).
 -- keep_columns keeps the vectors and their index; the index on pending rows goes, as nothing fills it.
+-- Of several embeddings none is dropped without its name, the default neither.
 CREATE OR REPLACE FUNCTION rowvec.drop_embedding(
     source regclass, embedding text DEFAULT NULL, keep_columns boolean DEFAULT false
 )
@@ -14,8 +15,19 @@ DECLARE
     v_relation regclass;
     v_is_view boolean;
     v_function regprocedure;
+    v_names text[];
     v_detail text;
 BEGIN
+    IF embedding IS NULL THEN
+        SELECT array_agg(e.name ORDER BY e.name) INTO v_names
+        FROM rowvec.embedding AS e WHERE e.source = v_definition.source;
+        IF cardinality(v_names) > 1 THEN
+            RAISE EXCEPTION USING ERRCODE = '42P09',
+                MESSAGE = format('%s has several embeddings: %s', v_definition.source,
+                    array_to_string(v_names, ', ')),
+                HINT = format('name the one to drop: embedding => %L', v_names[1]);
+        END IF;
+    END IF;
     FOR v_relation, v_is_view IN
         SELECT c.oid, c.relkind = 'v'
         FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = rowvec._derived(d.embedding_id, d.kind)

@@ -31,7 +31,7 @@ _READING = "rowvec backfill, reading"
 
 @dataclass(frozen=True)
 class BackfillRequest:
-    """What to fill: a table's name as written in SQL, the embedding where it has several.
+    """What to fill: a table's name as written in SQL, the embedding, its default where None.
 
     One of several jobs that work together leaves the `closing` VACUUM to who started them.
     """

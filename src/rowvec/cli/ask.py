@@ -55,7 +55,7 @@ _SHOWN_CHARACTERS = 100
     "--relevance",
     type=click.FloatRange(0, 1),
     default=0.3,
-    help="How near a row must be to match: 0 as any two rows are, 1 the same  [default: 0.3]",
+    help="How near a row must be to match: 0 as what does not belong, 1 the same  [default: 0.3]",
 )
 @setting("dsn")
 @json_flag

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from rowvec.config import Settings
 from rowvec.db.build_resources import ServerResources, server_resources
 from rowvec.db.connection import resolve_dsn
+from rowvec.db.default_setting import by_hand
 from rowvec.db.definition import Definition
 from rowvec.db.index_form import IndexForm, Storage
 from rowvec.db.measured import Measured, keep_measured
@@ -151,6 +152,7 @@ class _Job:
             )
         )  # fmt: skip
         await keep_measured(self._session, self._definition, measured)
+        hand = await by_hand(self._session, self._form(kind, storage), best.setting, request.apply)
         return replace(
             chosen,
             kind=kind.method,
@@ -162,6 +164,7 @@ class _Job:
             measured=measured,
             reasons=chosen.reasons if is_due else (),
             build_seconds=build_seconds,
+            by_hand=hand,
         )
 
     def _form(self, kind: IndexKind, storage: Storage) -> IndexForm:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rowvec.db.default_setting import ByHand, Scope
 from rowvec.db.index_form import Setting, Storage
 from rowvec.db.measured import Measured
 
 
 @dataclass(frozen=True)
 class IndexRequest:
-    """What to index: a table's name as written in SQL, the embedding where it has several.
+    """What to index: a table's name as written in SQL, the embedding, its default where None.
 
     What is None is left to the rule of `choice`. `rebuild` builds again in any case, `refresh`
-    only what no longer suits the rows or the target. `dry_run` changes nothing.
+    only what no longer suits the rows or the target. `dry_run` changes nothing. `apply` says whose
+    default the setting becomes, for queries by hand.
     """
 
     source: str
@@ -25,6 +27,7 @@ class IndexRequest:
     rebuild: bool = False
     refresh: bool = False
     dry_run: bool = False
+    apply: Scope = "database"
 
 
 @dataclass(frozen=True)
@@ -53,3 +56,4 @@ class IndexResult:
     estimated_bytes: int | None = None
     memory_kb: int | None = None
     build_seconds: float | None = None
+    by_hand: ByHand = field(default_factory=ByHand)

@@ -37,7 +37,7 @@ _MAX_EXACT_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class SimilaritiesRequest:
-    """Whose: a table's name as written in SQL, the embedding where it has several; how many."""
+    """Whose: a table's name as written in SQL, the embedding, its default where None; how many."""
 
     source: str
     k: int = 10

@@ -135,7 +135,11 @@ class EngineClient:
         """What a request for the model waits for before it can be computed; None for its turn."""
         if not self.up:
             return "the engine is still starting"
-        return f"{model} is still being loaded" if model in self._loading else None
+        if model in self._loading:
+            return f"{model} is still being loaded"
+        # Models are loaded one after the other.
+        before = None if self.reports[model].loaded else next(iter(self._loading), None)
+        return None if before is None else f"{before} is still being loaded, {model} comes after it"
 
     async def run(self) -> None:
         """Starts the engine, and another whenever it dies; cancel to end it.
