@@ -24,7 +24,7 @@ from rowvec.batching import Batcher, Item, ItemFailed
 from rowvec.errors import BackendFailed, OutOfMemory, RowvecError
 from rowvec.models.backends.variant import AUTOMATIC, Backend, Runtime, Variant
 from rowvec.models.embedder import Tokenized
-from rowvec.models.loading import load
+from rowvec.models.loading import compiled, load
 from rowvec.models.registry import family
 from rowvec.worker.engine.black_box import BlackBox
 from rowvec.worker.engine.computing import Computing, Group, Key, Threads
@@ -84,7 +84,7 @@ class Engine:
         self._runtimes = {
             name: Runtime(
                 measured=configuration.measured.get(name),
-                graphs=configuration.graphs,
+                compiled=configuration.compiled,
                 threads=configuration.threads,
                 device=configuration.device,
             )
@@ -247,7 +247,9 @@ class Engine:
         self._send.write(Loading(name))
         try:
             loop = asyncio.get_running_loop()
-            model = await loop.run_in_executor(self._compute_thread, load, spec)
+            # Another process compiles; here a thread waits that nobody else needs.
+            artifact = await loop.run_in_executor(None, compiled, spec)
+            model = await loop.run_in_executor(self._compute_thread, load, spec, artifact)
             await loop.run_in_executor(self._compute_thread, _collect)
             ended = Loaded(
                 model=name,
