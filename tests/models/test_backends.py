@@ -139,7 +139,7 @@ def test_a_graph_that_computes_something_else_is_never_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
-    rightly = compiling.export
+    rightly = export.export
 
     def wrongly(model: export.Exportable, path: Path) -> None:
         layer = model.transformer.model.encoder.layer[0].output.dense
@@ -197,7 +197,7 @@ def test_without_a_fused_graph_the_exported_one_serves(
     broken: str,
 ) -> None:
     folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
-    fuse = compiling.fuse
+    fuse = export.fuse
 
     def badly(exported: Path, path: Path, config: object) -> None:
         if broken == "fails":

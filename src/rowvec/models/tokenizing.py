@@ -126,13 +126,13 @@ class BatchTokenizer:
         return self._tokenized([first] * len(seconds), list(seconds))
 
     def prompt_length(self, prompt: str) -> int:
-        """Tokens of the prompt alone, without the special token that would end it."""
+        """Tokens of the prompt alone, cut as a text is, without the special token that ends it."""
         if prompt not in self._prompt_lengths:
             if len(self._prompt_lengths) >= _REMEMBERED_PROMPTS:
                 self._prompt_lengths.clear()
             ids = self._encode([prompt], None)[0].ids
             ends = bool(ids) and ids[-1] in self.form.special_ids
-            self._prompt_lengths[prompt] = len(ids) - ends
+            self._prompt_lengths[prompt] = min(len(ids), self.max_tokens) - ends
         return self._prompt_lengths[prompt]
 
     def arrays(self, batch: Sequence[Tokenized]) -> dict[str, npt.NDArray[np.int64]]:

@@ -10,6 +10,7 @@ computes. So a model exported wrongly is never served.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -190,7 +191,7 @@ def main() -> None:
     answer: dict[str, Any]
     try:
         # Libraries print.
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(io.StringIO()):
             answer = {"artifact": str(compile_model(spec))}
     except RowvecError as exc:
         answer = {"kind": type(exc).__name__, "message": exc.message, "hint": exc.hint}

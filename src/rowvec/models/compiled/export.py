@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +37,20 @@ class Exportable:
 
     `rows` maps the features of a padded batch, as tensors, to one row a text: (texts, width). It is
     traced, so it must not look at what the tensors hold. With `excludes_prompt` it also finds
-    `POOLED` among the features. `transformer` is the module of sentence-transformers that it calls.
+    `POOLED` among the features. `modules` are those of sentence-transformers that it calls, the
+    transformer first.
     """
 
-    transformer: Any
+    modules: Sequence[torch.nn.Module]
     tokenizer: BatchTokenizer
     rows: Callable[[Features], torch.Tensor]
     gives: Gives
     excludes_prompt: bool = False
+
+    @property
+    def transformer(self) -> Any:
+        """The first module, of transformers' own class but for a wrapper."""
+        return self.modules[0]
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -71,7 +77,7 @@ def export(model: Exportable, path: Path) -> None:
             # exporter's own age: its successor needs onnxscript and takes ten times as long.
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                _Rows(model.transformer, model.rows, inputs).eval(),
+                _Rows(model, inputs).eval(),
                 tuple(tensors.values()),
                 str(path),
                 dynamo=False,
@@ -122,13 +128,11 @@ def quantise(exported: Path, path: Path) -> None:
 class _Rows(torch.nn.Module):  # type: ignore[misc]  # torch's types are not read
     """A model whose tensors are positional and whose output is one tensor, for the export."""
 
-    def __init__(
-        self, transformer: Any, rows: Callable[[Features], torch.Tensor], names: tuple[str, ...]
-    ) -> None:
+    def __init__(self, model: Exportable, names: tuple[str, ...]) -> None:
         super().__init__()
         # So that the exporter finds the weights.
-        self._transformer = transformer
-        self._rows = rows
+        self._modules_called = torch.nn.ModuleList(model.modules)
+        self._rows = model.rows
         self._names = names
 
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:

@@ -63,7 +63,7 @@ class CrossEncoderScorer(Embedder):
 
     def exportable(self) -> Exportable:
         """From the tokens of pairs to their scores."""
-        return Exportable(self._model[0], self._tokenizer, self._scores, "score")
+        return Exportable(list(self._model), self._tokenizer, self._scores, "score")
 
     def _scores(self, features: Mapping[str, torch.Tensor]) -> torch.Tensor:
         logits = self._model({**features, "modality": "text"})["scores"].float()

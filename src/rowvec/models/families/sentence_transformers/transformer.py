@@ -105,7 +105,7 @@ class TransformerEmbedder(Embedder):
             # Its weights count from the first token of the text, prompt and all.
             raise NotSupported("it weighs tokens by their place, the prompt's left out")
         return Exportable(
-            self._transformer, self._tokenizer, self._traced, "vector",
+            [self._transformer, *self._after], self._tokenizer, self._traced, "vector",
             excludes_prompt=not self._pools_prompt,
         )  # fmt: skip
 

@@ -81,7 +81,7 @@ class SparseEncoderEmbedder(SparseEmbedder):
         """From tokens to a number for every word of the vocabulary."""
         if not isinstance(self._model[0], Transformer):
             raise NotSupported("it looks words up, which takes no graph")
-        return Exportable(self._model[0], self._tokenizer, self._traced, "sparse vector")
+        return Exportable(list(self._model), self._tokenizer, self._traced, "sparse vector")
 
     def _traced(self, features: dict[str, Any]) -> torch.Tensor:
         features = {**features, "modality": "text"}
