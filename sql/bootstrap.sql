@@ -19,13 +19,18 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rowvec_user') THEN
         CREATE ROLE rowvec_user NOLOGIN;
     END IF;
+    -- rowvec_job is what the login of jobs has: it calls the functions that read and write the sources as
+    -- their owners, and has no right on any of them.
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'rowvec_job') THEN
+        CREATE ROLE rowvec_job NOLOGIN IN ROLE rowvec_user;
+    END IF;
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = @owner_literal@) THEN
         IF current_setting('server_version_num')::int >= 160000 THEN
             EXECUTE 'GRANT rowvec_caller TO @owner@ WITH INHERIT TRUE, SET TRUE';
         ELSE
             EXECUTE 'GRANT rowvec_caller TO @owner@';
         END IF;
-        EXECUTE 'GRANT rowvec_user TO @owner@ WITH ADMIN OPTION';
+        EXECUTE 'GRANT rowvec_user, rowvec_job TO @owner@ WITH ADMIN OPTION';
     END IF;
     EXECUTE format('GRANT CREATE ON DATABASE %I TO @owner@', current_database());
 END

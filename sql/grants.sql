@@ -8,8 +8,9 @@ REVOKE ALL ON ALL PROCEDURES IN SCHEMA rowvec FROM PUBLIC;
 -- function to a role, that role must be able to create in the schema for a moment.
 GRANT USAGE, CREATE ON SCHEMA rowvec TO rowvec_caller;
 ALTER FUNCTION rowvec._call(json, int) OWNER TO rowvec_caller;
+ALTER FUNCTION rowvec._worker_entry() OWNER TO rowvec_caller;
 REVOKE CREATE ON SCHEMA rowvec FROM rowvec_caller;
-REVOKE ALL ON FUNCTION rowvec._call(json, int) FROM PUBLIC;
+REVOKE ALL ON FUNCTION rowvec._call(json, int), rowvec._worker_entry() FROM PUBLIC;
 GRANT SELECT ON rowvec.secret TO rowvec_caller;
 
 GRANT USAGE ON SCHEMA rowvec TO rowvec_user;
@@ -38,3 +39,14 @@ GRANT EXECUTE ON FUNCTION
     rowvec._text_config,
     rowvec._text_document, rowvec._text_query, rowvec._vector_of, rowvec._warn_unfilled
 TO rowvec_user;
+
+-- Jobs reach the sources by the functions of rowvec_jobs alone, and keep their books here.
+GRANT USAGE ON SCHEMA rowvec_jobs TO rowvec_job;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rowvec.failure, rowvec.job, rowvec.shard, rowvec.truncation
+TO rowvec_job;
+-- To hold a definition while a batch is written (FOR SHARE) takes a right to change a column of it.
+GRANT UPDATE (created_at) ON rowvec.embedding TO rowvec_job;
+GRANT EXECUTE ON FUNCTION
+    rowvec._forget_gone, rowvec._job_functions, rowvec._key_condition, rowvec._path_of,
+    rowvec._prepare_jobs, rowvec._record_failure, rowvec._refuse_other_path, rowvec._worker_entry
+TO rowvec_job;

@@ -52,6 +52,9 @@ BEGIN
     v_relation := format('%I.%I', v_schema, v_name)::regclass;
     INSERT INTO rowvec.derived (embedding_id, kind, relation)
     VALUES (p_embedding_id, p_kind, v_relation);
+    -- As whom jobs fill it.
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON %s TO %I', v_relation, (
+        SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = v_definition.source));
     RETURN v_relation;
 EXCEPTION WHEN lock_not_available THEN
     RAISE EXCEPTION USING ERRCODE = '55P03',

@@ -13,16 +13,22 @@ DECLARE
         'OPERATOR(pg_catalog.+) s.n_tup_del), 0) FROM pg_catalog.pg_stat_xact_all_tables AS s)';
     -- Since Postgres 18 a trigger runs as the role that it was queued by. Before, what triggers put off once
     -- more while these run would be the commit's: they run until none has changed a row, so has queued any.
-    c_tail CONSTANT text := CASE WHEN current_setting('server_version_num')::int >= 180000
-        THEN E'\n    SET CONSTRAINTS ALL IMMEDIATE;\n'
+    c_constraints CONSTANT text := CASE WHEN current_setting('server_version_num')::int >= 180000
+        THEN E'\n    SET CONSTRAINTS ALL IMMEDIATE;'
         ELSE replace(E'\n    DECLARE\n        v_before numeric;\n    BEGIN\n        FOR v_turn IN 1..10 LOOP\n'
             '            v_before := @changes;\n            SET CONSTRAINTS ALL IMMEDIATE;\n'
             '            EXIT WHEN v_before OPERATOR(pg_catalog.=) @changes;\n'
             '            IF v_turn OPERATOR(pg_catalog.=) 10 THEN\n'
             '                RAISE EXCEPTION USING ERRCODE = ''54000'', '
             'MESSAGE = ''triggers of the table put off work to the commit again and again'';\n'
-            '            END IF;\n        END LOOP;\n    END;\n', '@changes', c_changes)
+            '            END IF;\n        END LOOP;\n    END;', '@changes', c_changes)
         END;
+    -- The commit reads a cursor WITH HOLD to its end, as the session's role: none that was opened in here is left.
+    c_tail CONSTANT text := c_constraints || E'\n    DECLARE\n        v_cursor pg_catalog.text;\n    BEGIN\n'
+        '        FOR v_cursor IN SELECT c.name FROM pg_catalog.pg_cursors AS c WHERE c.is_holdable '
+        'AND c.creation_time OPERATOR(pg_catalog.>=) pg_catalog.statement_timestamp() LOOP\n'
+        '            EXECUTE pg_catalog.concat(''CLOSE '', pg_catalog.quote_ident(v_cursor));\n'
+        '        END LOOP;\n    END;\n';
     v_definition rowvec.embedding;
     v_source text;
     v_chunks CONSTANT regclass := rowvec._derived(p_embedding_id, 'chunks');
@@ -44,6 +50,7 @@ DECLARE
     v_is_key text;
     v_guard text;
     -- Bodies, to be completed: of a function that gives rows of a range, and of one that counts what it wrote.
+    v_begin text;
     v_between text;
     v_rows text;
 BEGIN
@@ -76,15 +83,14 @@ BEGIN
             ELSE '(g.rowvec_key OPERATOR(pg_catalog.->>) %1$L)::%2$s' END, n, t)
         FROM unnest(v_names, v_types) WITH ORDINALITY AS k(n, t, i) ORDER BY i));
 
-    v_between := E'\nBEGIN\n'
-        -- Rows that a policy hides would never be filled: rather an error that says so.
-        || replace(format(E'    IF pg_catalog.row_security_active(%s::pg_catalog.oid) THEN\n'
+    -- Rows that a policy hides would never be filled: rather an error that says so.
+    v_begin := format(E'\nBEGIN\n    IF pg_catalog.row_security_active(%s::pg_catalog.oid) THEN\n'
             '        RAISE EXCEPTION USING ERRCODE = ''42501'',\n            MESSAGE = %L,\n'
             '            HINT = %L;\n    END IF;\n',
             v_definition.source::oid,
             format('a policy hides rows of %s from its owner, as whom jobs read them', v_source),
-            format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', v_source)), '%', '%%')
-        || E'    RETURN QUERY EXECUTE pg_catalog.concat(%L,\n'
+            format('ALTER TABLE %s NO FORCE ROW LEVEL SECURITY', v_source));
+    v_between := replace(v_begin, '%', '%%') || E'    RETURN QUERY EXECUTE pg_catalog.concat(%L,\n'
         '        CASE WHEN $1 IS NOT NULL THEN %L END, CASE WHEN $2 IS NOT NULL THEN %L END, %L)\n'
         '    USING %s;' || c_tail || E'END\n';
     v_rows := E'\nDECLARE\n    v_rows bigint;\nBEGIN\n    EXECUTE %L\n    USING %s;'
@@ -135,6 +141,29 @@ BEGIN
         'FROM (SELECT (%1$s) AS rowvec_pending, CASE WHEN %1$s THEN (%2$s)::pg_catalog.text END AS rowvec_input '
         'FROM %3$s TABLESAMPLE SYSTEM ($1)) AS s',
         v_pending, v_definition.input, v_source), c_tail);
+    RETURN NEXT;
+
+    -- Rows that take part, and pending ones; NULL for what is not to be counted.
+    name := 'count';
+    arguments := 'boolean, boolean';
+    result := 'TABLE (all_rows bigint, pending bigint)';
+    -- It is called without a look at whether it is as it has to be: by whatever name the source has now.
+    body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE pg_catalog.concat(%1$L, %4$s, %2$L, %4$s, %3$L)\n'
+        '    USING $1, $2;',
+        'SELECT CASE WHEN $1 THEN (SELECT pg_catalog.count(*) FROM ',
+        format(' WHERE %s) END, CASE WHEN $2 THEN (SELECT pg_catalog.count(*) FROM ',
+            coalesce(v_definition.filter, 'true')),
+        format(' WHERE %s) END', v_pending),
+        format('%s::pg_catalog.oid::pg_catalog.regclass', v_definition.source::oid))
+        || c_tail || E'END\n';
+    RETURN NEXT;
+
+    -- A statement of the catalog's owner, for what is seldom done: clusters, maps, samples. Nobody else may call it.
+    settings := ARRAY['row_security=on'];
+    name := 'act';
+    arguments := 'pg_catalog.text, pg_catalog.text[]';
+    result := 'SETOF record';
+    body := v_begin || E'    RETURN QUERY EXECUTE $1 USING $2;' || c_tail || E'END\n';
     RETURN NEXT;
 
     -- Few rows of many are found by their key, in the order given: whatever statistics say.

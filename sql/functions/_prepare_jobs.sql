@@ -15,9 +15,9 @@ DECLARE
     v_source pg_class;
     v_owner text;
     v_path text;
-    v_chunks CONSTANT regclass := rowvec._derived(p_embedding_id, 'chunks');
     v_wanted record;
     v_old regprocedure;
+    v_derived regclass;
     v_name text;
     v_may_create boolean;
 BEGIN
@@ -33,8 +33,14 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '42501',
             MESSAGE = format('"%s", the owner of %s, may look into the schema rowvec_jobs, and so could change '
                 'what jobs run', v_owner, v_source.oid::regclass),
-            HINT = 'members of pg_read_all_data and pg_write_all_data may: take that away, or give the table '
-                'another owner';
+            HINT = 'members of rowvec_job, pg_read_all_data and pg_write_all_data may: take that away, or give '
+                'the table another owner';
+    END IF;
+    -- Jobs name tables to Postgres, which takes that.
+    IF NOT has_schema_privilege('rowvec_job', v_source.relnamespace, 'USAGE') AND pg_has_role(
+        (SELECT nspowner FROM pg_namespace WHERE oid = v_source.relnamespace), 'USAGE')
+    THEN
+        EXECUTE format('GRANT USAGE ON SCHEMA %s TO rowvec_job', v_source.relnamespace::regnamespace);
     END IF;
     IF NOT EXISTS (
         SELECT FROM rowvec._job_functions(p_embedding_id) AS f
@@ -80,6 +86,9 @@ BEGIN
             v_wanted.body);
         EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', v_name);
         EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', v_name, pg_get_userbyid(v_schema.nspowner));
+        IF v_wanted.name <> 'act' THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO rowvec_job', v_name);
+        END IF;
         -- As it is, without a parser between: what stands in a path is the role's own to say.
         PERFORM pg_catalog.set_config('search_path', v_path, true);
         EXECUTE pg_catalog.format('ALTER FUNCTION %s SET search_path FROM CURRENT', v_name);
@@ -89,8 +98,13 @@ BEGIN
     IF NOT v_may_create THEN
         EXECUTE pg_catalog.format('REVOKE CREATE ON SCHEMA rowvec_jobs FROM %I', v_owner);
     END IF;
-    IF v_chunks IS NOT NULL THEN
-        EXECUTE pg_catalog.format('GRANT SELECT, INSERT, DELETE ON %s TO %I', v_chunks, v_owner);
-    END IF;
+    FOR v_derived IN
+        SELECT d.relation
+        FROM rowvec.derived AS d
+        JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) d.relation
+        WHERE d.embedding_id OPERATOR(pg_catalog.=) p_embedding_id AND c.relkind OPERATOR(pg_catalog.=) 'r'
+    LOOP
+        EXECUTE pg_catalog.format('GRANT SELECT, INSERT, DELETE ON %s TO %I', v_derived, v_owner);
+    END LOOP;
 END
 $function$;

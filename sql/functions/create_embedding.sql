@@ -46,12 +46,6 @@ BEGIN
         v_chunk := rowvec._chunk_options(model, v_modality, chunk, v_kwargs);
     END IF;
     v_adopts := rowvec._check_columns(source, name, v_dimensions, adopt, v_destination);
-    IF v_adopts AND adopt = 'verify' THEN
-        PERFORM rowvec._check_adopted(pg_catalog.jsonb_populate_record(
-            NULL::rowvec.embedding,
-            pg_catalog.jsonb_build_object('source', source::oid, 'name', name, 'model', model,
-                'input', v_input, 'modality', v_modality, 'filter', v_filter, 'kwargs', v_kwargs)));
-    END IF;
 
     PERFORM rowvec._add_columns(source, name, v_dimensions, v_destination);
     INSERT INTO rowvec.embedding AS e
@@ -66,6 +60,10 @@ BEGIN
         PERFORM rowvec._create_chunks(v_id);
     END IF;
     PERFORM rowvec._prepare_jobs(v_id);
+    IF v_adopts AND adopt = 'verify' THEN
+        PERFORM rowvec._check_adopted(e) FROM rowvec.embedding AS e
+        WHERE e.id OPERATOR(pg_catalog.=) v_id;
+    END IF;
 
     RAISE NOTICE USING
         MESSAGE = pg_catalog.format('embedding "%s" of %s is defined, its rows are pending', name, source),

@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     dsn: str | None = Field(None, description="database, as a libpq URI or connection string")
+    owner_dsn: str | None = Field(
+        None,
+        description="the same database, for what only owners of tables may: jobs build indexes on"
+        " pending rows and vacuum with it (default: dsn)",
+    )
     data: Path = Field(
         default_factory=default_data_dir,
         description="folder of the embedded Postgres and its worker (`rowvec up`)",

@@ -82,6 +82,7 @@ async def plan(
         definition = await Definition.read(session, source, embedding)
         index_for = await _index(session, definition)
         await session.pin()
+        await Source(definition).prepare(session)
         await Source(definition).check(session)
         sample = await sample_pending(session, definition, sample_rows)
         room = await server_room(session)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rowvec.backfill.fill import Filling, FillLimits
 from rowvec.backfill.report import Reporter, Summary
 from rowvec.config import Settings
-from rowvec.db.connection import resolve_dsn
+from rowvec.db.connection import job_dsn, owner_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import COUNTED, Source
@@ -22,7 +22,7 @@ from rowvec.filling.image_paths import reading
 from rowvec.filling.isolation import Isolation
 from rowvec.filling.making import maker
 from rowvec.filling.patience import Patience, Stopped
-from rowvec.filling.pending_rows import ensure_index
+from rowvec.filling.pending_rows import make_ready
 from rowvec.filling.worker_embedder import WorkerEmbedder
 
 _APPLICATION = "rowvec backfill"
@@ -63,10 +63,13 @@ async def backfill(
     does not match the column (before any write), or the worker or the database stayed away for
     `worker_wait_seconds`.
     """
-    dsn = resolve_dsn(settings)
+    dsn = job_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
         await session.pin()
+        async with open_session(owner_dsn(settings), _APPLICATION) as owner:
+            await owner.pin()
+            await Source(definition).prepare(owner)
         await Source(definition).check(session)
     embedder = connect(worker, definition)
     for_worker, for_database = (
@@ -75,6 +78,7 @@ async def backfill(
     summary = Summary(definition.table, definition.name, definition.model)
     run = _Run(
         dsn=dsn,
+        owner_dsn=owner_dsn(settings),
         source=Source(definition),
         embedder=embedder,
         isolation=Isolation(
@@ -115,6 +119,7 @@ class _Run:
     """
 
     dsn: str
+    owner_dsn: str
     source: Source
     embedder: JobEmbedder
     isolation: Isolation
@@ -163,7 +168,9 @@ class _Run:
         if not self._is_ready:
             await self.isolation.check()
             await self.embedder.look_up()
-            await ensure_index(session, self.source.definition, self.reporter.say, self.stop)
+            async with open_session(self.owner_dsn, _APPLICATION) as owner:
+                await owner.pin()
+                await make_ready(owner, self.source, self.reporter.say, self.stop)
             self._total = await self.source.estimate_pending(session, self.limits.rows)
             self.reporter.begin(self._total)
             self._is_ready = True
@@ -174,7 +181,7 @@ class _Run:
             left = max(left, self._total - self.summary.settled)
         self.summary.pending = left
         if self.closing and self.summary.written and not self.summary.stopped:
-            await vacuum(session, self.source, self.reporter.say)
+            await vacuum(self.owner_dsn, self.source, self.reporter.say)
 
     async def _fill(self, session: Session, reader: Session) -> None:
         began = time.monotonic()
@@ -217,7 +224,9 @@ class _Run:
         return joined or (written > 0 and (last is None or written < last))
 
 
-async def vacuum(session: Session, source: Source, say: Callable[[str], None]) -> None:
+async def vacuum(dsn: str, source: Source, say: Callable[[str], None]) -> None:
     """Removes the dead rows that a backfill leaves, and says what kept Postgres from it."""
-    for warning in await source.vacuum(session):
-        say(f"not vacuumed: {warning}")
+    async with open_session(dsn, _APPLICATION) as owner:
+        await owner.pin()
+        for warning in await source.vacuum(owner):
+            say(f"not vacuumed: {warning}")

@@ -90,6 +90,10 @@ COMMANDS = {
         "viewer",
         "Make a role that may search SOURCE and change nothing, for `rowvec ui` to log in as.",
     ),
+    "runner": (
+        "runner",
+        "Make a role that sync and backfill may log in as, and that has no right on any table.",
+    ),
 }
 
 

@@ -45,6 +45,7 @@ def _job(name: str) -> Any:
 @click.option("--address", help="Of the Ray cluster [default: one on this machine, for the run].")
 @setting("lease_seconds")
 @setting("dsn")
+@setting("owner_dsn")
 @setting("worker")
 @setting("models")
 @setting("worker_wait_seconds")

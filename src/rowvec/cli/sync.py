@@ -17,6 +17,7 @@ from rowvec.config import Settings
 @setting("commit_rows")
 @setting("image_folder")
 @setting("dsn")
+@setting("owner_dsn")
 @setting("worker")
 def sync(*, sources: tuple[str, ...], **given: Any) -> None:
     r"""Keep the embeddings of SOURCE, or of all tables, filled as rows come and change.

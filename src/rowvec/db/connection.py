@@ -32,9 +32,13 @@ _UNAVAILABLE = ("08", "53", "57P", "25006")
 EMBEDDED_DATABASE = "rowvec"
 
 
-def embedded_dsn(settings: Settings) -> str:
+# The role without rights of its own that jobs log in as there.
+RUNNER = "rowvec_runner"
+
+
+def embedded_dsn(settings: Settings, user: str = "postgres") -> str:
     """The URI of the database of `rowvec up`; its socket knows the system user, no password."""
-    return f"postgresql://postgres@/{EMBEDDED_DATABASE}?host={quote(str(settings.data / 'run'))}"
+    return f"postgresql://{user}@/{EMBEDDED_DATABASE}?host={quote(str(settings.data / 'run'))}"
 
 
 def resolve_dsn(settings: Settings) -> str:
@@ -44,9 +48,25 @@ def resolve_dsn(settings: Settings) -> str:
     """
     if settings.dsn:
         return settings.dsn
-    if not libpq_environment_is_set() and (settings.data / "postgres").is_dir():
-        return embedded_dsn(settings)
-    return ""
+    return embedded_dsn(settings) if _is_embedded(settings) else ""
+
+
+def _is_embedded(settings: Settings) -> bool:
+    return (
+        not settings.dsn
+        and not libpq_environment_is_set()
+        and (settings.data / "postgres").is_dir()
+    )
+
+
+def job_dsn(settings: Settings) -> str:
+    """The DSN of a job: as `resolve_dsn`, with `rowvec up` that of the role that has no rights."""
+    return embedded_dsn(settings, RUNNER) if _is_embedded(settings) else resolve_dsn(settings)
+
+
+def owner_dsn(settings: Settings) -> str:
+    """The DSN for what only owners of tables may do; that of the jobs where there is no other."""
+    return settings.owner_dsn or resolve_dsn(settings)
 
 
 def as_user(dsn: str, user: str, password: SecretStr | None) -> str:

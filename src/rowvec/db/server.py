@@ -109,7 +109,7 @@ def _mapping(password: SecretStr) -> dict[str, str]:
 def _entry(conn: psycopg.Connection) -> tuple[dict[str, str], dict[str, str] | None]:
     """Options of the server, and of the mapping where this user may see them."""
     with database_errors():
-        row = conn.execute(query("worker_entry")).fetchone()
+        row = conn.execute(query("worker_address")).fetchone()
     if row is None:
         raise SchemaError("rowvec is not installed in this database", hint="run `rowvec migrate`")
     return row[0] or {}, row[1]

@@ -58,14 +58,16 @@ class Session:
         self.connection.prepare_threshold = None
         await self.run(_PIN)
 
-    async def as_owner(self, statement: Statement, parameters: Any = ()) -> list[tuple[Any, ...]]:
+    async def as_owner(
+        self, statement: Statement, parameters: Any = (), *, binary: bool = False
+    ) -> list[tuple[Any, ...]]:
         """All rows of a statement that calls a function of `rowvec_jobs`, in one round trip.
 
         The code of the owner that it runs may have set the path of the session, which is set back.
         """
         with database_errors():
             async with self.connection.pipeline():
-                cursor = await self.connection.execute(statement, parameters)
+                cursor = await self.connection.execute(statement, parameters, binary=binary)
                 await self.connection.execute(_PIN)
             return await cursor.fetchall()
 

@@ -7,7 +7,8 @@ names the source, except those that Postgres itself runs as its owner: CREATE IN
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -93,11 +94,16 @@ class Source:
         called = sql.Identifier("rowvec_jobs", f"{name}_{self.definition.id}")
         return sql.SQL("SELECT * FROM {}({})").format(called, arguments).as_bytes()
 
-    async def check(self, session: Session) -> None:
-        """Raises DatabaseError where the definition is paused, or its source is not as it was.
+    async def prepare(self, session: Session) -> None:
+        """Makes the functions by which everything else here reaches the source, where they changed.
 
-        Prepares the functions by which everything else here reaches the source.
+        Raises DatabaseError where that takes rights that the session has not.
         """
+        with self._explaining():
+            await session.run(query("prepare_jobs"), {"id": self.definition.id})
+
+    async def check(self, session: Session) -> None:
+        """Raises DatabaseError where the definition is paused, or its source is not as it was."""
         definition = self.definition
         if definition.paused:
             raise DatabaseError(
@@ -105,9 +111,14 @@ class Source:
                 hint=f"SELECT rowvec.resume_embedding('{definition.table}', '{definition.name}')",
                 code="55000",
             )
-        try:
-            await session.run(query("prepare_jobs"), {"id": definition.id})
+        with self._explaining():
             await self.key_after(session, Range(), 1)
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        definition = self.definition
+        try:
+            yield
         except DatabaseError as exc:
             if exc.code not in _GONE:
                 raise

@@ -19,6 +19,7 @@ _SHARED: tuple[tuple[str, LiteralString], ...] = (
     ("extension dblink", "DROP EXTENSION IF EXISTS dblink"),
     ("schema rowvec_dblink", "DROP SCHEMA IF EXISTS rowvec_dblink"),
     ("role rowvec_caller", "DROP ROLE IF EXISTS rowvec_caller"),
+    ("role rowvec_job", "DROP ROLE IF EXISTS rowvec_job"),
     ("role rowvec_user", "DROP ROLE IF EXISTS rowvec_user"),
 )
 

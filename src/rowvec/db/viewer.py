@@ -9,6 +9,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from rowvec.db.connection import database_errors
+from rowvec.db.login import make_login
 from rowvec.db.queries import query
 from rowvec.errors import ConfigError
 
@@ -49,19 +50,7 @@ def make_viewer(
     """
     role = sql.Identifier(name)
     with database_errors(), connection.transaction():
-        found = connection.execute(
-            "SELECT rolcanlogin FROM pg_catalog.pg_roles WHERE rolname = %s", (name,)
-        ).fetchone()
-        if found is None:
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
-        elif not found[0]:
-            connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(role))
-        if password is not None:
-            connection.execute(
-                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                    role, _verifier(connection, name, password)
-                )
-            )
+        make_login(connection, name, password)
         connection.execute(
             sql.SQL("GRANT rowvec_user TO {0}; GRANT SELECT ON rowvec.failure TO {0}").format(role)
         )
@@ -112,11 +101,3 @@ def _let_into(connection: psycopg.Connection, name: str, schema: str) -> None:
                 sql.Identifier(schema), sql.Identifier(name)
             )
         )
-
-
-def _verifier(connection: psycopg.Connection, name: str, password: SecretStr) -> sql.Literal:
-    """What Postgres keeps of the password: so no statement, and no log, has the password itself."""
-    kept = connection.pgconn.encrypt_password(
-        password.get_secret_value().encode(), name.encode(), b"scram-sha-256"
-    )
-    return sql.Literal(kept.decode())

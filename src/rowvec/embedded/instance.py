@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rowvec.config import Settings, read_secret
-from rowvec.db.connection import EMBEDDED_DATABASE, connect
+from rowvec.db.connection import EMBEDDED_DATABASE, RUNNER, connect
+from rowvec.db.runner import make_runner
 from rowvec.db.schema import ensure_database, migrate
 from rowvec.db.server import set_worker
 from rowvec.db.viewer import ensure_viewer
@@ -52,7 +53,7 @@ class Instance:
         self.root = root
         self.cluster = PostgresCluster(root, _PARAMETERS)
         self.worker = Worker(root)
-        self.sync = Sync(root, self.dsn)
+        self.sync = Sync(root, self.cluster.dsn(EMBEDDED_DATABASE, RUNNER), self.dsn)
 
     @classmethod
     def of(cls, settings: Settings) -> Instance:
@@ -90,6 +91,7 @@ class Instance:
                 where = {"host": str(self.worker.folder), "port": str(PORT)}
                 set_worker(conn, where, read_secret(self.worker.password_file))
                 ensure_viewer(conn)
+                make_runner(conn, RUNNER)
             if not self.worker.is_current():
                 say("Restarting the worker" if self.worker.stop() else "Starting the worker")
                 self.worker.start()

@@ -18,9 +18,13 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Sync(Daemon):
-    """One `rowvec sync` of the database `dsn`."""
+    """One `rowvec sync` of a database.
+
+    It logs in as the role of `dsn`, and as that of `owner_dsn` for what only owners of tables may.
+    """
 
     dsn: str
+    owner_dsn: str
 
     command = "sync"
 
@@ -28,7 +32,7 @@ class Sync(Daemon):
         """Starts it and waits until it is connected; raises BackendFailed with its last words."""
         child, written = self.launch()
         limit = time.monotonic() + _START_SECONDS
-        with connect(self.dsn, application_name="rowvec up") as connection:
+        with connect(self.owner_dsn, application_name="rowvec up") as connection:
             while not syncs_connected(connection):
                 if child.poll() is not None or time.monotonic() > limit:
                     self.stop()
@@ -40,4 +44,4 @@ class Sync(Daemon):
 
     @override
     def options(self) -> list[str]:
-        return ["--dsn", self.dsn]
+        return ["--dsn", self.dsn, "--owner-dsn", self.owner_dsn]

@@ -17,10 +17,10 @@ class UnitVectors:
     rows: int
     progress: Progress
 
-    async def batches(self, phase: str, *, with_keys: bool = False) -> AsyncIterator[VectorBatch]:
+    async def batches(self, phase: str) -> AsyncIterator[VectorBatch]:
         """One pass over them, whose progress has that name."""
         done = 0
-        async for batch in self.vectors.batches(with_keys=with_keys):
+        async for batch in self.vectors.batches():
             yield VectorBatch(batch.keys, normalised(batch.vectors))
             done += len(batch.vectors)
             self.progress.phase(phase, done, max(done, self.rows))

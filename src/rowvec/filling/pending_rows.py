@@ -1,4 +1,4 @@
-"""The index by which a job finds pending rows: built by the first that needs it."""
+"""What a job needs before it can begin: made by the first that needs it, as who may."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ from collections.abc import Callable
 from rowvec.db import pending_index
 from rowvec.db.definition import Definition
 from rowvec.db.session import Session
+from rowvec.db.source import Source
 from rowvec.filling.patience import Stopped, sleep_unless
 
 _POLL_SECONDS = 0.2
+
+
+async def make_ready(
+    session: Session, source: Source, say: Callable[[str], None], stop: asyncio.Event
+) -> None:
+    """Makes what only the owner of a table may: the functions of its jobs, and the index."""
+    await source.prepare(session)
+    await ensure_index(session, source.definition, say, stop)
 
 
 async def ensure_index(

@@ -85,13 +85,13 @@ async def similarities(
             )
         stored = await SimilarRows.make(session, definition)
         is_exact = await _fits(session, definition, stored)
-        lists = await _read(session, stored, request, progress, with_vectors=is_exact)
-        run = _Run(session, stored, lists, progress)
+        lists = await _read(stored, request, progress, with_vectors=is_exact)
+        run = _Run(stored, lists, progress)
         neighbours: Neighbours
         if lists.vectors is not None:
             neighbours = ExactNeighbours(lists.vectors, definition.metric, request.k)
         else:
-            neighbours = IndexNeighbours(session, stored, lists.keys, definition.metric, request.k)
+            neighbours = IndexNeighbours(stored, lists.keys, definition.metric, request.k)
         await run.compare(neighbours)
     return SimilaritiesResult(
         source=definition.table,
@@ -160,7 +160,7 @@ class Lists:
 
 async def _fits(session: Session, definition: Definition, stored: SimilarRows) -> bool:
     """Whether all vectors are compared in memory; raises InvalidRequest where nothing can be."""
-    rows = await stored.count(session)
+    rows = await stored.count()
     if rows <= _MAX_EXACT_ROWS and 4 * rows * definition.dimensions <= _MAX_EXACT_BYTES:
         return True
     if definition.destination == "table":
@@ -179,7 +179,6 @@ async def _fits(session: Session, definition: Definition, stored: SimilarRows) -
 
 
 async def _read(
-    session: Session,
     stored: SimilarRows,
     request: SimilaritiesRequest,
     progress: Progress,
@@ -189,7 +188,7 @@ async def _read(
     keys: list[Key] = []
     marks: list[int] = []
     vectors: list[Matrix] = []
-    async for batch in stored.embedded(session, with_vectors=with_vectors):
+    async for batch in stored.embedded(with_vectors=with_vectors):
         keys += batch.keys
         marks += batch.marks
         if batch.vectors is not None:
@@ -201,17 +200,14 @@ async def _read(
             hint=f"run `rowvec backfill {request.source}` first",
         )
     lists = Lists(request.k, keys, marks, np.concatenate(vectors) if vectors else None)
-    await lists.take(stored.stored(session))
+    await lists.take(stored.stored())
     return lists
 
 
 class _Run:
     """Compares what is outdated, block by block, and commits each."""
 
-    def __init__(
-        self, session: Session, stored: SimilarRows, lists: Lists, progress: Progress
-    ) -> None:
-        self._session = session
+    def __init__(self, stored: SimilarRows, lists: Lists, progress: Progress) -> None:
         self._stored = stored
         self._lists = lists
         self._progress = progress
@@ -227,8 +223,7 @@ class _Run:
             taken_up = self._take_up(entering)
             worst[taken_up] = lists.scores[taken_up].min(axis=1)
             await self._stored.replace(
-                self._session,
-                [*self._pairs(block, nearest), *self._stored_pairs(taken_up)],
+                [*self._pairs(block, nearest), *self._stored_pairs(taken_up)]
             )
             self.entered += len(taken_up)
             self._progress.phase("comparing rows", start + len(block), len(outdated))

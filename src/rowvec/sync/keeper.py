@@ -19,7 +19,7 @@ from rowvec.filling.batch import Writer, results_of, texts_of
 from rowvec.filling.gauge import Gauge
 from rowvec.filling.isolation import Isolation
 from rowvec.filling.patience import Stopped, sleep_unless
-from rowvec.filling.pending_rows import ensure_index
+from rowvec.filling.pending_rows import make_ready
 from rowvec.filling.worker_embedder import WorkerEmbedder
 from rowvec.sync.pace import BUSY_SECONDS, Pace
 from rowvec.sync.trouble import Trouble
@@ -36,6 +36,7 @@ class KeeperTools:
 
     session: Session
     dsn: str
+    owner_dsn: str
     application: str
     transaction_rows: int
     find_worker: Callable[[], str]
@@ -107,10 +108,13 @@ class Keeper:
 
     async def _index(self, stop: asyncio.Event) -> None:
         # On a session of its own, since it may take long.
-        async with open_session(self._tools.dsn, self._tools.application) as session:
+        tools = self._tools
+        async with open_session(tools.owner_dsn, tools.application) as owner:
+            await owner.pin()
+            await make_ready(owner, self._source, tools.say, stop)
+        async with open_session(tools.dsn, tools.application) as session:
             await session.pin()
             await self._source.check(session)
-            await ensure_index(session, self._source.definition, self._tools.say, stop)
             await self._source.forget_gone(session)
         self._is_ready = True
 

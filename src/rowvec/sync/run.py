@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rowvec.config import Settings
-from rowvec.db.connection import resolve_dsn
+from rowvec.db.connection import job_dsn, owner_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
@@ -58,7 +58,7 @@ async def sync(task: Task) -> None:
     trouble = Trouble("the database", task.say)
     while not task.stop.is_set():
         try:
-            async with open_session(resolve_dsn(task.settings), APPLICATION) as session:
+            async with open_session(job_dsn(task.settings), APPLICATION) as session:
                 await _Dealing(session, task, trouble).run()
         except (DatabaseUnavailable, DatabaseConflict) as exc:
             await sleep_unless(task.stop, trouble.met(exc))
@@ -184,7 +184,8 @@ class _Dealing:
         )
         tools = KeeperTools(
             session=self._session,
-            dsn=resolve_dsn(task.settings),
+            dsn=job_dsn(task.settings),
+            owner_dsn=owner_dsn(task.settings),
             application=APPLICATION,
             transaction_rows=transaction_rows(task.settings.commit_rows),
             find_worker=task.find_worker,

@@ -10,7 +10,7 @@ from typing import Literal
 from rowvec.backfill.report import Reporter, Summary
 from rowvec.backfill.run import BackfillRequest, vacuum
 from rowvec.config import Settings
-from rowvec.db.connection import resolve_dsn
+from rowvec.db.connection import job_dsn, owner_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.session import open_session
 from rowvec.db.source import Source
@@ -61,10 +61,10 @@ async def close(
     settings: Settings, request: BackfillRequest, total: Summary, reporter: Reporter
 ) -> None:
     """Counts what is left, and vacuums, once they are all done."""
-    async with open_session(resolve_dsn(settings), "rowvec backfill") as session:
+    async with open_session(job_dsn(settings), "rowvec backfill") as session:
         definition = await Definition.read(session, request.source, request.embedding)
         await session.pin()
         source = Source(definition)
         total.pending = await source.estimate_pending(session)
         if total.written and not total.stopped:
-            await vacuum(session, source, reporter.say)
+            await vacuum(owner_dsn(settings), source, reporter.say)

@@ -13,7 +13,8 @@ from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.derived import DerivedTable
 from rowvec.db.map_points import MapPoints
-from rowvec.db.session import Session, open_session
+from rowvec.db.owner import AsOwner
+from rowvec.db.session import open_session
 from rowvec.db.vectors import Matrix, Vectors, normalised
 from rowvec.errors import ConfigError, InvalidRequest
 from rowvec.explore.map import html, picture
@@ -74,7 +75,8 @@ async def make_map(settings: Settings, request: MapRequest, progress: Progress) 
     dsn = resolve_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
-        vectors = await Vectors.of(session, definition)
+        owner = await AsOwner.of(session, definition)
+        vectors = await Vectors.of(owner, definition)
         rows = await vectors.count()
         if rows < 3:
             raise InvalidRequest(
@@ -91,10 +93,11 @@ async def make_map(settings: Settings, request: MapRequest, progress: Progress) 
                 session, definition, "map", "x real NOT NULL, y real NOT NULL", keyed=True
             )
             async with open_session(dsn, _APPLICATION) as writing:
-                await _store(source, components, umap, table, writing)
+                writer = await AsOwner.of(writing, definition)
+                await _store(source, components, umap, table, writer)
             if output is not None:
-                drawing = _Drawing(definition, vectors, table, components, rows, progress)
-                points = await drawing.read(session, request)
+                drawing = _Drawing(definition, owner, vectors, table, components, rows, progress)
+                points = await drawing.read(request)
                 shown = len(points.keys)
                 drawing.write(points, request.method, output)
     return MapResult(
@@ -131,10 +134,10 @@ async def _store(
     components: PrincipalComponents,
     umap: Umap | None,
     table: DerivedTable,
-    writing: Session,
+    writing: AsOwner,
 ) -> None:
-    async with table.replacing(writing, ("x", "y")) as copy:
-        async for batch in source.batches("placing", with_keys=True):
+    async with table.replacing(writing, {"x": "real", "y": "real"}) as copy:
+        async for batch in source.batches("placing"):
             found = components.transform(batch.vectors)
             places = found[:, :2] if umap is None else umap.place(found)
             for key, place in zip(batch.keys, places.tolist(), strict=True):
@@ -146,6 +149,7 @@ class _Drawing:
     """Reads the points back, with their texts and colours, and draws them."""
 
     definition: Definition
+    owner: AsOwner
     vectors: Vectors
     table: DerivedTable
     components: PrincipalComponents
@@ -167,12 +171,14 @@ class _Drawing:
             with output.open("wb") as file:
                 file.writelines(html.page(points, title, facts))
 
-    async def read(self, session: Session, request: MapRequest) -> Points:
+    async def read(self, request: MapRequest) -> Points:
         """The points, at most as many as were asked for."""
+        session = self.owner.session
         clusters = await DerivedTable.find(session, self.definition, "cluster")
         centroids = await DerivedTable.find(session, self.definition, "centroid")
         both = None if clusters is None or centroids is None else (clusters, centroids)
-        reader = MapPoints(self.definition, self.vectors, self.table, request.colors, both)
+        column = self.vectors.column
+        reader = MapPoints(self.definition, column, self.table, request.colors, both)
         shown = min(self.rows, request.points)
         keeps_vectors = 4 * self.definition.dimensions * shown <= _VECTOR_BYTES
         names = [*request.colors, *(["cluster"] if both else [])]
@@ -182,8 +188,8 @@ class _Drawing:
         values: list[list[Any]] = [[] for _ in names]
         near: list[Matrix] = []
         characters = characters_for(shown)
-        async for batch in reader.read(session, shown, characters + 1):
-            full = normalised(self.vectors.matrix([row.vector for row in batch]))
+        async for batch in reader.read(self.owner, shown, characters + 1):
+            full = normalised(column.matrix([row.vector for row in batch]))
             near.append(full if keeps_vectors else self.components.transform(full))
             for row in batch:
                 places.append((row.x, row.y))
