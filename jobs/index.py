@@ -8,6 +8,7 @@ import sys
 from typing import get_args
 
 from rowvec.config import Settings
+from rowvec.db.default_setting import Scope
 from rowvec.db.index_form import Storage
 from rowvec.index.build import build_index
 from rowvec.index.index_progress import IndexProgress, LoggedIndexProgress
@@ -33,6 +34,10 @@ def main() -> int:
     parser.add_argument("--target-recall", type=float, help="recall@10 that search must reach")
     parser.add_argument("--rebuild", action="store_true", help="build anew what stands")
     parser.add_argument("--refresh", action="store_true", help="build anew what no longer fits")
+    parser.add_argument(
+        "--apply", choices=get_args(Scope), default="database",
+        help="whose default the setting becomes, for queries by hand",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="build nothing")
     arguments = parser.parse_args()
     print_result(

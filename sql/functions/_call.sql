@@ -9,9 +9,11 @@ SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $function$
 DECLARE
-    -- The worker keeps the deadline too; a little later its own words are there, and the line stays.
-    v_stop CONSTANT timestamptz := clock_timestamp() + (p_deadline_ms + 50) * interval '1 ms';
-    -- The session's own role, SET ROLE included, whatever function it is in: nobody can pretend to
+    -- The worker keeps the deadline from when it has read the request, and its words say more (that
+    -- the model is still being loaded, for instance): only one that is mute is given up, later.
+    v_stop CONSTANT timestamptz := clock_timestamp()
+        + (p_deadline_ms + least(p_deadline_ms, 2000)) * interval '1 ms';
+    -- The session's own role, SET ROLE included, whatever function it is in: no caller can pretend to
     -- another. It comes last: of two keys of one name the last one counts.
     v_role CONSTANT text := CASE current_setting('role')
         WHEN 'none' THEN session_user::text ELSE current_setting('role')
@@ -35,7 +37,7 @@ DECLARE
     v_detail text;
     v_hint text;
 BEGIN
-    -- Unguessable, so that nobody can open a connection under it; derived, so that none is lost
+    -- Unguessable, so that no other code can open a connection under it; derived, so that none is lost
     -- with a rollback.
     SELECT 'rowvec_' || left(encode(sha256(convert_to(value || pg_backend_pid(), 'UTF8')), 'hex'), 32)
     INTO STRICT v_line
@@ -66,7 +68,7 @@ BEGIN
             -- sends as soon as their vectors are milliseconds away. Who spins keeps the seat while it
             -- waits: of many sessions in line a few spin, the others leave the processor to the
             -- model. A pause is a third of the wait so far, at most 25 ms. After a quarter of a
-            -- second somebody else may spin.
+            -- second another session may spin.
             v_stage := 'wait';
             v_spins := pg_try_advisory_lock(v_seat);
             LOOP
@@ -123,7 +125,7 @@ BEGIN
         END IF;
 
         -- After an error that the worker sent, the line is good once its end is read. After anything
-        -- else it is dropped, which also tells the worker that nobody waits any more.
+        -- else it is dropped, which also tells the worker that no session waits any more.
         v_keep := v_stage = 'answer' AND v_code !~ '^(08|57014|57P)';
         IF v_keep THEN
             BEGIN
@@ -156,7 +158,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- Raised anew: dblink's own context shows the name of the connection.
+    -- Raised again: dblink's own context shows the name of the connection.
     IF v_stage = 'connect' AND v_code IN ('08001', '2F003', '42704') THEN
         CASE
             WHEN v_code = '42704' THEN

@@ -1,4 +1,4 @@
--- Called by create_embedding alone: refuses a column whose vectors are not of the declared model and input.
+-- Called by create_embedding alone: refuses a column with vectors of another model or input than declared.
 CREATE OR REPLACE FUNCTION rowvec._check_adopted(p_definition rowvec.embedding)
 RETURNS void
 LANGUAGE plpgsql VOLATILE

@@ -16,7 +16,7 @@ from rowvec.db.connection import fetch
 class Passage:
     """A source of the prompt; `number` is what citations name, `key` as JSON has it.
 
-    `relevance` is on the scale of rowvec.context: 0 as near as two rows are on average, 1 the same.
+    `relevance` is on the scale of rowvec.context: 0 as near as what does not belong, 1 the same.
     """
 
     number: int
@@ -57,7 +57,7 @@ class Question:
         return fetch(connection, "passages", parameters, class_row(Passage))
 
     def nearest(self, connection: psycopg.Connection) -> Passage | None:
-        """The passage of the nearest row; None where no row is nearer than two are on average."""
+        """The passage of the nearest row; None where no row is nearer than what does not belong."""
         anything = replace(self, relevance=0.0, k=1, method="vector", rerank=None)
         return next(iter(anything.passages(connection)), None)
 

@@ -1,4 +1,4 @@
-"""What a backfill will take: rows, tokens, time, money, room, and what will bite."""
+"""Estimates a backfill: rows, tokens, time, cost, space, and warnings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SPARE_CONNECTIONS = 3
 
 @dataclass(frozen=True)
 class Prices:
-    """In whatever currency; None where nobody asked."""
+    """In any currency; None if no price was given."""
 
     per_hour: float | None = None
     per_million_tokens: float | None = None
@@ -120,7 +120,7 @@ async def plan(
 
 
 async def _index(session: Session, definition: Definition) -> Callable[[int], Choice]:
-    """Chooses an index for so many rows: one like that which stands, else as `rowvec index` does.
+    """Chooses an index for a number of rows: one like the existing, else as `rowvec index` does.
 
     It raises NotSupported where no index holds such vectors.
     """
@@ -210,7 +210,7 @@ def _warnings(
         said.append(f"the server has {room.connections} connections left")
     needed = found.vector_bytes + found.index_bytes
     if sample.table_rows:
-        # An UPDATE writes the row anew, and what VACUUM has not removed yet stays.
+        # An UPDATE writes the row again, and what VACUUM has not removed yet stays.
         needed += sample.table_bytes * found.rows // sample.table_rows
     folder = room.data_directory
     if room.is_local and folder and Path(folder).exists():

@@ -31,7 +31,7 @@ _READING = "rowvec backfill, reading"
 
 @dataclass(frozen=True)
 class BackfillRequest:
-    """What to fill: a table's name as written in SQL, the embedding where it has several.
+    """What to fill: a table's name as written in SQL, the embedding, its default where None.
 
     One of several jobs that work together leaves the `closing` VACUUM to who started them.
     """
@@ -59,7 +59,7 @@ async def backfill(
     """Fills the column and says what was done; `stop` ends it after the batch in hand.
 
     `worker` is its conninfo, which `connect` makes an embedder of. Everything committed stays;
-    another run goes on from there. Raises RowvecError where the definition is not fit, the model
+    another run continues from there. Raises RowvecError where the definition is not fit, the model
     does not match the column (before any write), or the worker or the database stayed away for
     `worker_wait_seconds`.
     """
@@ -71,6 +71,8 @@ async def backfill(
             await owner.pin()
             await Source(definition).prepare(owner)
         await Source(definition).check(session)
+        # The check follows columns that were renamed.
+        definition = await definition.again(session)
     embedder = connect(worker, definition)
     for_worker, for_database = (
         Patience(settings.worker_wait_seconds, reporter.say, stop) for _ in range(2)
@@ -115,7 +117,7 @@ class _Run:
 
     The numbers of a pass decide whether another one follows: it does while rows are pending and
     each pass writes fewer than the one before, so that a trigger which undoes our work, or a stream
-    of changes, cannot keep the job for ever. A pass that others began says nothing about itself.
+    of changes, cannot keep the job without end. A pass that others began says nothing about itself.
     """
 
     dsn: str

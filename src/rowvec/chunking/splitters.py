@@ -103,7 +103,7 @@ def _check(splitter: str, text: str, given: Mapping[str, object]) -> None:
         raise InvalidRequest("keep_separator must be true, false, start or end")
     if given.get("is_separator_regex"):
         raise NotSupported(
-            "is_separator_regex is not supported: a pattern could keep the worker busy for ever",
+            "is_separator_regex is not supported: a pattern could keep the worker busy without end",
             hint="give separators as plain texts",
         )
     _check_texts(given)

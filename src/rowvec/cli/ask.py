@@ -55,7 +55,7 @@ _SHOWN_CHARACTERS = 100
     "--relevance",
     type=click.FloatRange(0, 1),
     default=0.3,
-    help="How near a row must be to match: 0 as any two rows are, 1 the same  [default: 0.3]",
+    help="How near a row must be to match: 0 as what does not belong, 1 the same  [default: 0.3]",
 )
 @setting("dsn")
 @json_flag
@@ -74,7 +74,7 @@ def ask(
     r"""Answer QUESTION from the rows of SOURCE, by a language model of your own.
 
     The rows that match become numbered sources of a prompt. Every citation of the answer is checked
-    against them. Where no row matches, it says so and asks nobody; then the exit code is 1.
+    against them. If no row matches, it says so and asks no model; then the exit code is 1.
 
     \b
     Example:

@@ -64,8 +64,8 @@ def backfill(
 ) -> None:
     r"""Embed all pending rows of SOURCE, a table's name as written in SQL.
 
-    Commits as it goes and goes on where it was stopped; several at once share the work. A row that
-    the model refuses is set aside in rowvec.failure until its text changes, and the run goes on.
+    Commits as it goes and continues where it was stopped; several at once share the work. A row
+    that the model refuses is set aside in rowvec.failure until its text changes.
 
     Exit codes: 0 all pending rows are done or set aside (--json tells which), 1 it had to stop,
     2 usage, 3 run `rowvec migrate` first, 130 interrupted after the batch in hand.

@@ -75,7 +75,7 @@ def demo(ctx: click.Context, *, data: Path | None, modules: tuple[str, ...]) -> 
 def _prepare(
     ctx: click.Context, instance: Instance, conn: psycopg.Connection, modules: tuple[str, ...]
 ) -> None:
-    """The table, its vectors, its index: what is there already is left as it is."""
+    """Makes the table, its vectors and its index; what exists is left as it is."""
     if not demo_table.is_loaded(conn):
         _step("Reading Python's standard library")
         entries = library.entries(modules)
@@ -111,7 +111,7 @@ def _search(conn: psycopg.Connection, statement: str) -> None:
 
 
 def _farewell(instance: Instance, seconds: float) -> None:
-    """How to go on, in lines that can be pasted."""
+    """Prints what to try next, in lines that can be pasted."""
     command = _command(instance)
     console = stdout()
     console.print(f"\nDone in {seconds:.0f} s. Go on in psql:\n")

@@ -26,7 +26,7 @@ from rowvec.export.files import PART, WRITERS
 @setting("data")
 @json_flag
 def export(*, source: str, file: Path, embedding: str | None, as_json: bool, **given: Any) -> None:
-    r"""Write the keys, texts and vectors of SOURCE into FILE, whose ending names the format.
+    r"""Write the keys, texts and vectors of SOURCE into FILE, in the format of its ending.
 
     .parquet (columns key, text, embedding), .npz (numpy.load: keys, vectors, text_bytes,
     text_offsets), .ndjson or .jsonl (a line a row), .faiss (an exact index). Rows without a vector

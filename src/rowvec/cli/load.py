@@ -81,10 +81,10 @@ def load(
 
     FILE is CSV, TSV, JSON, newline-delimited JSON or Parquet (the first four also as .gz), or a
     SQLite file of the `llm` tool. URL is a JSON API with pages. `-` is standard input. A table that
-    is not there is made, with types that all the data fits; else the rows are added to it. All rows
-    are loaded, or none: --skip-bad leaves broken ones out and says which.
+    does not exist is made, with types that fit all the data; else the rows are added to it. All
+    rows are loaded, or none: --skip-bad leaves broken ones out and says which.
 
-    With --key, a row that is there is updated, and not touched where nothing changed. Files, images
+    With --key, an existing row is updated, and not touched if nothing changed. Files, images
     and code have a key of their own, so loading them again is cheap. A load deletes nothing: the
     rows of files that are gone stay.
 
@@ -135,7 +135,7 @@ def load(
 
 
 class _BadRows:
-    """What is done about bad rows: the first ends the load, or each is said and left out."""
+    """What is done about bad rows: the first ends the load, or each is reported and left out."""
 
     def __init__(self, *, skip: bool) -> None:
         self._skip = skip

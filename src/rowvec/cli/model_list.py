@@ -69,7 +69,7 @@ def add(
 def pull(*, model: str, models: Path | None, revision: str | None) -> None:
     r"""Fetch MODEL from the hub, at one commit, for use without a network from then on.
 
-    MODEL is a repository, or a name of the list whose entry says hub and revision. Weights are
+    MODEL is a repository, or a name of the list with an entry of hub and revision. Weights are
     taken as safetensors only. This is the only command that goes online; it runs as the user whose
     cache (HF_HOME) the worker reads.
 
@@ -112,7 +112,7 @@ def verify(*, name: str | None, models: Path | None, as_json: bool) -> None:
 
 
 def _verdict(spec: ModelSpec) -> tuple[str, str | None]:
-    """What is to be said of a model's weights, and what they hash to."""
+    """What to report about a model's weights, and their hash."""
     try:
         files = editing.weights_of(spec)
         found = sha256_of(files) if files else None

@@ -80,7 +80,7 @@ def database_dsn(settings: Settings, *, dsn: str | None, data: Path | None) -> s
 
 
 embedding_option = click.option(
-    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
+    "--embedding", metavar="NAME", help="Which embedding [default: the table's default]."
 )
 
 

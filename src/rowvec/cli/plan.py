@@ -38,10 +38,10 @@ def plan(
     as_json: bool,
     **given: Any,
 ) -> None:
-    r"""Say what a backfill of SOURCE will take: rows, tokens, time, money, room.
+    r"""Estimate a backfill of SOURCE: rows, tokens, time, cost, space.
 
     Samples the pending rows, lets the worker embed them for some seconds, and writes nothing.
-    Warns of what will bite: rows longer than the model reads, too little disk, no free connections.
+    Warns of rows longer than the model reads, too little disk, no free connections.
 
     \b
     Example:

@@ -25,7 +25,7 @@ from rowvec.load.report import LoadResult
 
 
 class _RateColumn(ProgressColumn):
-    """So many of a unit a second, once that can be told."""
+    """The rate in units per second, once it is known."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()

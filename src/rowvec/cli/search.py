@@ -33,12 +33,12 @@ _sql = click.option("--sql", "show_sql", is_flag=True, help="Print the SQL as we
     type=click.Choice(["vector", "text", "hybrid"]),
     help="By meaning, by words, or by both  [default: vector]",
 )
-@click.option("--rerank", metavar="MODEL", help="A cross-encoder that ranks the best 50 anew.")
+@click.option("--rerank", metavar="MODEL", help="A cross-encoder that ranks the best 50 again.")
 @_sql
 @setting("dsn")
 @json_flag
 def search(*, dsn: str | None, show_sql: bool, as_json: bool, **given: Any) -> None:
-    r"""Find the rows of SOURCE whose texts are nearest in meaning to QUERY.
+    r"""Find the rows of SOURCE that are nearest in meaning to QUERY.
 
     \b
     Example:

@@ -29,8 +29,8 @@ def similarities(*, as_json: bool, dsn: str | None, **given: Any) -> None:
     r"""Store the K nearest others of every row of SOURCE in the table SOURCE_similar.
 
     Its columns: the key, the other row's key with other_ before each name, rank, score (the larger
-    the nearer). Run it again after changes: only what they touch is compared anew. Commits as it
-    goes, and goes on where it was stopped. A row that is deleted leaves the table with it.
+    the nearer). Run it again after changes: only what they affect is compared. Commits as it
+    goes, and continues where it was stopped. A deleted row's entries are deleted with it.
 
     \b
     Example:

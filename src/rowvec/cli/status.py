@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -119,7 +120,7 @@ def _watch(dsn: str, source: str | None) -> None:
 
 
 def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
-    """Every row whose end is not in its vector, the longest first."""
+    """Every row with a text that was cut off, the longest first."""
     with connect_migrated(dsn, "rowvec status") as conn:
         rows = fetch(conn, "truncated", {"source": source}, dict_row)
     if as_json:
@@ -149,8 +150,13 @@ def _table(embeddings: list[dict[str, Any]]) -> Table:
     for count in ("rows", "pending", "failed"):
         table.add_column(count, justify="right")
     table.add_column("index")
+    per_source = Counter(one["source"] for one in embeddings)
     for one in embeddings:
-        name = f"{one['source']}.{one['embedding']}" + (" (paused)" if one["paused"] else "")
+        is_marked = one["is_default"] and per_source[one["source"]] > 1
+        name = (
+            f"{one['source']}.{one['embedding']}"
+            f"{' (default)' if is_marked else ''}{' (paused)' if one['paused'] else ''}"
+        )
         counts = (_count(one[count]) for count in ("rows", "pending", "failed"))
         recall = "" if one["recall"] is None else f"\nrecall {one['recall']:.2f}"
         table.add_row(

@@ -7,16 +7,15 @@ import importlib
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from rowvec.cli.index import print_measured, target_option
+from rowvec.cli.index import apply_option, print_by_hand, print_measured, target_option
 from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, stderr, stdout
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
-from rowvec.db.default_setting import Scope
 from rowvec.index.chart import Curve, chart
 from rowvec.index.draw import check_plot, draw
 from rowvec.index.index_progress import LoggedIndexProgress
@@ -43,11 +42,7 @@ from rowvec.search.explain import Explained, ExplainRequest, explain_search
     metavar="FILE",
     help="Draw recall over latency: .html, or .png with the extra `explore`.",
 )
-@click.option(
-    "--apply",
-    type=click.Choice(get_args(Scope)),
-    help="Make the setting the default of your role or of the database, for SQL of your own.",
-)
+@apply_option("none")
 @setting("dsn")
 @json_flag
 def tune(
@@ -104,8 +99,7 @@ def _tell(result: TuneResult, plot: Path | None) -> None:
         f"`search` uses {best.setting} from now on, which {verb} a recall of "
         f"{result.target_recall:g} ({result.queries} queries)."
     )
-    for statement in result.applied:
-        console.print(f"{statement};", markup=False)
+    print_by_hand(result.by_hand)
     if plot is not None:
         console.print(f"Drawn: {plot}", markup=False)
 

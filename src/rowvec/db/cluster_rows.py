@@ -62,7 +62,7 @@ class ClusterRows:
         return [CentralRow(*row) for row in found]
 
     async def sample(self, rows: int, characters: int) -> AsyncIterator[tuple[int, str]]:
-        """Cluster and text of so many rows of each cluster: random ones, the same each time."""
+        """Cluster and text of some rows of each cluster: random ones, the same each time."""
         statement = self._sql(
             'SELECT q.cluster, left("rowvec text", {characters}) FROM {texts} JOIN ('
             "  SELECT c.*, row_number() OVER ("

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from urllib.parse import quote
 
 import psycopg
@@ -27,6 +27,10 @@ R = TypeVar("R")
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 # Classes of connections, resources and shutdown, and read_only_sql_transaction (a standby).
 _UNAVAILABLE = ("08", "53", "57P", "25006")
+
+# Names mean Postgres's own, and nothing that others made in `public` or left in the session. The
+# statement itself has no name in it that could mean something else.
+PIN: LiteralString = "SET search_path = pg_catalog, pg_temp"
 
 # The database that `rowvec up` makes in its cluster.
 EMBEDDED_DATABASE = "rowvec"
@@ -101,7 +105,12 @@ def translate(exc: psycopg.Error) -> DatabaseError:
     message = exc.diag.message_primary or " ".join(str(exc).split()) or type(exc).__name__
     number = input_named_in(exc.diag.message_detail)
     detail = exc.diag.message_detail if number is None else None
-    error = _class_of(exc)(message, hint=exc.diag.message_hint or detail, code=exc.sqlstate)
+    error = _class_of(exc)(
+        message,
+        hint=exc.diag.message_hint or detail,
+        code=exc.sqlstate,
+        constraint=exc.diag.constraint_name,
+    )
     error.input_number = number
     return error
 
@@ -111,13 +120,13 @@ def _class_of(exc: psycopg.Error) -> type[DatabaseError]:
         return DatabaseConflict
     if exc.sqlstate is not None:
         return DatabaseUnavailable if exc.sqlstate.startswith(_UNAVAILABLE) else DatabaseError
-    # libpq gives no SQLSTATE where the line broke or nobody answered.
+    # libpq gives no SQLSTATE if the connection broke or the server did not answer.
     lost = isinstance(exc, psycopg.OperationalError)
     return DatabaseUnavailable if lost else DatabaseError
 
 
 def connect(dsn: str, *, application_name: str = "rowvec") -> psycopg.Connection:
-    """An autocommit connection; raises DatabaseError that says what libpq said."""
+    """An autocommit connection; raises DatabaseError with libpq's message."""
     with database_errors():
         return psycopg.connect(dsn, autocommit=True, application_name=application_name)
 

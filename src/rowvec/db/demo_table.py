@@ -54,7 +54,7 @@ def pending(conn: psycopg.Connection) -> int:
 
 
 def is_indexed(conn: psycopg.Connection) -> bool:
-    """Whether the embedding has a usable index whose setting was measured."""
+    """Whether the embedding has a usable index with a measured setting."""
     return _has_row(
         conn,
         "SELECT FROM rowvec.embedding AS e "

@@ -1,4 +1,4 @@
-"""Tables that are made from a source and its vectors, and filled anew as a whole."""
+"""Tables that are made from a source and its vectors, and always refilled as a whole."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class DerivedTable:
 
     @property
     def name(self) -> sql.Identifier:
-        """As it stands in a statement that has no parameters."""
+        """Its name as SQL, for a statement without parameters."""
         return sql.Identifier(self.schema, self.table)
 
     @property
@@ -51,7 +51,7 @@ class DerivedTable:
         """The table of that kind, made where it was not there.
 
         `columns` is SQL of ours. Keyed, it has one row a row of the source, whose key is its own.
-        Raises DatabaseError (42P07) where somebody else's table has its name.
+        Raises DatabaseError (42P07) if a table that is not ours has its name.
         """
         key = definition.key if keyed else ()
         if keyed:

@@ -25,7 +25,7 @@ _COPY_LINE = re.compile(r"^COPY .*, \D+(\d+)")
 
 @dataclass(frozen=True)
 class Existing:
-    """A table that is there: its columns with their types, and its primary key."""
+    """An existing table: its columns with their types, and its primary key."""
 
     columns: dict[str, str]
     key: tuple[str, ...]
@@ -118,7 +118,7 @@ class Landing:
         self.rows += 1
 
     def write_block(self, lines: str, rows: int) -> None:
-        """Copies so many rows, as lines of COPY's text format; raises DatabaseError."""
+        """Copies rows, as lines of COPY's text format; raises DatabaseError."""
         try:
             self._opened(in_blocks=True).write(lines)
         except psycopg.Error as exc:

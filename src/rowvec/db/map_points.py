@@ -82,7 +82,7 @@ class MapPoints:
     async def read(
         self, reader: Reader, limit: int, characters: int
     ) -> AsyncIterator[list[PointRow]]:
-        """At most so many rows in batches: random ones where there are more, the same each time."""
+        """Rows in batches, at most a number: if there are more, random ones, the same each time."""
         statement = sql.SQL(
             'SELECT p.x, p.y, {key_json}, left("rowvec text", {characters}), "rowvec vector",'
             " {colors}"

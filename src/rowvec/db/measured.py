@@ -1,4 +1,4 @@
-"""What was measured of an index, kept for whoever looks at it later."""
+"""The measurements of an index, stored for later views."""
 
 from __future__ import annotations
 

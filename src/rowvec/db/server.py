@@ -74,7 +74,7 @@ def set_worker(
         if password is None or mapping == _mapping(password):
             return Change(bool(changes))
         quiet = _hush(conn)
-        # Made anew: who may set a mapping's options may not always see whether there are any.
+        # Made again: a role that may set a mapping's options may not always see them.
         conn.execute(sql.SQL("DROP USER MAPPING IF EXISTS FOR rowvec_caller SERVER rowvec_worker"))
         conn.execute(
             sql.SQL(

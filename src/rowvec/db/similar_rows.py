@@ -101,7 +101,7 @@ class SimilarRows:
 
     @classmethod
     async def make(cls, session: Session, definition: Definition) -> SimilarRows:
-        """The table, made where it was not there; 42P07 where its name is somebody else's."""
+        """The table, made if it does not exist; 42P07 if a table that is not ours has its name."""
         key = comma([sql.Identifier(column.name) for column in definition.key])
         others = [sql.Identifier(name) for name in _others(definition)]
         types = [sql.SQL(column.type) for column in definition.key]  # Postgres itself printed it
@@ -188,7 +188,7 @@ class SimilarRows:
         return [(row[:n], row[n : 2 * n], row[-2], row[-1]) for row in rows]
 
     async def replace(self, pairs: Iterable[StoredPair]) -> None:
-        """Puts these in the place of all that the rows with these keys had, in one transaction.
+        """Replaces all entries of the rows with these keys by these, in one transaction.
 
         Pairs with a row that is gone by now are left out.
         """

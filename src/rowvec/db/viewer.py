@@ -91,7 +91,7 @@ def let_see_all(connection: psycopg.Connection, name: str) -> None:
 
 
 def _let_into(connection: psycopg.Connection, name: str, schema: str) -> None:
-    """GRANT USAGE where it is missing: whoever does not own the schema may not grant it again."""
+    """GRANT USAGE if it is missing: only the owner of the schema may grant it again."""
     (may,) = connection.execute(
         "SELECT pg_catalog.has_schema_privilege(%s, %s, 'USAGE')", (name, schema)
     ).fetchone() or (False,)

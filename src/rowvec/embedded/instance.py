@@ -22,7 +22,7 @@ from rowvec.errors import ConfigError
 Say = Callable[[str], None]
 
 _PARAMETERS = {
-    # A failing statement would stand in the server's log, and with it the text to be embedded.
+    # The server's log would contain a failing statement, and with it the text to be embedded.
     "log_min_error_statement": "panic",
     # Many sessions on one model are what this is for; those that nobody opens cost next to nothing.
     "max_connections": "200",
@@ -136,7 +136,7 @@ class Instance:
             self.sync.stop()
 
     def _check_not_taken(self) -> None:
-        """Raises ConfigError where the folder is somebody else's."""
+        """Raises ConfigError if the folder has files that are not of an instance."""
         try:
             if self.cluster.exists() or not self.root.exists():
                 return

@@ -18,7 +18,7 @@ class UnitVectors:
     progress: Progress
 
     async def batches(self, phase: str) -> AsyncIterator[VectorBatch]:
-        """One pass over them, whose progress has that name."""
+        """One pass over them; its progress is shown under that name."""
         done = 0
         async for batch in self.vectors.batches():
             yield VectorBatch(batch.keys, normalised(batch.vectors))

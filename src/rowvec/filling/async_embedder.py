@@ -1,4 +1,4 @@
-"""How filling reaches a model, whoever computes."""
+"""How filling reaches a model, wherever it is computed."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ _PROBE = PROBES["image"]
 def reading(definition: Definition, embedder: AsyncEmbedder, settings: Settings) -> AsyncEmbedder:
     """The embedder as a definition's inputs need it: of paths, one that reads the files first.
 
-    Raises ConfigError where the files' folder is not said.
+    Raises ConfigError if the files' folder is not given.
     """
     if definition.modality != "image_file":
         return embedder

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from rowvec.config import Settings
 from rowvec.db.build_resources import ServerResources, server_resources
 from rowvec.db.connection import resolve_dsn
+from rowvec.db.default_setting import by_hand
 from rowvec.db.definition import Definition
 from rowvec.db.index_form import IndexForm, Storage
 from rowvec.db.measured import Measured, keep_measured
@@ -151,6 +152,7 @@ class _Job:
             )
         )  # fmt: skip
         await keep_measured(self._session, self._definition, measured)
+        hand = await by_hand(self._session, self._form(kind, storage), best.setting, request.apply)
         return replace(
             chosen,
             kind=kind.method,
@@ -162,6 +164,7 @@ class _Job:
             measured=measured,
             reasons=chosen.reasons if is_due else (),
             build_seconds=build_seconds,
+            by_hand=hand,
         )
 
     def _form(self, kind: IndexKind, storage: Storage) -> IndexForm:
@@ -193,10 +196,10 @@ class _Job:
         if reason is None:
             reason = should_be_another(standing)
             if reason and not request.refresh:
-                self._reporter.say(f"{name}: {reason}; --refresh builds it anew beside the old one")
+                self._reporter.say(f"{name}: {reason}; --refresh builds another beside it")
                 return False
         if reason is not None:
-            self._reporter.say(f"{name} is built anew: {reason}")
+            self._reporter.say(f"{name} is built again: {reason}")
         return reason is not None
 
     async def _recall_now(

@@ -160,7 +160,7 @@ def _round_times(least: float, most: float) -> list[float]:
 def _dots(
     points: Sequence[Measured], best: Measured | None, scale: _Scale, said_before: Sequence[Words]
 ) -> Iterator[Element]:
-    """A dot each, and the setting beside those that leave room for it."""
+    """A dot for each, with the setting beside it where there is space."""
     taken = [] if best is None else [scale.place(best)]
     for one in points:
         place = scale.place(one)

@@ -25,7 +25,7 @@ class TextIndexRequest:
 
 
 async def build_text_index(settings: Settings, request: TextIndexRequest) -> str | None:
-    """Declares what is searched and builds its index; gives the statement, None where it stood.
+    """Declares what is searched and builds its index; gives the statement, None if it existed.
 
     Built CONCURRENTLY but on a partitioned table, where Postgres cannot. Raises DatabaseError as
     Postgres gives it: no such column or language, not the owner.

@@ -10,7 +10,7 @@ import orjson
 
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
-from rowvec.db.default_setting import Scope, set_default
+from rowvec.db.default_setting import ByHand, Scope, by_hand
 from rowvec.db.definition import Definition
 from rowvec.db.index_form import IndexForm, Setting
 from rowvec.db.measured import Measured, keep_measured
@@ -31,10 +31,10 @@ _ALL_BUT_EXACT = 0.9995
 
 @dataclass(frozen=True)
 class TuneRequest:
-    """What to tune: a table's name as written in SQL, the embedding where it has several.
+    """What to tune: a table's name as written in SQL, the embedding, its default where None.
 
     `queries` are texts as users type them; rows of the table serve where there are none. `apply`
-    makes the setting the default of the role or of the database, for SQL that is not `search`.
+    makes the setting the default of the role or of the database, for queries by hand.
     """
 
     source: str
@@ -42,7 +42,7 @@ class TuneRequest:
     k: int = NEIGHBOURS
     target_recall: float | None = None
     queries: tuple[str, ...] = ()
-    apply: Scope | None = None
+    apply: Scope = "none"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class TuneResult:
     measured: tuple[Measured, ...]
     best: Measured
     before: Measured | None
-    applied: tuple[str, ...]
+    by_hand: ByHand
 
 
 async def tune(settings: Settings, request: TuneRequest, reporter: IndexProgress) -> TuneResult:
@@ -110,13 +110,11 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexProgress
             ),
         )  # fmt: skip
         await keep_measured(session, definition, curve.points)
-        applied: tuple[str, ...] = ()
-        if request.apply:
-            applied = await set_default(session, request.apply, form.parameters(best.setting))
+        hand = await by_hand(session, form, best.setting, request.apply)
         return TuneResult(
             source=table.table, embedding=definition.name, index=index.name, kind=kind.method,
             storage=form.storage, lists=state.lists, rows=rows, queries=len(queries), k=request.k,
-            target_recall=target, measured=curve.points, best=best, before=before, applied=applied,
+            target_recall=target, measured=curve.points, best=best, before=before, by_hand=hand,
         )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ _AS_ITS_OWN_TEXT = ("json", "jsonb")
 
 @dataclass(eq=False)
 class Field:
-    """A column. `kind` is what its values need so far; None: no value yet, or none of ours."""
+    """A column. `kind` is what its values need so far; None: no value yet, or an unknown one."""
 
     name: str
     type: str
@@ -103,7 +103,7 @@ def _written(field: Field, values: Sequence[object]) -> list[str] | None:
 
 
 def _are_arrays(kind: str, values: Sequence[object]) -> bool:
-    """Whether all are arrays whose elements need no other type."""
+    """Whether all are arrays with elements that need no other type."""
     return kind.endswith("[]") and all(
         value is None or united(kind, of_value(value)) == kind for value in values
     )

@@ -93,7 +93,7 @@ class TableFiles:
     def _opened(
         self, file: Path, buffer_bytes: int = io.DEFAULT_BUFFER_SIZE
     ) -> Iterator[io.BufferedReader]:
-        """The file, whose place counts until the block ends, be it early under a limit."""
+        """Opens the file; until the block ends, its position is part of the progress."""
         raw: io.BufferedReader = io.BufferedReader(file.open("rb", buffering=0), buffer_bytes)
         with raw:
             self._raw = raw
@@ -159,7 +159,7 @@ def standard_input(stream: IO[bytes], reading: Reading) -> RowSource:
 
 
 class _Counted(io.RawIOBase):
-    """A stream that cannot be asked how far it was read, which counts for itself."""
+    """A stream that counts what was read, around one that cannot tell."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -180,5 +180,5 @@ class _Counted(io.RawIOBase):
 
 def _counted(rows: Rows, place: Place) -> Rows:
     place.unit = "row"
-    for place.number, row in enumerate(rows, start=1):  # who reports a row reads it
+    for place.number, row in enumerate(rows, start=1):  # read by what reports a row
         yield row

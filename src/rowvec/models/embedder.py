@@ -36,7 +36,7 @@ Rows_co = TypeVar("Rows_co", covariant=True)
 
 
 class Model(ABC, Generic[Rows_co]):
-    """A loaded model. What stands here beside the abstract methods is said of one that can no more.
+    """A loaded model. Besides the abstract methods, these are the defaults of a simple model.
 
     A model that can more says so in its own attributes and overrides the method that does it.
     `tokenize` may run beside `forward`, in another thread.

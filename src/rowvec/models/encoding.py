@@ -18,7 +18,7 @@ KNOWN = (
     "normalize", "batch_size", "timeout_ms", "on_truncate", "backend", "dtype", "precision",
 )  # fmt: skip
 
-# It stands before every text of a request: a long one multiplies the request.
+# It is put before every text of a request: a long one multiplies the request.
 _MAX_PROMPT_CHARACTERS = 10_000
 
 _PROMPT_KEYS = ("prompt", "prompt_name", "input_type", "instruction")
@@ -65,7 +65,7 @@ def resolve(kwargs: Mapping[str, object], model: Description, device: str = "cpu
         raise NotSupported(
             f"the list of models pins revision {model.revision or '(none)'} of {model.name}",
             hint="the vectors of a column are of one revision: rowvec.alter_embedding with the same"
-            " model begins the column anew with this one",
+            " model starts the column again with this one",
         )
     truncate_dim, normalize = _shape(given, model)
     variant = resolve_variant(

@@ -161,7 +161,7 @@ def _embed(model: Model[Any], texts: Sequence[str]) -> list[Any]:
     rows: dict[int, Matrix] = {}
     with ThreadPoolExecutor(at_once) as threads:
         work = ([tokenized[i] for i in places] for places in batches)
-        # A model that computes by itself stays in this thread, where torch has its helpers.
+        # A model that computes here stays in this thread, where torch has its helpers.
         computed = map(forward, work) if at_once == 1 else threads.map(forward, work)
         for places, found in zip(batches, computed, strict=True):
             rows.update(zip(places, found, strict=True))

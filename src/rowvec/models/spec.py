@@ -36,7 +36,7 @@ class ModelSpec:
 
     @property
     def name(self) -> str:
-        """The name that requests and answers bear."""
+        """The name in requests and answers."""
         return self.description.name
 
     @property

@@ -14,7 +14,7 @@ from rowvec.protocol.large_request import Body
 from rowvec.protocol.reply import ROWS_A_PIECE, Form, Vectors, vector_base64, vector_text
 from rowvec.protocol.request import Format, Priority, Request
 
-# `kwargs` is ours: what SQL takes under that name. `user` names the end user, who is nobody to us.
+# `kwargs` is ours: what SQL takes under that name. `user` names the end user, which is not used.
 ARRAY = "input"
 _KEYS = frozenset({"model", "input", "encoding_format", "dimensions", "user", "kwargs"})
 _FORMATS: dict[Any, Format] = {"float": "text", "base64": "base64"}

@@ -27,7 +27,7 @@ Vectors = Sequence[npt.NDArray[np.float32] | None]
 
 
 def ready(expected_seconds: float) -> bytes:
-    """The first set, of rows that are likely to come after so long; 0 where it is no pause."""
+    """The first set, with the expected time until the rows; 0 for no pause."""
     if not expected_seconds:
         return READY
     row = wire.data_row([b"%d" % round(1000 * expected_seconds)])

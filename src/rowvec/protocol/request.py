@@ -278,7 +278,7 @@ def _name(number: int | None) -> str:
 
 
 def image_characters(image_bytes: int) -> int:
-    """How long base64 of so many bytes may be."""
+    """How long the base64 of a number of bytes may be."""
     return int(image_bytes * _CHARACTERS_OF_IMAGE_BYTES)
 
 

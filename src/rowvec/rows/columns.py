@@ -124,7 +124,7 @@ def of_feature(feature: object) -> tuple[str, Convert]:
         if type_ == "jsonb" or type_.endswith("[]"):
             return "jsonb", plain
         return f"{type_}[]", lambda values: [None if v is None else convert(v) for v in values]
-    if hasattr(feature, "decode"):  # Image, Audio, Video and their kin
+    if hasattr(feature, "decode"):  # Image, Audio, Video and the like
         return "bytea", _file
     return "jsonb", plain
 

@@ -37,7 +37,7 @@ _MAX_EXACT_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class SimilaritiesRequest:
-    """Whose: a table's name as written in SQL, the embedding where it has several; how many."""
+    """Whose: a table's name as written in SQL, the embedding, its default where None; how many."""
 
     source: str
     k: int = 10
@@ -132,7 +132,7 @@ class Lists:
 
     @property
     def worst(self) -> Matrix:
-        """What a score must exceed to enter a list; no score does where the list is made anew."""
+        """What a score must exceed to enter a list; no score does if the list is made again."""
         worst: Matrix = np.where(self.outdated, np.inf, self.scores.min(axis=1))
         return worst.astype(np.float32)
 

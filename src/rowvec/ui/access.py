@@ -88,7 +88,7 @@ class Access:
 class Token:
     """A random word that the forms of this process hold, and no page of another site can read.
 
-    What runs an expression that somebody typed has to come from such a form: a browser that says
+    A request that runs a typed expression has to come from such a form: a browser that says
     nothing of where a request began, as over plain HTTP beyond this machine, is asked no less.
     """
 

@@ -1,4 +1,4 @@
-"""How the pages reach the database: a read-only connection a request."""
+"""How the pages reach the database: one read-only connection per request."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ _NEEDS_A_ROLE = (
 class Database:
     """The database of the pages, for a few requests at once.
 
-    What bounds a visitor is the role that logs in: it may do no more than read. READ ONLY is a
-    second line, and so is that every request has a connection of its own, whose one transaction is
-    rolled back: no setting, lock, notification or prepared statement reaches the next request.
+    The role that logs in limits what a visitor can do: it may only read. There are two more lines
+    of defence: the transactions are READ ONLY, and every request has a connection of its own with
+    one transaction that is rolled back, so no setting, lock, notification or prepared statement
+    reaches the next request.
     """
 
     def __init__(self, dsn: str, *, statement_seconds: float) -> None:

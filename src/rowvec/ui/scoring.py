@@ -1,4 +1,4 @@
-"""A text whose sentences are coloured by where they stand between two poles."""
+"""A text with its sentences coloured by their place between two poles."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def show(request: Request) -> Response:
     """The form, and under it the text that was sent."""
     sent = await _Form.read(request)
     if request.method == "POST" and not Token.fits(request, sent.token):
-        raise HTTPException(403, "this form is an old one, or not of this page: load it anew")
+        raise HTTPException(403, "this form is old, or not from this page: reload it")
     return await run_in_threadpool(_page, request, sent)
 
 

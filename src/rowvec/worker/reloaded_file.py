@@ -1,4 +1,4 @@
-"""A file that is read anew when it changes."""
+"""A file that is read again when it changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ReloadedFile(Generic[T]):
         self._made = read(path)
 
     def get(self) -> T:
-        """What the file says, or said when it was last any good."""
+        """The content of the file, or its last valid content."""
         identity = self._identity()
         if identity != self._seen:
             self._seen = identity

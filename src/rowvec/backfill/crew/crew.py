@@ -34,7 +34,7 @@ class Crew:
 def share(
     settings: Settings, request: BackfillRequest, workers: int
 ) -> tuple[Settings, BackfillRequest]:
-    """What each of so many gets, where limits are for all of them together."""
+    """What each worker gets of limits that are for all of them together."""
     if settings.max_rows_per_second is not None:
         rate = settings.max_rows_per_second / workers
         settings = settings.model_copy(update={"max_rows_per_second": rate})

@@ -40,7 +40,7 @@ _SAMPLED_CHARACTERS = 2_000
 
 @dataclass(frozen=True)
 class ClusterRequest:
-    """What to cluster: a table's name as written in SQL, the embedding where it has several."""
+    """What to cluster: a table's name as written in SQL, the embedding, its default where None."""
 
     source: str
     clusters: int

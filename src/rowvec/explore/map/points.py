@@ -1,4 +1,4 @@
-"""The points of one map in memory: at most so many, with all that a picture of them needs."""
+"""The points of one map in memory, a bounded number, with all that a picture of them needs."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ Method = Literal["pca", "umap"]
 
 @dataclass(frozen=True)
 class MapRequest:
-    """What to map: a table's name as written in SQL, the embedding where it has several.
+    """What to map: a table's name as written in SQL, the embedding, its default where None.
 
     `colors` are names of columns; clusters colour it too, where there are any. `output` is a file
     that ends in .html or .png.

@@ -85,7 +85,7 @@ class Candidates:
 
     def _order(self, said: list[str]) -> list[tuple[Backend, str]]:
         if self._device != "cpu":
-            said.append(f"on {self._device} torch alone computes")
+            said.append(f"on {self._device} only torch computes")
             return []
         measured = self._runtime.measured
         if measured == "torch":

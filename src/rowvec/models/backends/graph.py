@@ -73,8 +73,8 @@ class Graphs:
     def packed(self, graph: Path, threads: int) -> Path:
         """The form of a file that all sessions of onnxruntime read from the same memory.
 
-        Weights stand in it as the kernels of this processor take them, so that they are mapped and
-        not copied. Written where there is none; raises ModelError.
+        It has the weights in the form that the kernels of this processor take, so that they are
+        mapped and not copied. Written where there is none; raises ModelError.
         """
         return self._made(
             f"{graph.parent.name}-packed-onnxruntime{metadata.version('onnxruntime')}-{_processor()}",
@@ -102,7 +102,7 @@ class Graphs:
 
 
 class _Tokens(torch.nn.Module):
-    """A transformer whose tensors are positional and whose output is one tensor, for the export."""
+    """A transformer with positional tensors and one tensor as output, for the export."""
 
     def __init__(self, model: Any, names: tuple[str, ...]) -> None:
         super().__init__()

@@ -63,7 +63,7 @@ def _session(graph: Path, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_MICROSECONDS)
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    # Errors only: what it warns of, nobody here can mend.
+    # Errors only: its warnings are about things that nothing here can change.
     options.log_severity_level = 3
     try:
         return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
@@ -114,5 +114,5 @@ class OpenVinoEncoder:
 
 
 def _size(graph: Path) -> int:
-    # Weights of more than 2 GB stand in files beside the graph.
+    # Weights of more than 2 GB are in files beside the graph.
     return sum(file.stat().st_size for file in graph.parent.iterdir())

@@ -73,7 +73,7 @@ class PackedTorch(PaddedTorch):
     def __init__(self, transformer: Any, tokenizer: BatchTokenizer, device: str) -> None:
         super().__init__(transformer, tokenizer, device)
         model = transformer.model
-        # Global to the process, and harmless: only a model that is told to uses it.
+        # Global to the process, and harmless: only a model that is set to it uses it.
         AttentionInterface.register(_ATTENTION, _packed_attention)
         AttentionMaskInterface.register(_ATTENTION, sdpa_mask)
         model.set_attn_implementation(_ATTENTION)

@@ -15,7 +15,7 @@ class Instructor(Family):
     """hkunlp/instructor-* and models trained like them; they take the kwarg `instruction`.
 
     A kind of its own because the folders do not say it: they are ordinary sentence-transformers
-    folders, whose pooling would count the instruction in.
+    folders: their pooling would include the instruction.
     """
 
     @classmethod

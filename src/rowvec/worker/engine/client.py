@@ -49,7 +49,7 @@ OnBatch = Callable[[Computed], None]
 # Before the next engine, by how many died soon after their start.
 _BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
 
-# An engine that lived so long had started well: its death is a new story.
+# An engine that lived this long had started well: its death has another cause.
 _GOOD_START_SECONDS = 30.0
 
 
@@ -135,7 +135,11 @@ class EngineClient:
         """What a request for the model waits for before it can be computed; None for its turn."""
         if not self.up:
             return "the engine is still starting"
-        return f"{model} is still being loaded" if model in self._loading else None
+        if model in self._loading:
+            return f"{model} is still being loaded"
+        # Models are loaded one after the other.
+        before = None if self.reports[model].loaded else next(iter(self._loading), None)
+        return None if before is None else f"{before} is still being loaded, {model} comes after it"
 
     async def run(self) -> None:
         """Starts the engine, and another whenever it dies; cancel to end it.

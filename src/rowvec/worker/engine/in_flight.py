@@ -53,7 +53,7 @@ class InFlight:
         return [fingerprint(salt, request.model, prompt, text) for text in request.inputs]
 
     async def send(self, number: int, line: EngineLine | None) -> None:
-        """Sends it to the engine that is there, once; a large one frame by frame."""
+        """Sends it to the current engine, once; a large one frame by frame."""
         if line is None or line is self.line or self.future.done():
             return
         self.line = line

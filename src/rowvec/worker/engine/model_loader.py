@@ -86,7 +86,7 @@ class ModelLoader:
 
 
 def _collect() -> None:
-    """Frees what nobody refers to any more, and lets the collector pass over the rest from now on.
+    """Frees what is no longer referenced, and lets the collector skip the rest from now on.
 
     Models and their libraries are many objects that stay: to look through them again and again took
     a twenty-fifth of the processor of a bulk request.

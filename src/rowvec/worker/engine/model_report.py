@@ -72,7 +72,7 @@ class Report:
             self.device = loaded.device
 
     def note_dropped(self, variant: Variant) -> None:
-        """The engine has made room."""
+        """Notes that the engine unloaded the model."""
         self.memory_of.pop(variant, None)
         self.briefest = math.inf
 

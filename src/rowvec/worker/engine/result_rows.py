@@ -25,7 +25,7 @@ def is_finite(row: Row) -> bool:
 
 
 def is_zero(row: Row) -> bool:
-    """Whether a vector points nowhere: cosine knows no distance to it, and indexes skip it."""
+    """Whether a vector is all zeros: cosine has no distance to it, and indexes skip it."""
     return not (row.values if isinstance(row, SparseVector) else row).any()
 
 
@@ -68,7 +68,7 @@ def refuse_truncated(counts: Sequence[int], max_tokens: int) -> None:
 
 
 def too_long(count: int, max_tokens: int) -> InputTooLong:
-    """What is wrong with a text of so many tokens, where it may not be cut off."""
+    """The error about a text with too many tokens that may not be cut off."""
     return InputTooLong(
         f"the text has {count} tokens, the model reads {max_tokens}",
         hint="shorten it, or let it be cut off with on_truncate = truncate",

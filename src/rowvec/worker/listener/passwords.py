@@ -1,7 +1,7 @@
-"""The passwords that the worker accepts: the lines of its password file, read anew when it changes.
+"""The passwords that the worker accepts: the lines of its password file, reread when it changes.
 
-Two lines let a password be changed with nobody refused: while clients move from the old one to the
-new one, both are right.
+Two lines let a password be changed without refusing a client: while clients move from the old one
+to the new one, both are right.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from rowvec.models.embedder import Embedder, Matrix, Tokenized
 
 
 class StaticEmbedder(Embedder):
-    """An Embedder over a loaded model whose first module is a StaticEmbedding."""
+    """An Embedder over a loaded model that begins with a StaticEmbedding."""
 
     max_tokens = NO_LIMIT
 

@@ -1,8 +1,8 @@
-"""Dense models of the sentence-transformers library whose first module is a transformer.
+"""Dense models of the sentence-transformers library that begin with a transformer.
 
 The texts are tokenised once, outside of `encode`, so that batches can be cut by their real
 lengths; what the model then computes is what `SentenceTransformer.encode` computes. Models that
-put images and texts in one space (CLIP and its kin) read images too.
+put images and texts in one space (CLIP and similar ones) read images too.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class TransformerEmbedder(Embedder):
         self.streams = self._streams_of(encoder)
 
     def _choose(self, model: SentenceTransformer, runtime: Runtime) -> Chosen | None:
-        """What computes texts. Where that is not torch, the weights in torch are let go."""
+        """Chooses what computes texts. If that is not torch, the weights in torch are freed."""
         if self._tokenizer is None:
             return None
         if self._images is not None:
@@ -153,7 +153,7 @@ class TransformerEmbedder(Embedder):
         return 1 if self._pool is None else encoder.streams
 
     def _vectors_of(self, encoder: TokenEncoder, samples: Sequence[Tokenized]) -> Matrix:
-        """The vectors of texts in one batch, then of each by itself."""
+        """The vectors of texts in one batch, then of each alone."""
         alone = [self._vectors(encoder, [sample])() for sample in samples]
         if self._streams_of(encoder) > 1:
             together = self._vectors_in_stream(encoder, samples)

@@ -1,4 +1,4 @@
-"""Sparse encoders (SPLADE and its kin) of the sentence-transformers library.
+"""Sparse encoders (SPLADE and similar ones) of the sentence-transformers library.
 
 Where a folder holds just a masked language model, its vector is, for each word of the vocabulary,
 the largest log(1 + relu(logit)) over the tokens; otherwise its modules say what is computed.

@@ -1,8 +1,8 @@
 """SPLADE's pooling in one pass over the numbers of the tokens.
 
 The library takes log(1 + relu(x)) of each of them, then the largest. Both functions only grow, so
-the largest may as well be taken first, and what is left has one number a word instead of one a word
-and token.
+the largest may as well be taken first, which leaves one number per word instead of one per word and
+token.
 """
 
 from __future__ import annotations
