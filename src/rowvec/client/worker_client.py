@@ -21,14 +21,14 @@ Priority = Literal["bulk", "interactive"]
 Kwargs = Mapping[str, object]
 
 
-class Terms(TypedDict, total=False):
+class Urgency(TypedDict, total=False):
     """How urgent a request is: `bulk` unless said, and by when it has to be answered."""
 
     priority: Priority
     deadline_ms: int | None
 
 
-_BULK: Terms = {"priority": "bulk"}
+_BULK: Urgency = {"priority": "bulk"}
 
 
 class WorkerClient:
@@ -69,12 +69,12 @@ class WorkerClient:
         model: str,
         inputs: Sequence[str | None],
         kwargs: Kwargs | None = None,
-        **terms: Unpack[Terms],
+        **urgency: Unpack[Urgency],
     ) -> Embeddings:
         """The vectors of texts."""
         return answers.embeddings(
             await self._ask(
-                "embed", model, inputs, kwargs, encoding_format="base64", **_BULK | terms
+                "embed", model, inputs, kwargs, encoding_format="base64", **_BULK | urgency
             )
         )
 
@@ -83,13 +83,13 @@ class WorkerClient:
         model: str,
         images: Sequence[bytes | None],
         kwargs: Kwargs | None = None,
-        **terms: Unpack[Terms],
+        **urgency: Unpack[Urgency],
     ) -> Embeddings:
         """The vectors of images: the bytes of JPEG, PNG, WebP or GIF files."""
         inputs = [None if image is None else base64.b64encode(image).decode() for image in images]
         return answers.embeddings(
             await self._ask(
-                "embed_image", model, inputs, kwargs, encoding_format="base64", **_BULK | terms
+                "embed_image", model, inputs, kwargs, encoding_format="base64", **_BULK | urgency
             )
         )
 
@@ -98,11 +98,11 @@ class WorkerClient:
         model: str,
         inputs: Sequence[str | None],
         kwargs: Kwargs | None = None,
-        **terms: Unpack[Terms],
+        **urgency: Unpack[Urgency],
     ) -> list[SparseVector | None]:
         """The sparse vectors of texts, as psycopg hands them to Postgres."""
         return answers.sparse_vectors(
-            await self._ask("embed_sparse", model, inputs, kwargs, **_BULK | terms)
+            await self._ask("embed_sparse", model, inputs, kwargs, **_BULK | urgency)
         )
 
     async def chunk(
@@ -110,10 +110,10 @@ class WorkerClient:
         model: str,
         inputs: Sequence[str | None],
         kwargs: Kwargs | None = None,
-        **terms: Unpack[Terms],
+        **urgency: Unpack[Urgency],
     ) -> list[list[TextChunk]]:
         """The chunks of each text, in order; none of NULL, none of a blank text."""
-        rows = await self._ask("chunk", model, inputs, kwargs, **_BULK | terms)
+        rows = await self._ask("chunk", model, inputs, kwargs, **_BULK | urgency)
         return answers.chunks(rows, len(inputs))
 
     async def rerank(
@@ -122,11 +122,11 @@ class WorkerClient:
         query: str,
         documents: Sequence[str | None],
         kwargs: Kwargs | None = None,
-        **terms: Unpack[Terms],
+        **urgency: Unpack[Urgency],
     ) -> list[Ranked]:
         """The documents by their score, the best first; those that are NULL are left out."""
         return answers.ranked(
-            await self._ask("rerank", model, documents, kwargs, query=query, **_BULK | terms)
+            await self._ask("rerank", model, documents, kwargs, query=query, **_BULK | urgency)
         )
 
     async def count_tokens(

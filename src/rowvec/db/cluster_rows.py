@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from rowvec.db.compose import comma, key_json
+from rowvec.db.compose import comma
 from rowvec.db.definition import Definition
 from rowvec.db.derived import DerivedTable
 from rowvec.db.owner import AsOwner
@@ -36,7 +36,7 @@ class ClusterRows:
         self._parts = {
             "clusters": clusters.name,
             "key": columns,
-            "key_json": key_json(clusters.key),
+            "key_json": sql.SQL(definition.key_json),
             # From the source alone: a column of it may be called as one of ours.
             "texts": sql.SQL('(SELECT {}, ({})::text AS "rowvec text" FROM {}) AS s').format(
                 columns, sql.SQL(definition.input), clusters.source

@@ -25,14 +25,3 @@ def expression(text: str) -> sql.SQL:
 def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
     """The parts with commas between them."""
     return sql.SQL(", ").join(parts)
-
-
-def key_json(key: Sequence[str]) -> sql.Composable:
-    """A key as SQL functions give it: the bare value of one column, an object of several.
-
-    For statements that have no parameters.
-    """
-    if len(key) == 1:
-        return sql.SQL("to_jsonb({})").format(sql.Identifier(key[0]))
-    pairs = [sql.SQL("{}, {}").format(sql.Literal(name), sql.Identifier(name)) for name in key]
-    return sql.SQL("jsonb_build_object({})").format(comma(pairs))

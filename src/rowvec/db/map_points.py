@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg import sql
 
-from rowvec.db.compose import comma, key_json
+from rowvec.db.compose import comma
 from rowvec.db.definition import Definition
 from rowvec.db.derived import DerivedTable
 from rowvec.db.owner import Reader
@@ -64,7 +64,7 @@ class MapPoints:
         ]
         self._parts = {
             "key": comma(key),
-            "key_json": key_json(points.key),
+            "key_json": sql.SQL(definition.key_json),
             "points": points.name,
             "colors": sql.SQL("ARRAY[{}]::text[]").format(
                 comma([sql.SQL("({})::text").format(color) for color in colors])

@@ -86,13 +86,13 @@ async def similarities(
         stored = await SimilarRows.make(session, definition)
         is_exact = await _fits(session, definition, stored)
         lists = await _read(stored, request, progress, with_vectors=is_exact)
-        run = _Run(stored, lists, progress)
+        comparison = _Comparison(stored, lists, progress)
         neighbours: Neighbours
         if lists.vectors is not None:
             neighbours = ExactNeighbours(lists.vectors, definition.metric, request.k)
         else:
             neighbours = IndexNeighbours(stored, lists.keys, definition.metric, request.k)
-        await run.compare(neighbours)
+        await comparison.compare(neighbours)
     return SimilaritiesResult(
         source=definition.table,
         embedding=definition.name,
@@ -100,7 +100,7 @@ async def similarities(
         rows=len(lists.keys),
         changed=int(lists.changed.sum()),
         compared=int(lists.outdated.sum()),
-        entered=run.entered,
+        entered=comparison.entered,
         is_exact=is_exact,
         seconds=round(time.perf_counter() - began, 3),
     )
@@ -204,7 +204,7 @@ async def _read(
     return lists
 
 
-class _Run:
+class _Comparison:
     """Compares what is outdated, block by block, and commits each."""
 
     def __init__(self, stored: SimilarRows, lists: Lists, progress: Progress) -> None:
