@@ -26,7 +26,7 @@ GRANT EXECUTE ON FUNCTION
     -- What these call, as the caller.
     rowvec._ask, rowvec._best_by_words, rowvec._call, rowvec._candidates,
     rowvec._check_expression, rowvec._counts, rowvec._definition, rowvec._derived,
-    rowvec._distance, rowvec._embed_keyed, rowvec._embed_query,
+    rowvec._distance, rowvec._document_kwargs, rowvec._embed_keyed, rowvec._embed_query,
     rowvec._exchange_settings,
     rowvec._execute_statement, rowvec._farthest, rowvec._fused_row,
     rowvec._fused_statement, rowvec._index_advice, rowvec._input_named_in, rowvec._input_of, rowvec._key_columns,

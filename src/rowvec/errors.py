@@ -279,7 +279,7 @@ def input_named_in(detail: str | None) -> int | None:
     except ValueError:
         return None
     number = facts.get("input") if isinstance(facts, dict) else None
-    return number if isinstance(number, int) else None
+    return number if type(number) is int else None  # bool is an int, too
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,7 +15,13 @@ import pytest
 import torch
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
-from transformers import MPNetConfig, MPNetModel, XLMRobertaConfig, XLMRobertaModel
+from transformers import (
+    MPNetConfig,
+    MPNetModel,
+    PreTrainedModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
 from rowvec.errors import ModelError, NotSupported
 from rowvec.models.backends import choice, graph
@@ -139,7 +146,7 @@ def test_a_graph_that_computes_something_else_is_never_served(
     folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
     export = graph._export
 
-    def wrongly(transformer: torch.nn.Module, path: Path) -> None:
+    def wrongly(transformer: Any, path: Path) -> None:
         layer = transformer.model.encoder.layer[0].output.dense
         with torch.no_grad():
             layer.weight.mul_(2)
@@ -351,7 +358,7 @@ def test_relative_positions_stay_padded_and_are_exported(
     assert cosines(embed(fast, texts), library_encode(folder, texts)).min() >= choice.SAME
 
 
-def other_architecture(folder: Path, tokenizer_from: Path, model: torch.nn.Module) -> Path:
+def other_architecture(folder: Path, tokenizer_from: Path, model: PreTrainedModel) -> Path:
     transformer = folder / "transformer"
     model.save_pretrained(transformer)
     for file in tokenizer_from.glob("tokenizer*"):

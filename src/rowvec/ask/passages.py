@@ -8,10 +8,9 @@ from typing import Any
 
 import orjson
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, tuple_row
 
-from rowvec.db.connection import database_errors
-from rowvec.db.queries import query
+from rowvec.db.connection import fetch
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,7 @@ class Question:
             "options": orjson.dumps(options).decode(),
             "filter_args": arguments,
         }
-        with database_errors(), connection.cursor(row_factory=class_row(Passage)) as cursor:
-            return cursor.execute(query("passages"), parameters).fetchall()
+        return fetch(connection, "passages", parameters, class_row(Passage))
 
     def nearest(self, connection: psycopg.Connection) -> Passage | None:
         """The passage of the nearest row; None where no row is nearer than what does not belong."""
@@ -66,10 +64,6 @@ class Question:
 
     def prompt(self, connection: psycopg.Connection, passages: Sequence[Passage]) -> str:
         """What a language model is asked."""
-        texts = [one.passage for one in passages]
-        with database_errors():
-            found = connection.execute(
-                query("prompt"), {"question": self.question, "passages": texts}
-            ).fetchone()
-        assert found is not None
-        return str(found[0])
+        parameters = {"question": self.question, "passages": [one.passage for one in passages]}
+        ((prompt,),) = fetch(connection, "prompt", parameters, tuple_row)
+        return str(prompt)

@@ -15,7 +15,6 @@ from rowvec.db.definition import Definition
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import COUNTED, Source
 from rowvec.errors import DatabaseConflict, DatabaseUnavailable, RowvecError
-from rowvec.filling.arguments import document_kwargs
 from rowvec.filling.async_embedder import JobEmbedder
 from rowvec.filling.gauge import Gauge
 from rowvec.filling.heartbeat import Heartbeat
@@ -45,9 +44,7 @@ class BackfillRequest:
 
 def worker_embedder(worker: str, definition: Definition) -> WorkerEmbedder:
     """The embedder of a definition that asks a worker."""
-    return WorkerEmbedder(
-        worker, definition.model, document_kwargs(definition), definition.modality
-    )
+    return WorkerEmbedder(worker, definition.model, definition.document_kwargs, definition.modality)
 
 
 async def backfill(

@@ -38,15 +38,15 @@ COMMANDS = {
     ),
     "embed": ("embed", "Print the vector of each TEXT, one line each, as pgvector reads it."),
     "plan": (
-        "columns",
+        "plan",
         "Say what a backfill of SOURCE will take: rows, tokens, time, money, room.",
     ),
     "backfill": ("backfill", "Embed all pending rows of SOURCE, a table's name as written in SQL."),
     "verify": (
-        "columns",
+        "verify",
         "Embed a sample of SOURCE again, and compare it with the vectors that are there.",
     ),
-    "retry": ("columns", "Let the next job try the rows of SOURCE again that were set aside."),
+    "retry": ("retry", "Let the next job try the rows of SOURCE again that were set aside."),
     "sync": (
         "sync",
         "Keep the embeddings of SOURCE, or of all tables, filled as rows come and change.",

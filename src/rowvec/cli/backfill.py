@@ -12,16 +12,12 @@ import click
 from rowvec.backfill.crew.crew import Crew, Engine
 from rowvec.backfill.report import LogReporter, Summary
 from rowvec.backfill.run import BackfillRequest
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr
 from rowvec.cli.progress import BackfillBar
 from rowvec.config import Settings
 
 _INTERRUPTED = 130
-
-_embedding = click.option(
-    "--embedding", metavar="NAME", help="Which embedding [default: the table's default]."
-)
 
 
 def _job(name: str) -> Any:
@@ -31,7 +27,7 @@ def _job(name: str) -> Any:
 
 @click.command()
 @click.argument("source")
-@_embedding
+@embedding_option
 @setting("commit_rows")
 @click.option("--limit", type=click.IntRange(min=1), metavar="ROWS", help="Embed at most so many.")
 @setting("image_folder")

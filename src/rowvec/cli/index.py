@@ -11,24 +11,22 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
+from rowvec.db.default_setting import ByHand, Scope
 from rowvec.db.index_form import Storage
-from rowvec.index.by_hand import ByHand, Scope
+from rowvec.db.measured import Measured
 from rowvec.index.choice import readable
+from rowvec.index.index_progress import LoggedIndexProgress
 from rowvec.index.kinds import KINDS
-from rowvec.index.recall import NEIGHBOURS, Measured
-from rowvec.index.report import IndexLogReporter
+from rowvec.index.recall import NEIGHBOURS
 from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.text_index import TextIndexRequest, build_text_index
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-embedding_option = click.option(
-    "--embedding", metavar="NAME", help="Which embedding [default: the table's default]."
-)
 target_option = click.option(
     "--target-recall",
     type=click.FloatRange(0, 1, min_open=True),
@@ -116,7 +114,7 @@ def index(
     bar = IndexBar() if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.index")  # jobs/ stands beside src/
-        result: IndexResult = job.run(settings, request, bar or IndexLogReporter())
+        result: IndexResult = job.run(settings, request, bar or LoggedIndexProgress())
     if as_json:
         print_json(asdict(result))
     elif request.dry_run:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -17,6 +17,7 @@ from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn
 from rowvec.errors import BadRow, ConfigError, SourceInterrupted
 from rowvec.load.declare import Embedding, check, declare
+from rowvec.load.formats import Format
 from rowvec.load.loader import load as load_rows
 from rowvec.load.position import remember, resume
 from rowvec.load.report import LoadResult, Options
@@ -44,7 +45,7 @@ _Folder = click.Path(path_type=Path)
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["csv", "tsv", "json", "ndjson", "parquet"]),
+    type=click.Choice(get_args(Format)),
     help="Where no name tells it; standard input is JSON without it.",
 )
 @click.option("--encoding", default="utf-8", help="Of text  [default: utf-8]")

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from rowvec.backfill.report import Summary
 from rowvec.cli.output import stderr
-from rowvec.index.recall import Measured
+from rowvec.db.measured import Measured
 from rowvec.load.report import LoadResult
 
 

@@ -21,9 +21,8 @@ from rich.table import Table
 from rowvec.cli.options import database_dsn, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stdout
 from rowvec.config import Settings
-from rowvec.db.connection import connect, database_errors, embedded_dsn, without_password
-from rowvec.db.queries import query
-from rowvec.db.schema import require_head
+from rowvec.db.connection import embedded_dsn, fetch, without_password
+from rowvec.db.schema import connect_migrated
 from rowvec.embedded.instance import Instance, State
 
 _WATCH_SECONDS = 1.0
@@ -92,14 +91,12 @@ def status(
 
 def _embeddings(dsn: str, source: str | None) -> list[dict[str, Any]]:
     """The two views as one; raises SchemaError where the database lacks them."""
-    with connect(dsn, application_name="rowvec status") as conn, database_errors():
-        require_head(conn)
+    with connect_migrated(dsn, "rowvec status") as conn:
         return _read(conn, source)
 
 
 def _read(conn: psycopg.Connection, source: str | None) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("status"), {"source": source}).fetchall()
+    return fetch(conn, "status", {"source": source}, dict_row)
 
 
 def _watch(dsn: str, source: str | None) -> None:
@@ -108,8 +105,7 @@ def _watch(dsn: str, source: str | None) -> None:
     # A KeyboardInterrupt might come in the middle of a query, and end it as an error.
     before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
     try:
-        with connect(dsn, application_name="rowvec status") as conn, database_errors():
-            require_head(conn)
+        with connect_migrated(dsn, "rowvec status") as conn:
             console = stdout()
             with Live(console=console, auto_refresh=False, transient=True) as live:
                 while not stopped.is_set():
@@ -125,10 +121,8 @@ def _watch(dsn: str, source: str | None) -> None:
 
 def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
     """Every row whose end is not in its vector, the longest first."""
-    with connect(dsn, application_name="rowvec status") as conn, database_errors():
-        require_head(conn)
-        with conn.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(query("truncated"), {"source": source}).fetchall()
+    with connect_migrated(dsn, "rowvec status") as conn:
+        rows = fetch(conn, "truncated", {"source": source}, dict_row)
     if as_json:
         print_json(rows)
     elif rows:

@@ -11,24 +11,17 @@ from typing import Any
 
 import click
 
-from rowvec.cli.index import (
-    apply_option,
-    embedding_option,
-    print_by_hand,
-    print_measured,
-    target_option,
-)
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.index import apply_option, print_by_hand, print_measured, target_option
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, stderr, stdout
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
-from rowvec.db.schema import require_head
 from rowvec.index.chart import Curve, chart
 from rowvec.index.draw import check_plot, draw
+from rowvec.index.index_progress import LoggedIndexProgress
 from rowvec.index.kinds import kind_of
-from rowvec.index.report import IndexLogReporter
 from rowvec.index.tune import TuneRequest, TuneResult, read_queries
+from rowvec.job_runner import check_schema
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
 
 
@@ -78,7 +71,7 @@ def tune(
     bar = IndexBar() if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.tune")  # jobs/ stands beside src/
-        result: TuneResult = job.run(settings, request, bar or IndexLogReporter())
+        result: TuneResult = job.run(settings, request, bar or LoggedIndexProgress())
     if plot is not None:
         title = _title(result)
         facts = f"{result.queries} queries, exact neighbours of {result.rows:,} vectors"
@@ -131,8 +124,7 @@ def explain(*, as_json: bool, dsn: str | None, **given: Any) -> None:
       rowvec explain reviews "arrived broken" --filter 'stars <= $1::int' --arg 2
     """
     settings = Settings.build(dsn=dsn)
-    with connect(resolve_dsn(settings)) as connection:
-        require_head(connection)
+    check_schema(settings)
     found = asyncio.run(explain_search(settings, ExplainRequest(**given)))
     if as_json:
         print_json(asdict(found))

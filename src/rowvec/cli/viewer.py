@@ -11,8 +11,7 @@ import click
 from rowvec.cli.options import database_dsn, setting
 from rowvec.cli.output import stdout
 from rowvec.config import Settings, read_secret
-from rowvec.db.connection import connect
-from rowvec.db.schema import require_head
+from rowvec.db.schema import connect_migrated
 from rowvec.db.viewer import make_viewer
 from rowvec.errors import ConfigError
 
@@ -47,10 +46,9 @@ def viewer(
     """
     settings = Settings.build(dsn=dsn, data=data, ui_role_password_file=ui_role_password_file)
     file = settings.ui_role_password_file
-    with connect(
-        database_dsn(settings, dsn=dsn, data=data), application_name="rowvec viewer"
+    with connect_migrated(
+        database_dsn(settings, dsn=dsn, data=data), "rowvec viewer"
     ) as connection:
-        require_head(connection)
         if file is not None and not file.exists():
             _write_password(file)
         password = None if file is None else read_secret(file)

@@ -39,7 +39,7 @@ class ClusterRows:
             "clusters": clusters.name,
             "key": comma(list(columns)),
             "key_text": sql.SQL("row({})::text").format(comma(list(columns))),
-            "key_json": _json(clusters.key),
+            "key_json": expression(definition.key_json),
             # From the source alone: a column of it may be called as one of ours.
             "texts": sql.SQL('(SELECT {}, ({})::text AS "rowvec text" FROM {}) AS s').format(
                 comma(list(columns)), expression(definition.input), clusters.source
@@ -89,15 +89,3 @@ class ClusterRows:
 
     def _sql(self, template: str) -> sql.Composed:
         return sql.SQL(template).format(**self._parts)
-
-
-def _json(key: tuple[str, ...]) -> sql.Composable:
-    """A key as SQL functions give it: the bare value of one column, an object of several."""
-    if len(key) == 1:
-        return sql.SQL("to_jsonb({})").format(identifier(key[0]))
-    # The text is a statement with parameters, where a percent sign is written twice.
-    pairs = [
-        sql.SQL("{}, {}").format(sql.Literal(name.replace("%", "%%")), identifier(name))
-        for name in key
-    ]
-    return sql.SQL("jsonb_build_object({})").format(comma(list(pairs)))

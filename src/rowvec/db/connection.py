@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import RowFactory
 from pydantic import SecretStr
 
 from rowvec.config import Settings, libpq_environment_is_set
+from rowvec.db.queries import query
 from rowvec.errors import (
     DatabaseConflict,
     DatabaseError,
     DatabaseUnavailable,
     input_named_in,
 )
+
+R = TypeVar("R")
 
 # serialization_failure, deadlock_detected, lock_not_available
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
@@ -96,3 +100,14 @@ def connect(dsn: str, *, application_name: str = "rowvec") -> psycopg.Connection
     """An autocommit connection; raises DatabaseError that says what libpq said."""
     with database_errors():
         return psycopg.connect(dsn, autocommit=True, application_name=application_name)
+
+
+def fetch(
+    connection: psycopg.Connection,
+    name: str,
+    parameters: Mapping[str, Any] | None,
+    as_row: RowFactory[R],
+) -> list[R]:
+    """The rows of the statement sql/queries/<name>.sql; raises DatabaseError."""
+    with database_errors(), connection.cursor(row_factory=as_row) as cursor:
+        return cursor.execute(query(name), parameters).fetchall()

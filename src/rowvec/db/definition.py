@@ -21,8 +21,10 @@ class KeyColumn:
 class Definition:
     """One row of rowvec.embedding and what belongs to it in Postgres's catalog.
 
-    `input`, `filter`, `pending` and `kept` (pending, and its vector stays) are SQL over the columns
-    of the source. `chunks_table` is where the vectors go whose `destination` is a table.
+    `input`, `filter`, `pending`, `kept` (pending, and its vector stays) and `key_json` (the key as
+    functions give it) are SQL over the columns of the source. `document_kwargs` are those of its
+    rows, which are documents: queries have another prompt. `chunks_table` is where the vectors go
+    whose `destination` is a table.
     """
 
     id: int
@@ -37,6 +39,7 @@ class Definition:
     destination: str
     dimensions: int
     kwargs: dict[str, Any]
+    document_kwargs: dict[str, Any]
     on_truncate: str
     chunk: dict[str, Any] | None
     chunks_schema: str | None
@@ -46,6 +49,7 @@ class Definition:
     paused: bool
     pending: str
     kept: str
+    key_json: str
     key: tuple[KeyColumn, ...]
 
     @property

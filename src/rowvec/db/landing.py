@@ -69,7 +69,7 @@ class Landing:
         self, connection: psycopg.Connection, name: tuple[str, ...], *, ignore_bad: bool = False
     ) -> None:
         self._connection = connection
-        self.name = sql.Identifier(*name)
+        self._name = name
         self.columns: list[str] = []
         self._options = sql.SQL("(FORMAT text, ON_ERROR ignore)" if ignore_bad else "(FORMAT text)")
         self._cursor = connection.cursor()
@@ -101,14 +101,14 @@ class Landing:
             "CREATE TABLE", "")  # fmt: skip
         self._run(
             sql.SQL("{} {} ({}) {}").format(
-                sql.SQL(head), self.name, sql.SQL(", ").join(parts), sql.SQL(tail)
+                sql.SQL(head), sql.Identifier(*self._name), sql.SQL(", ").join(parts), sql.SQL(tail)
             )
         )
 
     def change(self, added: Mapping[str, str], widened: Mapping[str, tuple[str, str]]) -> None:
         """Adds columns, and gives others another type (name: from, to); ends the open COPY."""
         self.flush()
-        alter_table(self._connection, self.name, added, widened)
+        alter_table(self._connection, self._name, added, widened)
 
     def write(self, values: Sequence[Any]) -> None:
         """Copies a row, in the order of `columns`; raises DatabaseError where Postgres refused."""
@@ -153,7 +153,7 @@ class Landing:
 
     def _open(self) -> psycopg.Copy:
         statement = sql.SQL("COPY {} ({}) FROM STDIN {}").format(
-            self.name, _names(self.columns), self._options
+            sql.Identifier(*self._name), _names(self.columns), self._options
         )
         writer = _Prompt(self._cursor)
         return self._copies.enter_context(self._cursor.copy(statement, writer=writer))
@@ -174,7 +174,7 @@ class Landing:
 
 def alter_table(
     connection: psycopg.Connection,
-    table: sql.Identifier,
+    table: tuple[str, ...],
     added: Mapping[str, str],
     widened: Mapping[str, tuple[str, str]],
 ) -> None:
@@ -189,7 +189,9 @@ def alter_table(
     if actions:
         with database_errors():
             connection.execute(
-                sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(actions))
+                sql.SQL("ALTER TABLE {} {}").format(
+                    sql.Identifier(*table), sql.SQL(", ").join(actions)
+                )
             )
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from rowvec.config import read_secrets
 from rowvec.db.connection import database_errors
-from rowvec.db.server import set_worker
+from rowvec.db.server import ping, set_worker
 from rowvec.errors import ConfigError
 
 _GRACE_SECONDS = 1.0
@@ -43,7 +43,7 @@ def rotate(conn: Connection, password_file: Path, *, keep_old: bool) -> Rotation
         with database_errors(), conn.transaction():
             quiet = set_worker(conn, {}, new).quiet
             # In the same transaction: if the new password is refused, nobody ever saw it.
-            conn.execute("SELECT rowvec._ask('ping')")
+            ping(conn)
     except BaseException:
         write_secrets(password_file, old)
         raise

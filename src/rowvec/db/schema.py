@@ -62,6 +62,14 @@ def bootstrap_sql(owner: str) -> str:
     return "\n".join(quoted) + "\n"
 
 
+def ensure_database(conn: psycopg.Connection, name: str) -> None:
+    """Creates the database where the cluster has none of that name."""
+    with database_errors():
+        known = conn.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if known is None:
+            conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
 def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> Migration:
     """Brings the database to this release's revision and functions.
 
@@ -88,10 +96,11 @@ def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> 
 
 def revision(conn: psycopg.Connection) -> str | None:
     """The revision the database is at, None where rowvec is not installed."""
-    row = conn.execute("SELECT to_regclass('rowvec.alembic_version') IS NOT NULL").fetchone()
-    if row is None or not row[0]:
-        return None
-    found = conn.execute("SELECT version_num FROM rowvec.alembic_version").fetchone()
+    with database_errors():
+        row = conn.execute("SELECT to_regclass('rowvec.alembic_version') IS NOT NULL").fetchone()
+        if row is None or not row[0]:
+            return None
+        found = conn.execute("SELECT version_num FROM rowvec.alembic_version").fetchone()
     return None if found is None else str(found[0])
 
 
@@ -112,6 +121,14 @@ def require_head(conn: psycopg.Connection) -> None:
             f"revision {needed} is needed, the database has {there}",
             hint="run `rowvec migrate`" if there < needed else "upgrade rowvec here",
         )
+
+
+@contextmanager
+def connect_migrated(dsn: str, application_name: str = "rowvec") -> Iterator[psycopg.Connection]:
+    """A connection to a database at this release's revision; raises DatabaseError, SchemaError."""
+    with connect(dsn, application_name=application_name) as conn:
+        require_head(conn)
+        yield conn
 
 
 def render(text: str, schemas: dict[str, str], server_version: int) -> str:

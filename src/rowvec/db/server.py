@@ -19,6 +19,12 @@ def worker_options(conn: psycopg.Connection) -> dict[str, str]:
     return _entry(conn)[0]
 
 
+def ping(conn: psycopg.Connection) -> None:
+    """Calls the worker from the database; raises DatabaseError where it does not get through."""
+    with database_errors():
+        conn.execute("SELECT rowvec._ask('ping')")
+
+
 @dataclass(frozen=True)
 class Change:
     """What `set_worker` did. `quiet` unless Postgres may have logged the password."""

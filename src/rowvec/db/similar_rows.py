@@ -48,6 +48,11 @@ class EmbeddedRows(NamedTuple):
     vectors: Matrix | None
 
 
+async def try_lock(session: Session, definition: Definition) -> bool:
+    """Whether this session alone stores the similar rows of the embedding, until it ends."""
+    return bool(await session.value(query("try_lock_similar"), {"id": definition.id}))
+
+
 class SimilarRows:
     """Reads and writes the pairs of one definition; every error leaves as a DatabaseError."""
 

@@ -241,6 +241,17 @@ async def opclass_schema(session: Session, form: IndexForm) -> str | None:
     return None if found is None else str(found[0])
 
 
+async def build_progress(session: Session, pid: int) -> tuple[str, int, int] | None:
+    """The phase of another session's CREATE INDEX, how much of it is done, and of how much."""
+    found = await session.first(query("index_progress"), {"pid": pid})
+    return None if found is None else (str(found[0]), found[1] or 0, found[2] or 0)
+
+
+async def is_indexed(session: Session, definition: Definition) -> bool:
+    """Whether the embedding has an index that rowvec knows of."""
+    return bool(await session.value(query("is_indexed"), {"id": definition.id}))
+
+
 async def count_vectors(session: Session, table: VectorTable) -> dict[TablePart, int]:
     """How many rows have a vector, for each table that holds rows."""
     column = identifier(table.column)

@@ -78,6 +78,17 @@ def make_viewer(
     return [".".join(table) for table in tables]
 
 
+def ensure_viewer(connection: psycopg.Connection) -> None:
+    """Makes the role of `rowvec ui` once; what it may read from then on is the owner's."""
+    with database_errors():
+        known = connection.execute(
+            "SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (VIEWER,)
+        ).fetchone()
+    if known is None:
+        make_viewer(connection, VIEWER)
+        let_see_all(connection, VIEWER)
+
+
 def let_see_all(connection: psycopg.Connection, name: str) -> None:
     """Lets the role read all tables of the schema public, those that come later too."""
     role = sql.Identifier(name)

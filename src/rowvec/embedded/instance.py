@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from psycopg import Connection, sql
-
 from rowvec.config import Settings, read_secret
-from rowvec.db.connection import EMBEDDED_DATABASE, connect, database_errors
-from rowvec.db.schema import migrate
+from rowvec.db.connection import EMBEDDED_DATABASE, connect
+from rowvec.db.schema import ensure_database, migrate
 from rowvec.db.server import set_worker
-from rowvec.db.viewer import VIEWER, let_see_all, make_viewer
+from rowvec.db.viewer import ensure_viewer
 from rowvec.embedded.postgres import PostgresCluster
 from rowvec.embedded.sync_process import Sync
 from rowvec.embedded.worker_process import PORT, Worker
@@ -84,14 +82,15 @@ class Instance:
             if not self.cluster.is_running():
                 say("Starting Postgres")
                 self.cluster.start()
-            self._ensure_database()
+            with connect(self.cluster.dsn()) as conn:
+                ensure_database(conn, EMBEDDED_DATABASE)
             done = migrate(self.dsn, search_path=True)
             if done.applied or done.before != done.after:
                 say(f"Migrated the database {EMBEDDED_DATABASE} to revision {done.after}")
             with connect(self.dsn) as conn:
                 where = {"host": str(self.worker.folder), "port": str(PORT)}
                 set_worker(conn, where, read_secret(self.worker.password_file))
-                self._ensure_viewer(conn)
+                ensure_viewer(conn)
             if not self.worker.is_current():
                 say("Restarting the worker" if self.worker.stop() else "Starting the worker")
                 self.worker.start()
@@ -134,23 +133,6 @@ class Instance:
         elif not wanted and self.sync.running() is not None:
             say("Stopping the sync")
             self.sync.stop()
-
-    def _ensure_database(self) -> None:
-        with connect(self.cluster.dsn()) as conn, database_errors():
-            known = conn.execute(
-                "SELECT FROM pg_database WHERE datname = %s", (EMBEDDED_DATABASE,)
-            ).fetchone()
-            if known is None:
-                name = sql.Identifier(EMBEDDED_DATABASE)
-                conn.execute(sql.SQL("CREATE DATABASE {}").format(name))
-
-    def _ensure_viewer(self, conn: Connection) -> None:
-        """Makes the role of `rowvec ui` once; what it may read from then on is the owner's."""
-        with database_errors():
-            known = conn.execute("SELECT FROM pg_roles WHERE rolname = %s", (VIEWER,)).fetchone()
-        if known is None:
-            make_viewer(conn, VIEWER)
-            let_see_all(conn, VIEWER)
 
     def _check_not_taken(self) -> None:
         """Raises ConfigError where the folder is somebody else's."""

@@ -10,8 +10,8 @@ from typing import IO, Any
 import numpy as np
 import orjson
 
+from rowvec.db.exported_rows import ExportBatch, Exported
 from rowvec.errors import ConfigError
-from rowvec.export.rows import ExportBatch, Exported
 
 # The end of a file's name until the file is whole.
 PART = ".part"

@@ -11,29 +11,30 @@ from dataclasses import dataclass, replace
 from rowvec.config import Settings
 from rowvec.db.build_resources import ServerResources, server_resources
 from rowvec.db.connection import resolve_dsn
+from rowvec.db.default_setting import by_hand
 from rowvec.db.definition import Definition
 from rowvec.db.index_form import IndexForm, Storage
+from rowvec.db.measured import Measured, keep_measured
 from rowvec.db.nearest_rows import NearestRows
 from rowvec.db.pending_index import try_lock, unlock
-from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
 from rowvec.db.vector_index import (
     Resources,
     StoredIndex,
     VectorIndex,
+    build_progress,
     count_vectors,
     opclass_schema,
     store,
 )
 from rowvec.db.vector_table import TablePart, VectorTable
 from rowvec.errors import DefinitionChanged, InvalidRequest, NotSupported
-from rowvec.index.by_hand import by_hand
 from rowvec.index.choice import Choice, Wish, choose
 from rowvec.index.index_kind import Facts, IndexKind
+from rowvec.index.index_progress import IndexProgress
 from rowvec.index.kinds import kind_of
-from rowvec.index.measurements import keep
-from rowvec.index.recall import NEIGHBOURS, Measured, Measurement, sample
-from rowvec.index.request import IndexReporter, IndexRequest, IndexResult
+from rowvec.index.recall import NEIGHBOURS, Measurement, sample
+from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.standing import Standing, must_be_another, should_be_another
 
 _APPLICATION = "rowvec index"
@@ -41,7 +42,7 @@ _POLL_SECONDS = 0.2
 
 
 async def build_index(
-    settings: Settings, request: IndexRequest, reporter: IndexReporter
+    settings: Settings, request: IndexRequest, reporter: IndexProgress
 ) -> IndexResult:
     """Builds what is missing, measures, and stores the setting for `search`.
 
@@ -106,7 +107,7 @@ class _Job:
         session: Session,
         definition: Definition,
         table: VectorTable,
-        reporter: IndexReporter,
+        reporter: IndexProgress,
     ) -> None:
         self._session = session
         self._definition = definition
@@ -150,7 +151,7 @@ class _Job:
                 request.target_recall,
             )
         )  # fmt: skip
-        await keep(self._session, self._definition, measured)
+        await keep_measured(self._session, self._definition, measured)
         hand = await by_hand(self._session, self._form(kind, storage), best.setting, request.apply)
         return replace(
             chosen,
@@ -228,10 +229,9 @@ class _Job:
             build = asyncio.create_task(self._index.create(form, options, resources, beside=beside))
             try:
                 while not (await asyncio.wait([build], timeout=_POLL_SECONDS))[0]:
-                    progress = await observer.first(query("index_progress"), {"pid": pid})
+                    progress = await build_progress(observer, pid)
                     if progress is not None:
-                        phase, done, total = progress
-                        self._reporter.phase(phase, done or 0, total or 0)
+                        self._reporter.phase(*progress)
                 await build
             finally:
                 build.cancel()
@@ -274,7 +274,7 @@ class _Job:
 
 @asynccontextmanager
 async def _alone(
-    session: Session, definition: Definition, reporter: IndexReporter
+    session: Session, definition: Definition, reporter: IndexProgress
 ) -> AsyncIterator[None]:
     """Waits until no other session builds indexes of the embedding, and keeps others waiting."""
     waited = False

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rowvec.db.index_form import Setting, Storage
+from rowvec.db.measured import Measured
 from rowvec.db.nearest_rows import NearestRows, Query
 from rowvec.index.index_kind import IndexKind
 
@@ -27,23 +27,6 @@ _STANDARD_ERRORS = 2
 _CANDIDATES = 40
 # Distances are sums of float32: equal vectors may differ in the last digits.
 _TOLERANCE = 1e-6
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Recall and latency in milliseconds at one setting; None for the exact search."""
-
-    setting: Setting | None
-    recall: float
-    p50_ms: float
-    p95_ms: float
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        """From the fastest setting to the most thorough; the exact search comes last."""
-        if self.setting is None:
-            return (sys.maxsize,)
-        return (self.setting.value or 0, self.setting.rescore or 0)
 
 
 def queries_for(rows: int) -> int:

@@ -1,13 +1,12 @@
-"""What an index job is asked, what it answers, and whom it tells about its progress."""
+"""What an index job is asked, and what it answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from rowvec.db.default_setting import ByHand, Scope
 from rowvec.db.index_form import Setting, Storage
-from rowvec.index.by_hand import ByHand, Scope
-from rowvec.index.recall import Measured
+from rowvec.db.measured import Measured
 
 
 @dataclass(frozen=True)
@@ -58,16 +57,3 @@ class IndexResult:
     memory_kb: int | None = None
     build_seconds: float | None = None
     by_hand: ByHand = field(default_factory=ByHand)
-
-
-class IndexReporter(Protocol):
-    """Where the progress of a build goes."""
-
-    def phase(self, name: str, done: int, total: int) -> None:
-        """What Postgres is doing, and how much of how much is done (0 of 0: unknown)."""
-
-    def measured(self, one: Measured) -> None:
-        """Another setting has been measured."""
-
-    def say(self, message: str) -> None:
-        """A sentence that cannot wait."""

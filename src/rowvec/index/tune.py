@@ -6,24 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import orjson
 
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
+from rowvec.db.default_setting import ByHand, Scope, by_hand
 from rowvec.db.definition import Definition
 from rowvec.db.index_form import IndexForm, Setting
-from rowvec.db.nearest_rows import NearestRows, Query
+from rowvec.db.measured import Measured, keep_measured
+from rowvec.db.nearest_rows import NearestRows
 from rowvec.db.session import Session, open_session
 from rowvec.db.vector_index import IndexState, StoredIndex, VectorIndex, count_vectors, store
 from rowvec.db.vector_table import VectorTable
 from rowvec.errors import ConfigError, DefinitionChanged, InvalidRequest
-from rowvec.index.by_hand import ByHand, Scope, by_hand
 from rowvec.index.index_kind import IndexKind
+from rowvec.index.index_progress import IndexProgress
 from rowvec.index.kinds import kind_of
-from rowvec.index.measurements import keep
-from rowvec.index.recall import NEIGHBOURS, Measured, Measurement, sample
-from rowvec.index.request import IndexReporter
+from rowvec.index.recall import NEIGHBOURS, Measurement, sample
 
 _APPLICATION = "rowvec tune"
 # Beyond it more thorough settings only cost time.
@@ -69,7 +68,7 @@ class TuneResult:
     by_hand: ByHand
 
 
-async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter) -> TuneResult:
+async def tune(settings: Settings, request: TuneRequest, reporter: IndexProgress) -> TuneResult:
     """Measures and stores.
 
     Raises InvalidRequest where there is no index to measure, DatabaseError as Postgres gives it.
@@ -87,7 +86,7 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter
         )  # fmt: skip
         neighbours = NearestRows(session, table, form)
         queries = (
-            [await _embedded(session, request, text) for text in request.queries]
+            [await neighbours.query(request.source, request.embedding, q) for q in request.queries]
             if request.queries
             else await sample(neighbours, kind, state.storage, rows)
         )
@@ -110,7 +109,7 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter
                 best.setting, kind.most, best.recall, request.target_recall,
             ),
         )  # fmt: skip
-        await keep(session, definition, curve.points)
+        await keep_measured(session, definition, curve.points)
         hand = await by_hand(session, form, best.setting, request.apply)
         return TuneResult(
             source=table.table, embedding=definition.name, index=index.name, kind=kind.method,
@@ -140,7 +139,7 @@ def read_queries(path: Path) -> tuple[str, ...]:
 class _Curve:
     """What was measured so far, each setting once."""
 
-    def __init__(self, measurement: Measurement, reporter: IndexReporter) -> None:
+    def __init__(self, measurement: Measurement, reporter: IndexProgress) -> None:
         self._measurement = measurement
         self._reporter = reporter
         self._exact: Measured | None = None
@@ -192,14 +191,6 @@ async def _standing(index: VectorIndex, definition: Definition, source: str) -> 
             f"{definition.label} {what}", hint=f"run `rowvec index {source}` first"
         )
     return state
-
-
-async def _embedded(session: Session, request: TuneRequest, text: str) -> Query:
-    vector = await session.value(
-        "SELECT rowvec.embed_query(%s::regclass, %s, %s)",
-        (request.source, text, request.embedding),
-    )
-    return Query(np.asarray(vector.to_numpy()))
 
 
 async def _store(session: Session, definition: Definition, stored: StoredIndex) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,12 @@ from numpy.typing import NDArray
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
-from rowvec.db.similar_rows import SimilarRows, StoredPair
+from rowvec.db.similar_rows import SimilarRows, StoredPair, try_lock
+from rowvec.db.vector_index import is_indexed
 from rowvec.db.vectors import Key, Matrix
 from rowvec.errors import DatabaseError, InvalidRequest, NotSupported
+from rowvec.progress import Progress
 from rowvec.search.neighbours import (
     Entering,
     ExactNeighbours,
@@ -67,16 +67,6 @@ class SimilaritiesResult:
         return self.compared / self.seconds if self.seconds else 0.0
 
 
-class Progress(Protocol):
-    """Hears how far it is, phase by phase."""
-
-    def phase(self, name: str, done: int, total: int) -> None:
-        """What is being done, and how many rows of how many are done (0 of 0: unknown)."""
-
-    def say(self, message: str) -> None:
-        """A sentence that cannot wait."""
-
-
 async def similarities(
     settings: Settings, request: SimilaritiesRequest, progress: Progress
 ) -> SimilaritiesResult:
@@ -89,7 +79,7 @@ async def similarities(
     began = time.perf_counter()
     async with open_session(resolve_dsn(settings), _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
-        if not await session.value(query("try_lock_similar"), {"id": definition.id}):
+        if not await try_lock(session, definition):
             raise DatabaseError(
                 f"another `rowvec similarities` works on {definition.label}", code="55P03"
             )
@@ -179,7 +169,7 @@ async def _fits(session: Session, definition: Definition, stored: SimilarRows) -
             " no index has them",
             hint="rowvec.similar compares one row's",
         )
-    if not await session.value(query("is_indexed"), {"id": definition.id}):
+    if not await is_indexed(session, definition):
         raise InvalidRequest(
             f"{rows:,} rows are too many to compare each with all, and {definition.label} has no"
             " index",

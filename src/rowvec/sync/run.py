@@ -16,11 +16,10 @@ from typing import Any
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
+from rowvec.db.sync_turns import SyncTurns
 from rowvec.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
-from rowvec.filling.arguments import document_kwargs
 from rowvec.filling.batch import transaction_rows
 from rowvec.filling.heartbeat import Heartbeat
 from rowvec.filling.image_paths import reading
@@ -92,6 +91,7 @@ class _Dealing:
 
     def __init__(self, session: Session, task: Task, trouble: Trouble) -> None:
         self._session = session
+        self._turns = SyncTurns(session)
         self._task = task
         self._trouble = trouble
         self._pid = session.connection.info.backend_pid
@@ -102,9 +102,7 @@ class _Dealing:
 
     async def run(self) -> None:
         """Deals until the stop, which lets every keeper end its batch in hand."""
-        await self._pin()
-        # The session is shared: a table that somebody has locked must not hold up the others.
-        await self._session.run("SET lock_timeout = '500ms'")
+        self._sources = await self._turns.pin(self._task.sources)
         try:
             async with self._heartbeat.beating():
                 while not self._task.stop.is_set():
@@ -117,17 +115,6 @@ class _Dealing:
             await asyncio.gather(*(k.running for k in self._kept.values()), return_exceptions=True)
             for kept in self._kept.values():
                 await self._heartbeat.end(kept.job)
-
-    async def _pin(self) -> None:
-        """Names mean Postgres's own from here on; those of the sources what they meant before."""
-        if self._task.sources is None:
-            await self._session.pin()
-            return
-        found = await self._session.value(
-            "SELECT %s::text[]::regclass[]::oid[]", ([*self._task.sources],)
-        )
-        await self._session.pin()
-        self._sources = await self._session.value("SELECT %s::oid[]::regclass[]::text[]", (found,))
 
     async def _deal(self) -> None:
         state = await self._read_state()
@@ -144,10 +131,7 @@ class _Dealing:
 
     async def _read_state(self) -> list[dict[str, Any]]:
         reads_files = self._task.settings.image_folder is not None
-        async with self._session.turn:
-            return await self._session.dicts(
-                query("sync_state"), {"sources": self._sources, "reads_files": reads_files}
-            )
+        return await self._turns.state(self._sources, reads_files=reads_files)
 
     async def _stand(self, state: Sequence[Mapping[str, Any]]) -> bool:
         """Stands for what is to be kept filled, steps back from the rest; whether it changed."""
@@ -156,27 +140,24 @@ class _Dealing:
             for each in state
             if each["is_wanted"] and not each["paused"] and not each["is_backfilled"]
         }
-        changes = [(number, "stand_for_sync") for number in wanted - self._standing]
-        changes += [(number, "step_back_from_sync") for number in self._standing - wanted]
-        for number, statement in changes:
-            async with self._session.turn:
-                await self._session.run(query(statement), {"id": number})
+        before = self._standing
+        for number in wanted - before:
+            await self._turns.stand(number)
+        for number in before - wanted:
+            await self._turns.step_back(number)
         self._standing = wanted
-        return bool(changes)
+        return wanted != before
 
     async def _take(self, each: Mapping[str, Any]) -> None:
-        named = {"id": each["id"]}
-        async with self._session.turn:
-            if not await self._session.value(query("try_lock_sync"), named):
-                return  # until its keeper has ended the batch in hand
+        if not await self._turns.take(each["id"]):
+            return  # until its keeper has ended the batch in hand
         try:
             await self._begin(each)
         except DatabaseError as exc:
             if exc.retryable:
                 raise
             # Dropped or renamed since the list was read; the next list knows.
-            async with self._session.turn:
-                await self._session.run(query("unlock_sync"), named)
+            await self._turns.give_up(each["id"])
 
     async def _begin(self, each: Mapping[str, Any]) -> None:
         async with self._session.turn:
@@ -193,14 +174,13 @@ class _Dealing:
         kept.stop.set()
         await kept.running  # raises what ended it
         await self._heartbeat.end(kept.job)
-        async with self._session.turn:
-            await self._session.run(query("unlock_sync"), {"id": number})
+        await self._turns.give_up(number)
 
     async def _keeper(self, definition: Definition, stop: asyncio.Event) -> Keeper:
         task = self._task
         worker = await asyncio.to_thread(task.find_worker)
         embedder = WorkerEmbedder(
-            worker, definition.model, document_kwargs(definition), definition.modality
+            worker, definition.model, definition.document_kwargs, definition.modality
         )
         tools = KeeperTools(
             session=self._session,

@@ -7,11 +7,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rowvec.db import for_psql
 from rowvec.errors import DatabaseError
 from rowvec.ui.database import Database
 from rowvec.ui.rendering import page
-
-_SQL = "SELECT * FROM rowvec.status;"
 
 
 def show(request: Request) -> Response:
@@ -32,7 +31,7 @@ def show(request: Request) -> Response:
         embeddings=embeddings,
         models=models,
         worker_error=worker_error,
-        sql=_SQL,
+        sql=for_psql.STATUS,
     )
 
 

@@ -12,12 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rowvec.db.page_rows import PageRows
 from rowvec.errors import InvalidRequest, RowvecError
 from rowvec.explore.score.axis import Axis
 from rowvec.explore.score.colours import strengths
 from rowvec.explore.score.sentences import Sentence, sentences, words
 from rowvec.ui.access import Token
-from rowvec.ui.database import Database, Reading
+from rowvec.ui.database import Database
 from rowvec.ui.rendering import page
 
 _MAX_BYTES = 1 << 20
@@ -78,7 +79,7 @@ def _page(request: Request, sent: _Form) -> Response:
     )
 
 
-def _scored(reading: Reading, sent: _Form) -> list[dict[str, Any]]:
+def _scored(reading: PageRows, sent: _Form) -> list[dict[str, Any]]:
     """Each sentence with its score, its pole and a strength from 0 to 10."""
     found, first, second = sentences(sent.text), words(sent.first), words(sent.second)
     if not found or not first or not second:

@@ -20,7 +20,8 @@ from rowvec.worker.admission import Admission
 from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, split_objects
 from rowvec.worker.cache import Cached, VectorCache
 from rowvec.worker.dataset_pages import PAGE_BYTES, Datasets
-from rowvec.worker.engine.client import A, EngineClient, Rows
+from rowvec.worker.engine.client import A, EngineClient
+from rowvec.worker.engine.in_flight import Rows
 from rowvec.worker.engine.messages import (
     EngineRequest,
     ModelRequest,

@@ -8,10 +8,10 @@ import orjson
 import pytest
 
 from rowvec.db.index_form import Setting
+from rowvec.db.measured import Measured
 from rowvec.errors import ConfigError, InvalidRequest
 from rowvec.index.chart import HEIGHT, WIDTH, Curve, Dot, Line, Words, chart
 from rowvec.index.draw import check_plot, draw
-from rowvec.index.recall import Measured
 from rowvec.index.tune import read_queries
 from support.commands import Rowvec
 from support.indexing import Work, setting_of, value_of

@@ -19,8 +19,8 @@ from rowvec.errors import InvalidRequest
 from rowvec.explore.cluster.kmeans import KMeans, Reservoir
 from rowvec.explore.cluster.words import GroupWords
 from rowvec.explore.one_thread import one_thread
-from rowvec.explore.phases import Phases
 from rowvec.explore.unit_vectors import UnitVectors
+from rowvec.progress import Progress
 
 _APPLICATION = "rowvec cluster"
 
@@ -78,7 +78,7 @@ Summarise = Callable[[Cluster], Cluster]
 async def cluster(
     settings: Settings,
     request: ClusterRequest,
-    phases: Phases,
+    progress: Progress,
     summarise: Summarise | None = None,
 ) -> ClusterResult:
     """Assigns every row that has a vector, and replaces what an earlier run stored.
@@ -90,7 +90,7 @@ async def cluster(
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
         vectors = await Vectors.of(session, definition)
-        source = UnitVectors(vectors, await vectors.count(), phases)
+        source = UnitVectors(vectors, await vectors.count(), progress)
         if source.rows < request.clusters:
             raise InvalidRequest(
                 f"{source.rows:,} rows of {definition.table} have a vector in {definition.name},"
@@ -103,10 +103,10 @@ async def cluster(
             table, centroids = await _tables(session, definition)
             async with open_session(dsn, _APPLICATION) as writing:
                 await _store(source, kmeans, table, writing)
-        phases.phase("naming the clusters", 0, 0)
+        progress.phase("naming the clusters", 0, 0)
         found = await _describe(session, ClusterRows(definition, table), sizes)
         if summarise is not None:
-            found = [_summarised(one, summarise, phases, len(found)) for one in found]
+            found = [_summarised(one, summarise, progress, len(found)) for one in found]
         await _store_centroids(session, centroids, kmeans, found)
     return ClusterResult(
         source=definition.table,
@@ -123,7 +123,7 @@ async def _fit(source: UnitVectors, request: ClusterRequest, dimensions: int) ->
     async for batch in source.batches("sampling"):
         sample.add(batch.vectors)
     kmeans = KMeans(request.clusters, request.seed)
-    source.phases.phase("finding where to begin", 0, 0)
+    source.progress.phase("finding where to begin", 0, 0)
     kmeans.begin(sample.rows())
     for number in range(1, _MAX_MEAN_PASSES + 1):
         means = kmeans.mean()
@@ -191,8 +191,8 @@ async def _describe(session: Session, rows: ClusterRows, sizes: NDArray[np.int64
     ]
 
 
-def _summarised(one: Cluster, summarise: Summarise, phases: Phases, total: int) -> Cluster:
-    phases.phase("asking the language model", one.cluster - 1, total)
+def _summarised(one: Cluster, summarise: Summarise, progress: Progress, total: int) -> Cluster:
+    progress.phase("asking the language model", one.cluster - 1, total)
     return summarise(one)
 
 

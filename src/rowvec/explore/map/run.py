@@ -22,8 +22,8 @@ from rowvec.explore.map.neighbours import nearest
 from rowvec.explore.map.points import MAX_POINTS, Points, characters_for
 from rowvec.explore.map.reduce import PrincipalComponents, Umap
 from rowvec.explore.one_thread import one_thread
-from rowvec.explore.phases import Phases
 from rowvec.explore.unit_vectors import UnitVectors
+from rowvec.progress import Progress
 
 _APPLICATION = "rowvec map"
 _SUFFIXES = (".html", ".png")
@@ -62,7 +62,7 @@ class MapResult:
     shown: int
 
 
-async def make_map(settings: Settings, request: MapRequest, phases: Phases) -> MapResult:
+async def make_map(settings: Settings, request: MapRequest, progress: Progress) -> MapResult:
     """Places every row that has a vector, and replaces what an earlier run stored.
 
     Raises ConfigError for another kind of file, InvalidRequest where there are fewer than three
@@ -82,7 +82,7 @@ async def make_map(settings: Settings, request: MapRequest, phases: Phases) -> M
                 " for a map",
                 hint=f"run `rowvec backfill {request.source}` first",
             )
-        source = UnitVectors(vectors, rows, phases)
+        source = UnitVectors(vectors, rows, progress)
         shown = 0
         with one_thread():
             components = PrincipalComponents(definition.dimensions)
@@ -93,7 +93,7 @@ async def make_map(settings: Settings, request: MapRequest, phases: Phases) -> M
             async with open_session(dsn, _APPLICATION) as writing:
                 await _store(source, components, umap, table, writing)
             if output is not None:
-                drawing = _Drawing(definition, vectors, table, components, rows, phases)
+                drawing = _Drawing(definition, vectors, table, components, rows, progress)
                 points = await drawing.read(session, request)
                 shown = len(points.keys)
                 drawing.write(points, request.method, output)
@@ -121,7 +121,7 @@ async def _learn(
         async for batch in source.batches("sampling"):
             sample.append(components.transform(batch.vectors)[-at % umap.step :: umap.step])
             at += len(batch.vectors)
-        source.phases.phase("UMAP", 0, 0)
+        source.progress.phase("UMAP", 0, 0)
         umap.learn(np.concatenate(sample))
     return umap
 
@@ -150,7 +150,7 @@ class _Drawing:
     table: DerivedTable
     components: PrincipalComponents
     rows: int
-    phases: Phases
+    progress: Progress
 
     def write(self, points: Points, method: Method, output: Path) -> None:
         """Writes the file."""
@@ -160,7 +160,7 @@ class _Drawing:
         facts = f"{self.rows:,} rows, {means} of {self.definition.model}"
         if shown < self.rows:
             facts = f"a random sample of {shown:,} out of {facts}"
-            self.phases.say(f"{output} shows a random sample of {shown:,} of {self.rows:,} rows")
+            self.progress.say(f"{output} shows a random sample of {shown:,} of {self.rows:,} rows")
         if output.suffix.lower() == ".png":
             picture.draw(points, title, facts, str(output))
         else:
@@ -191,8 +191,8 @@ class _Drawing:
                 texts.append(_line(row.text, characters))
                 for of_one, value in zip(values, row.colors, strict=True):
                     of_one.append(value)
-            self.phases.phase("reading texts", len(keys), shown)
-        self.phases.phase("finding similar rows", 0, 0)
+            self.progress.phase("reading texts", len(keys), shown)
+        self.progress.phase("finding similar rows", 0, 0)
         x, y = np.array(places, np.float32).T
         return Points(
             x=x,

@@ -101,7 +101,7 @@ class Graphs:
         return folder / "model.onnx"
 
 
-class _Tokens(torch.nn.Module):  # type: ignore[misc]  # torch's types are not read
+class _Tokens(torch.nn.Module):
     """A transformer whose tensors are positional and whose output is one tensor, for the export."""
 
     def __init__(self, model: Any, names: tuple[str, ...]) -> None:

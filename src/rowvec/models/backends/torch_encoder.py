@@ -167,10 +167,10 @@ def _packed_attention(
     query, key, value are (1, heads, tokens, width). Neighbours of one length are one call.
     """
     if text_lengths is None:
-        found: tuple[torch.Tensor, None] = sdpa_attention_forward(
+        whole: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
-        return found
+        return whole
     runs = [(length, sum(1 for _ in same)) for length, same in itertools.groupby(text_lengths)]
     sizes = [length * count for length, count in runs]
     pieces = zip(
@@ -180,13 +180,9 @@ def _packed_attention(
         value[0].split(sizes, 1),
         strict=True,
     )
-    attended = [
-        torch.nn.functional.scaled_dot_product_attention(
-            *(tensor.unflatten(1, (count, length)).transpose(0, 1) for tensor in (q, k, v)),
-            scale=scaling,
-        )
-        .transpose(1, 2)
-        .flatten(0, 1)
-        for (length, count), q, k, v in pieces
-    ]
+    attended = []
+    for (length, count), *tensors in pieces:
+        q, k, v = (tensor.unflatten(1, (count, length)).transpose(0, 1) for tensor in tensors)
+        found = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
+        attended.append(found.transpose(1, 2).flatten(0, 1))
     return torch.cat(attended)[None], None

@@ -45,7 +45,7 @@ def fetching(vectors: torch.Tensor) -> Callable[[], Matrix]:
     return wait
 
 
-class Widened(torch.nn.Module):  # type: ignore[misc]  # torch's types are not read
+class Widened(torch.nn.Module):
     """A module that brings a transformer's half precision to float32, for pooling and the rest."""
 
     def forward(self, features: dict[str, Any]) -> dict[str, Any]:

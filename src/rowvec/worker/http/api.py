@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import HttpVersion11, hdrs, web
 
+from rowvec.addresses import is_loopback, name_in
 from rowvec.config import Settings
 from rowvec.errors import (
     AuthenticationError,
@@ -169,7 +168,7 @@ class Api:
     def _authorize(self, request: web.Request) -> None:
         if self._rules.keys is not None:
             self._rules.keys.check(request.headers.get(hdrs.AUTHORIZATION))
-        elif not _names_this_machine(request.host):
+        elif not is_loopback(name_in(request.host)):
             # A browser that was led here under the name of another site sends that name.
             raise AuthenticationError(
                 "without API keys the worker answers under localhost or a loopback address only",
@@ -318,11 +317,3 @@ async def _send(
 
 def _json(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(body=body, status=status, content_type=_JSON, headers=headers)
-
-
-def _names_this_machine(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -10,9 +10,9 @@ from typing import Self
 from aiohttp import web
 from typing_extensions import override
 
+from rowvec.addresses import split_address
 from rowvec.config import Settings
 from rowvec.errors import ConfigError, RowvecError
-from rowvec.worker.addresses import split_address
 from rowvec.worker.http.api import Api
 
 logger = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from rowvec.addresses import split_address
 from rowvec.errors import ConfigError, RowvecError, TooManyConnections
 from rowvec.protocol import wire
-from rowvec.worker.addresses import split_address
 from rowvec.worker.listener.client_connection import Connection
 from rowvec.worker.listener.client_session import (
     MAX_BYTES_BEFORE_LOGIN,

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL.Image import Image
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from rowvec.errors import ModelError, NotSupported
@@ -43,13 +44,15 @@ class TransformerEmbedder(Embedder):
         self, model: SentenceTransformer, folder: Path, runtime: Runtime, *, is_half: bool = False
     ) -> None:
         self.device = runtime.device
-        first = model[0]
+        first, dimensions = model[0], model.get_embedding_dimension()
+        assert isinstance(first, Transformer)
+        assert dimensions is not None
         modalities = first.modality_config
         if "message" in modalities or not {"text", "image"} & set(modalities):
             raise ModelError(f"the model in {folder} reads messages or media, not plain text")
         self._tokenizer = BatchTokenizer(first.tokenizer, folder) if "text" in modalities else None
         self._images = first if "image" in modalities else None
-        self.dimensions = int(model.get_embedding_dimension())
+        self.dimensions = dimensions
         self.max_tokens = NO_LIMIT
         if self._tokenizer is not None:
             self.max_tokens = min(NO_LIMIT, self._tokenizer.max_tokens)

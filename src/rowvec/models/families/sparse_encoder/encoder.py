@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sentence_transformers import SparseEncoder
-from sentence_transformers.base.modules import Transformer
+from sentence_transformers.base.modules import Router, Transformer
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
 
 from rowvec.errors import ModelError
@@ -42,7 +42,10 @@ class SparseEncoderEmbedder(SparseEmbedder):
     ) -> None:
         self._model = load_checked(SparseEncoder, folder, sha256, device, half)
         if (router := router_of(modules(folder))) is not None:
-            on_the_way = self._model[0].sub_modules[route or router.bare]
+            first = self._model[0]
+            assert isinstance(first, Router)
+            on_the_way = first.sub_modules[route or router.bare]
+            assert isinstance(on_the_way, torch.nn.Sequential)
             self._model = SparseEncoder(
                 modules=[*on_the_way, *list(self._model)[1:]], device=device
             )

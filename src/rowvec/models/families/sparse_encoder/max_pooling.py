@@ -11,7 +11,7 @@ import torch
 from sentence_transformers.sparse_encoder.modules import SpladePooling
 
 
-class MaxPooling(torch.nn.Module):  # type: ignore[misc]  # torch's types are not read
+class MaxPooling(torch.nn.Module):
     """What a SpladePooling of the strategy `max` computes of padded texts."""
 
     def __init__(self, pooling: SpladePooling) -> None:

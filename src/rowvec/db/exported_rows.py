@@ -83,17 +83,10 @@ class Exported:
 
     def _composed(self, statement: str) -> sql.Composed:
         found = self._definition
-        columns = [sql.Identifier(name) for name in found["key"]]
-        key: sql.Composable = sql.SQL("to_jsonb({})").format(columns[0])
-        if len(columns) > 1:
-            pairs = [
-                sql.SQL("{}, {}").format(sql.Literal(name), sql.Identifier(name))
-                for name in found["key"]
-            ]
-            key = sql.SQL("jsonb_build_object({})").format(sql.SQL(", ").join(pairs))
         return sql.SQL(statement).format(
-            key=key,
-            text=sql.SQL(found["text"]),  # as Postgres printed it
+            # As Postgres printed them.
+            key=sql.SQL(found["key"]),
+            text=sql.SQL(found["text"]),
             vector=sql.Identifier(found["vector"]),
             ordinality=sql.SQL("ordinality" if self.is_chunked else "NULL::int"),
             table=sql.Identifier(found["schema"], found["table"]),

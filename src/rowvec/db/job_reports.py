@@ -1,0 +1,46 @@
+"""The rows of rowvec.job, in which jobs say how they go."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from rowvec.db.queries import query
+from rowvec.db.session import Session
+
+JobKind = Literal["backfill", "sync"]
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """What a job says of itself; None where it knows nothing."""
+
+    rows_done: int
+    rows_per_second: float | None
+    caught_up_seconds: float | None
+    trouble: str | None
+
+
+async def begin_job(session: Session, embedding_id: int, kind: JobKind) -> int:
+    """Registers a job of this process; gives its number."""
+    named = {"id": embedding_id, "kind": kind, "host": platform.node(), "pid": os.getpid()}
+    async with session.turn:
+        number: int = await session.value(query("begin_job"), named)
+    return number
+
+
+async def report_jobs(session: Session, reports: Mapping[int, JobReport], *, ended: bool) -> None:
+    """Writes what jobs, by number, say of themselves, in one statement."""
+    named = {
+        "ids": [*reports],
+        "ended": [ended for _ in reports],
+        "rows_done": [report.rows_done for report in reports.values()],
+        "rows_per_second": [report.rows_per_second for report in reports.values()],
+        "caught_up": [report.caught_up_seconds for report in reports.values()],
+        "errors": [report.trouble for report in reports.values()],
+    }
+    async with session.turn:
+        await session.run(query("report_jobs"), named)
