@@ -10,6 +10,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
+    v_context text;
     v_after text := p_after;
     v_read bigint;
 BEGIN
@@ -41,9 +42,12 @@ BEGIN
         v_after := last;
     END LOOP;
 EXCEPTION WHEN undefined_column OR undefined_function OR undefined_object OR datatype_mismatch THEN
+    GET STACKED DIAGNOSTICS v_context = PG_EXCEPTION_CONTEXT;
     RAISE EXCEPTION USING ERRCODE = SQLSTATE,
-        MESSAGE = format('the embedding "%s" of %s needs what is not there any more: %s',
-            p_definition.name, p_definition.source, SQLERRM),
+        -- What a function of the table's owner says may have words of a row in it.
+        MESSAGE = format('the embedding "%s" of %s needs what is not there any more%s',
+            p_definition.name, p_definition.source,
+            CASE WHEN v_context ~ '^\S+ \S+ rowvec_jobs\.' THEN ': ' || SQLERRM END),
         HINT = format('rename it back, or say the new expression: rowvec.alter_embedding(%L, %L, input => ...)',
             p_definition.source, p_definition.name);
 END
