@@ -3,6 +3,9 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA rowvec FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA rowvec FROM PUBLIC;
 REVOKE ALL ON ALL PROCEDURES IN SCHEMA rowvec FROM PUBLIC;
+-- Indexes of tables evaluate these, with the rights of whoever writes a row.
+GRANT USAGE ON SCHEMA rowvec_inputs TO PUBLIC;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA rowvec_inputs TO PUBLIC;
 
 -- The one function that calls the worker runs as the role that alone has its password. To give a
 -- function to a role, that role must be able to create in the schema for a moment.
@@ -12,6 +15,7 @@ ALTER FUNCTION rowvec._worker_entry() OWNER TO rowvec_caller;
 REVOKE CREATE ON SCHEMA rowvec FROM rowvec_caller;
 REVOKE ALL ON FUNCTION rowvec._call(json, int), rowvec._worker_entry() FROM PUBLIC;
 GRANT SELECT ON rowvec.secret TO rowvec_caller;
+GRANT USAGE ON FOREIGN SERVER rowvec_worker TO rowvec_caller;
 
 GRANT USAGE ON SCHEMA rowvec TO rowvec_user;
 GRANT SELECT ON rowvec.alembic_version, rowvec.derived, rowvec.embedding, rowvec.measurement,
@@ -25,13 +29,13 @@ GRANT EXECUTE ON FUNCTION
     rowvec.nearest, rowvec.polarity, rowvec.rerank, rowvec.scale, rowvec.search,
     rowvec.search_rows, rowvec.similar, rowvec.similar_pairs,
     -- What these call, as the caller.
-    rowvec._ask, rowvec._best_by_words, rowvec._call, rowvec._candidates,
+    rowvec._as_read, rowvec._ask, rowvec._best_by_words, rowvec._call, rowvec._candidates,
     rowvec._check_expression, rowvec._counts, rowvec._definition, rowvec._derived,
     rowvec._distance, rowvec._document_kwargs, rowvec._embed_keyed, rowvec._embed_query,
     rowvec._exchange_settings,
     rowvec._execute_statement, rowvec._fused_row,
-    rowvec._fused_statement, rowvec._index_advice, rowvec._input_named_in, rowvec._input_of, rowvec._key_columns,
-    rowvec._kept, rowvec._key_compare, rowvec._key_json, rowvec._matching_distance, rowvec._nearest,
+    rowvec._fused_statement, rowvec._hashed, rowvec._index_advice, rowvec._input_named_in, rowvec._input_of, rowvec._is_source, rowvec._key_columns,
+    rowvec._kept, rowvec._key_compare, rowvec._key_json, rowvec._key_of_derived, rowvec._matching_distance, rowvec._nearest,
     rowvec._nearest_chunked, rowvec._nearest_enough, rowvec._operator, rowvec._pairs_statement,
     rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._room, rowvec._run_search,
     rowvec._search, rowvec._search_options, rowvec._search_settings,

@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION rowvec._backfill_read(
     p_definition rowvec.embedding, p_after text, p_rows int,
     OUT keys jsonb[], OUT row_keys text[], OUT inputs text[], OUT hashes bigint[], OUT kept boolean[],
-    OUT last text
+    OUT errors text[], OUT last text
 )
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -22,9 +22,10 @@ BEGIN
                 array_agg(r.input) FILTER (WHERE NOT f.failed),
                 array_agg(r.input_hash) FILTER (WHERE NOT f.failed),
                 array_agg(r.is_kept) FILTER (WHERE NOT f.failed),
+                array_agg(r.error) FILTER (WHERE NOT f.failed),
                 (array_agg(r.row_key::text ORDER BY r.place DESC))[1], count(*)
             FROM rowvec_jobs.read_%1$s($1, NULL, $2, true)
-                WITH ORDINALITY AS r(row_key, json_key, input, input_hash, is_kept, place)
+                WITH ORDINALITY AS r(row_key, json_key, input, input_hash, is_kept, error, place)
             CROSS JOIN LATERAL (
                 SELECT EXISTS (
                     SELECT FROM rowvec.failure AS f
@@ -33,7 +34,7 @@ BEGIN
                 )
             ) AS f(failed)
             $sql$, p_definition.id)
-        INTO STRICT keys, row_keys, inputs, hashes, kept, last, v_read
+        INTO STRICT keys, row_keys, inputs, hashes, kept, errors, last, v_read
         USING v_after::text[], p_rows;
         PERFORM rowvec._refuse_other_path();
         EXIT WHEN keys IS NOT NULL OR v_read = 0;

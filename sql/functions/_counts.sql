@@ -17,7 +17,7 @@ DECLARE
     v_is_small boolean;
 BEGIN
     -- A table that was dropped leaves its definition behind.
-    IF has_table_privilege(p_definition.source, 'SELECT') IS NOT TRUE THEN
+    IF NOT rowvec._is_source(p_definition) OR has_table_privilege(p_definition.source, 'SELECT') IS NOT TRUE THEN
         RETURN;
     END IF;
     -- Before the first ANALYZE or VACUUM reltuples is -1: then the size speaks.
@@ -45,7 +45,7 @@ BEGIN
     ELSE
         IF v_is_small THEN
             EXECUTE format('SELECT count(*) FROM %s WHERE %s',
-                p_definition.source, coalesce(p_definition.filter, 'true'))
+                p_definition.source, coalesce((rowvec._as_read(p_definition)).filter, 'true'))
             INTO STRICT rows;
         END IF;
         IF v_is_small OR v_has_index THEN

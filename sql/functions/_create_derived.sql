@@ -50,8 +50,11 @@ BEGIN
         concat_ws(', ', v_columns, p_columns, format(c_reference, v_keys, v_definition.source))
         ELSE p_columns END);
     v_relation := format('%I.%I', v_schema, v_name)::regclass;
-    INSERT INTO rowvec.derived (embedding_id, kind, relation)
-    VALUES (p_embedding_id, p_kind, v_relation);
+    -- Its number names something else in a copy that was dumped after the table was dropped.
+    INSERT INTO rowvec.derived AS d (embedding_id, kind, relation, relation_name)
+    VALUES (p_embedding_id, p_kind, v_relation, v_name)
+    ON CONFLICT (embedding_id, kind) DO UPDATE
+    SET relation = excluded.relation, relation_name = excluded.relation_name;
     -- As whom jobs fill it.
     EXECUTE format('GRANT SELECT, INSERT, DELETE ON %s TO %I', v_relation, (
         SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = v_definition.source));

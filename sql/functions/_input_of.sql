@@ -9,7 +9,9 @@ DECLARE
     v_definition rowvec.embedding;
     v_input text;
 BEGIN
-    SELECT * INTO STRICT v_definition FROM rowvec.embedding WHERE id = p_embedding_id;
+    SELECT r.* INTO STRICT v_definition
+    FROM rowvec.embedding AS e CROSS JOIN LATERAL rowvec._as_read(e) AS r
+    WHERE e.id = p_embedding_id;
     EXECUTE format('SELECT (%s)::text FROM %s WHERE %s', v_definition.input, v_definition.source,
         rowvec._key_compare(v_definition.source, '=', p_key))
     INTO v_input;

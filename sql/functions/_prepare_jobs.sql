@@ -3,7 +3,8 @@
 -- They belong to the owner of the source and run as that role, which nothing that they run can leave: its
 -- triggers, policies, domains and functions have its own rights and no more. The schema keeps owners from
 -- changing their functions: a role without USAGE on it can name nothing in it. Where all are as they
--- have to be, which a job finds at its start, nothing is changed and no right is needed.
+-- have to be, which a job finds at its start, nothing is changed and no right is needed. Columns and keys that
+-- were renamed or have another type are followed here as well.
 CREATE OR REPLACE FUNCTION rowvec._prepare_jobs(p_embedding_id bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -19,6 +20,8 @@ DECLARE
     v_old regprocedure;
     v_derived regclass;
     v_name text;
+    v_renamed jsonb;
+    v_has_other_key boolean;
     v_may_create boolean;
 BEGIN
     SELECT * INTO STRICT v_schema FROM pg_namespace WHERE nspname = 'rowvec_jobs';
@@ -42,7 +45,15 @@ BEGIN
     THEN
         EXECUTE format('GRANT USAGE ON SCHEMA %s TO rowvec_job', v_source.relnamespace::regnamespace);
     END IF;
-    IF NOT EXISTS (
+    SELECT rowvec._renamed_columns(e), EXISTS (
+            SELECT FROM rowvec.derived AS d
+            CROSS JOIN LATERAL rowvec._key_of_derived(rowvec._derived(e.id, d.kind), e.source)
+            WHERE d.embedding_id = e.id
+        )
+    INTO STRICT v_renamed, v_has_other_key
+    FROM rowvec.embedding AS e
+    WHERE e.id = p_embedding_id;
+    IF v_renamed IS NULL AND NOT v_has_other_key AND NOT EXISTS (
         SELECT FROM rowvec._job_functions(p_embedding_id) AS f
         FULL JOIN (
             SELECT * FROM pg_proc
@@ -51,6 +62,11 @@ BEGIN
             format('rowvec_jobs.%s_%s(%s)', f.name, p_embedding_id, f.arguments))
         WHERE (p.prosrc, p.proowner, p.prosecdef, p.proconfig) IS DISTINCT FROM (
             f.body, v_source.relowner, true, ARRAY['search_path=' || v_path] || f.settings)
+            -- A dump without rights makes them everybody's, and nobody else's.
+            OR p.proacl IS NULL OR NOT has_function_privilege(v_schema.nspowner, p.oid, 'EXECUTE')
+    ) AND (v_chunks IS NULL OR (
+        SELECT bool_and(has_table_privilege(v_source.relowner, v_chunks, p))
+        FROM unnest('{SELECT,INSERT,DELETE}'::text[]) AS p)
     ) THEN
         RETURN;
     END IF;
@@ -63,6 +79,12 @@ BEGIN
                 v_source.oid::regclass),
             HINT = format('run `rowvec migrate` as "%s" or a superuser; the role needs to be a member of "%s"',
                 pg_get_userbyid(v_schema.nspowner), v_owner);
+    END IF;
+    IF v_renamed IS NOT NULL THEN
+        PERFORM rowvec._follow_columns(p_embedding_id, v_renamed);
+    END IF;
+    IF v_has_other_key THEN
+        PERFORM rowvec._follow_key(p_embedding_id);
     END IF;
     -- One at a time: two that replace a function, or give rights on the schema, at once fail.
     LOCK TABLE rowvec.setting IN SHARE ROW EXCLUSIVE MODE;

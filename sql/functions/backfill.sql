@@ -47,6 +47,7 @@ BEGIN
                 rowvec._shell_words(source, source::text, v_definition.name));
     END IF;
     PERFORM rowvec._prepare_jobs(v_definition.id);
+    v_definition := rowvec._definition(source, embedding);
     COMMIT;
 
     -- One pass goes through the keys once; rows changed behind it are for the next. It ends with a
@@ -61,7 +62,7 @@ BEGIN
             SELECT * INTO STRICT v_done
             FROM rowvec._backfill_write(
                 v_definition, v_batch.keys, v_batch.row_keys, v_batch.inputs, v_batch.hashes,
-                v_batch.kept);
+                v_batch.kept, v_batch.errors);
             COMMIT;
             v_written := v_written + v_done.written;
             v_failed := v_failed + v_done.failed;

@@ -28,13 +28,18 @@ DECLARE
     v_input text;
     v_filter text;
     v_modality text;
+    v_columns text[];
+    v_may_raise boolean;
     v_dimensions int;
     v_adopts boolean;
     v_id bigint;
 BEGIN
+    -- Of a dropped table whose number this one has by now.
+    DELETE FROM rowvec.embedding AS e
+    WHERE e.source OPERATOR(pg_catalog.=) create_embedding.source AND NOT rowvec._is_source(e);
     PERFORM rowvec._check_definition(
         source, model, input, name, v_destination, v_kwargs, v_on_truncate, chunk, adopt);
-    SELECT c.* INTO STRICT v_input, v_filter, v_modality
+    SELECT c.* INTO STRICT v_input, v_filter, v_modality, v_columns, v_may_raise
     FROM rowvec._canonical_expressions(source, input, filter) AS c;
 
     -- The model itself says how long its vectors are, and whether it is listed at all. Before any
@@ -49,13 +54,16 @@ BEGIN
 
     PERFORM rowvec._add_columns(source, name, v_dimensions, v_destination);
     INSERT INTO rowvec.embedding AS e
-        (source, name, model, input, modality, filter, destination, dimensions, kwargs, on_truncate,
+        (source, name, model, input, modality, filter, columns, destination, dimensions, kwargs, on_truncate,
         chunk, adopted_before)
     VALUES
-        (source, name, model, v_input, v_modality, v_filter, v_destination, v_dimensions, v_kwargs,
+        (source, name, model, v_input, v_modality, v_filter, rowvec._numbered(source, v_columns), v_destination, v_dimensions, v_kwargs,
         v_on_truncate, v_chunk,
         CASE WHEN v_adopts THEN pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) END)
     RETURNING e.id INTO STRICT v_id;
+    IF v_may_raise THEN
+        PERFORM rowvec._guard(v_id);
+    END IF;
     IF v_destination = 'table' THEN
         PERFORM rowvec._create_chunks(v_id);
     END IF;

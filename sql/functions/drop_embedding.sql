@@ -17,8 +17,8 @@ DECLARE
     v_detail text;
 BEGIN
     FOR v_relation, v_is_view IN
-        SELECT d.relation, c.relkind = 'v'
-        FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = d.relation
+        SELECT c.oid, c.relkind = 'v'
+        FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = rowvec._derived(d.embedding_id, d.kind)
         WHERE d.embedding_id = v_definition.id
         ORDER BY c.relkind = 'v' DESC
     LOOP
@@ -33,10 +33,11 @@ BEGIN
     DELETE FROM rowvec.embedding AS e WHERE e.id = v_definition.id;
     PERFORM rowvec._drop_pending_index(v_definition);
     -- Of a table that was dropped the number is left: drop_embedding('16423').
-    IF NOT keep_columns AND EXISTS (SELECT FROM pg_class WHERE oid = v_definition.source) THEN
+    IF NOT keep_columns AND rowvec._is_source(v_definition) THEN
         EXECUTE format('ALTER TABLE %s DROP COLUMN IF EXISTS %I, DROP COLUMN IF EXISTS %I',
             v_definition.source, v_definition.name, v_definition.name || '_of');
     END IF;
+    PERFORM rowvec._drop_guards(v_definition.id);
 EXCEPTION WHEN dependent_objects_still_exist THEN
     GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
     RAISE EXCEPTION USING ERRCODE = '2BP01',

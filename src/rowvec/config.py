@@ -165,6 +165,12 @@ class Settings(BaseSettings):
     sync: bool = Field(
         default=True, description="`rowvec up` runs a `rowvec sync` beside the worker"
     )
+    sync_connections: int = Field(
+        4,
+        ge=3,
+        description="connections of a sync to the database at most, however many embeddings it"
+        " keeps: one fills, one finds the worker, the others build indexes",
+    )
     image_folder: Path | None = Field(
         None, description="folder that the paths of image files are relative to"
     )

@@ -36,7 +36,9 @@ def test_three_at_once_do_the_work_once(empty_database: Database) -> None:
 def test_functions_in_the_database_are_the_files(migrated_database: Database) -> None:
     with migrated_database.connect() as connection:
         recorded: dict[str, str] = dict(
-            connection.execute("SELECT path, sha256 FROM rowvec.sql_object").fetchall()
+            connection.execute(
+                "SELECT path, sha256 FROM rowvec.sql_object WHERE path <> 'schema rowvec'"
+            ).fetchall()
         )
         schemas = schema._extension_schemas(connection)
         version = connection.info.server_version
@@ -126,8 +128,7 @@ def test_an_unprepared_owner_is_told_what_is_missing(
 
 def test_bootstrap_quotes_the_owner() -> None:
     script = schema.bootstrap_sql("""o'brien "x" """.strip())
-    assert """'o''brien "x"'""" in script
-    assert '''"o'brien ""x"""''' in script
+    assert """SET LOCAL rowvec.owner = 'o''brien "x"';""" in script
     assert "@owner" not in script
 
 

@@ -71,6 +71,8 @@ async def backfill(
             await owner.pin()
             await Source(definition).prepare(owner)
         await Source(definition).check(session)
+        # The check follows columns that were renamed.
+        definition = await definition.again(session)
     embedder = connect(worker, definition)
     for_worker, for_database = (
         Patience(settings.worker_wait_seconds, reporter.say, stop) for _ in range(2)

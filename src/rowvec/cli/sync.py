@@ -15,6 +15,7 @@ from rowvec.config import Settings
 @click.command()
 @click.argument("sources", metavar="[SOURCE]...", nargs=-1)
 @setting("commit_rows")
+@setting("sync_connections")
 @setting("image_folder")
 @setting("dsn")
 @setting("owner_dsn")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from urllib.parse import quote
 
 import psycopg
@@ -27,6 +27,10 @@ R = TypeVar("R")
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
 # Classes of connections, resources and shutdown, and read_only_sql_transaction (a standby).
 _UNAVAILABLE = ("08", "53", "57P", "25006")
+
+# Names mean Postgres's own, and nothing that others made in `public` or left in the session. The
+# statement itself has no name in it that could mean something else.
+PIN: LiteralString = "SET search_path = pg_catalog, pg_temp"
 
 # The database that `rowvec up` makes in its cluster.
 EMBEDDED_DATABASE = "rowvec"
@@ -101,7 +105,12 @@ def translate(exc: psycopg.Error) -> DatabaseError:
     message = exc.diag.message_primary or " ".join(str(exc).split()) or type(exc).__name__
     number = input_named_in(exc.diag.message_detail)
     detail = exc.diag.message_detail if number is None else None
-    error = _class_of(exc)(message, hint=exc.diag.message_hint or detail, code=exc.sqlstate)
+    error = _class_of(exc)(
+        message,
+        hint=exc.diag.message_hint or detail,
+        code=exc.sqlstate,
+        constraint=exc.diag.constraint_name,
+    )
     error.input_number = number
     return error
 

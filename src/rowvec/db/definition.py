@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+from psycopg import sql
+
 from rowvec.db.queries import query
 from rowvec.db.session import Session
 
@@ -68,3 +70,8 @@ class Definition:
         )
         key = await session.dicts(query("key_columns"), {"source": source})
         return cls(**found, key=tuple(KeyColumn(**column) for column in key))
+
+    async def again(self, session: Session) -> Self:
+        """The definition as it is by now."""
+        source = sql.Identifier(self.schema, self.table).as_string()
+        return await self.read(session, source, self.name)

@@ -27,13 +27,17 @@ class JobReport:
 async def begin_job(session: Session, embedding_id: int, kind: JobKind) -> int:
     """Registers a job of this process; gives its number."""
     named = {"id": embedding_id, "kind": kind, "host": platform.node(), "pid": os.getpid()}
-    async with session.turn:
-        number: int = await session.value(query("begin_job"), named)
+    number: int = await session.value(query("begin_job"), named)
     return number
 
 
-async def report_jobs(session: Session, reports: Mapping[int, JobReport], *, ended: bool) -> None:
-    """Writes what jobs, by number, say of themselves, in one statement."""
+async def report_jobs(
+    session: Session, reports: Mapping[int, JobReport], *, ended: bool
+) -> int | None:
+    """Writes what jobs, by number, say of themselves; gives the number of the transaction that did.
+
+    None where no job of these numbers is left.
+    """
     named = {
         "ids": [*reports],
         "ended": [ended for _ in reports],
@@ -42,5 +46,5 @@ async def report_jobs(session: Session, reports: Mapping[int, JobReport], *, end
         "caught_up": [report.caught_up_seconds for report in reports.values()],
         "errors": [report.trouble for report in reports.values()],
     }
-    async with session.turn:
-        await session.run(query("report_jobs"), named)
+    found = await session.first(query("report_jobs"), named)
+    return None if found is None else found[0]

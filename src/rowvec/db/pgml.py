@@ -41,9 +41,13 @@ def prepare(conn: psycopg.Connection) -> None:
         )
     with conn.transaction():
         conn.execute("CREATE SCHEMA IF NOT EXISTS pgml")
-        conn.execute("GRANT USAGE ON SCHEMA pgml TO rowvec_user")
         conn.execute("DELETE FROM rowvec.sql_object WHERE path LIKE 'pgml/%'")
         conn.execute(_RECORD)
+
+
+def grant(conn: psycopg.Connection) -> None:
+    """Lets into the schema who may embed; the files of its functions have their own grants."""
+    conn.execute("GRANT USAGE ON SCHEMA pgml TO rowvec_user")
 
 
 def drop_functions(conn: psycopg.Connection) -> None:

@@ -32,7 +32,8 @@ class Row(NamedTuple):
     """A pending row as it was read.
 
     `failed` says that this very input was set aside before, `kept` that its vector was adopted and
-    only its hash is missing; the text of either is not read.
+    only its hash is missing; the text of either is not read. `error` is the SQLSTATE of the error
+    that reading the text raised.
     """
 
     key: Key
@@ -41,6 +42,7 @@ class Row(NamedTuple):
     input_hash: int | None
     failed: bool
     kept: bool = False
+    error: str | None = None
 
     @property
     def needs_model(self) -> bool:
@@ -176,6 +178,12 @@ class Source:
         keys = key_arrays([row for row, _ in filled])
         return await self._count(session, self._write, (*keys, hashes, vectors))
 
+    async def fill_nothing(self, session: Session) -> None:
+        """Writes no row, as `fill` writes rows."""
+        keys = [TextArray([]) for _ in self.definition.key]
+        nothing = VectorArray(np.empty((0, self.definition.dimensions), float32))
+        await self._count(session, self._write, (*keys, HashArray([]), nothing))
+
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:
         """Removes the vectors of rows with an input that became NULL; gives their number."""
         if not rows:
@@ -214,7 +222,7 @@ class Source:
             sql.SQL(
                 "SELECT s.row_key, s.json_key::text,"
                 " CASE WHEN NOT s.failed AND NOT s.is_kept THEN s.input END,"
-                " s.input_hash, s.failed, s.is_kept FROM (SELECT f.*, sum(CASE"
+                " s.input_hash, s.failed, s.is_kept, s.error FROM (SELECT f.*, sum(CASE"
                 " WHEN NOT f.failed AND NOT f.is_kept THEN octet_length(f.input) ELSE 0 END)"
                 " OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
                 " FROM (SELECT r.*, EXISTS ("

@@ -46,10 +46,9 @@ class SyncTurns:
 
         One of image files is wanted by a sync that `reads_files` alone.
         """
-        async with self._session.turn:
-            return await self._session.dicts(
-                query("sync_state"), {"sources": sources, "reads_files": reads_files}
-            )
+        return await self._session.dicts(
+            query("sync_state"), {"sources": sources, "reads_files": reads_files}
+        )
 
     async def stand(self, number: int) -> None:
         """Tells the others that this session would keep the embedding filled."""
@@ -61,13 +60,11 @@ class SyncTurns:
 
     async def take(self, number: int) -> bool:
         """Whether the embedding is this session's from now on; not while another keeps it."""
-        async with self._session.turn:
-            return bool(await self._session.value(query("try_lock_sync"), {"id": number}))
+        return bool(await self._session.value(query("try_lock_sync"), {"id": number}))
 
     async def give_up(self, number: int) -> None:
         """Another may keep the embedding filled."""
         await self._run("unlock_sync", number)
 
     async def _run(self, statement: str, number: int) -> None:
-        async with self._session.turn:
-            await self._session.run(query(statement), {"id": number})
+        await self._session.run(query(statement), {"id": number})

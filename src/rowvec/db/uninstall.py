@@ -85,6 +85,7 @@ def uninstall(dsn: str, *, drop_columns: bool) -> Removal:
             done.goes.append(_PGML)
             _drop_if_unused(conn, "schema pgml", "DROP SCHEMA pgml", done)
         conn.execute("DROP SCHEMA rowvec_jobs CASCADE")
+        conn.execute("DROP SCHEMA rowvec_inputs CASCADE")
         conn.execute("DROP SCHEMA rowvec CASCADE")
         conn.execute("DROP SERVER IF EXISTS rowvec_worker CASCADE")
         done.goes.append("schema rowvec")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
 from rowvec.db.job_reports import JobKind, JobReport, begin_job, report_jobs
@@ -17,11 +17,17 @@ _IDLE_SECONDS = 5.0
 
 
 class Heartbeat:
-    """Writes gauges by one statement, once a second while something moves, else every five."""
+    """Writes gauges by one statement, once a second while something moves, else every five.
 
-    def __init__(self, session: Session, kind: JobKind) -> None:
+    `wrote` is told the transaction that did.
+    """
+
+    def __init__(
+        self, session: Session, kind: JobKind, wrote: Callable[[int], None] = lambda _xid: None
+    ) -> None:
         self._session = session
         self._kind = kind
+        self._wrote = wrote
         self._gauges: dict[int, Gauge] = {}
         self._said: tuple[object, ...] = ()
         self._last = 0.0
@@ -67,4 +73,6 @@ class Heartbeat:
             number: JobReport(g.rows_done, g.rows_per_second, g.caught_up_seconds, g.trouble)
             for number, g in gauges.items()
         }
-        await report_jobs(self._session, reports, ended=ended)
+        xid = await report_jobs(self._session, reports, ended=ended)
+        if xid is not None:
+            self._wrote(xid)

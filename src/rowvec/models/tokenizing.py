@@ -24,6 +24,8 @@ _KNOWN_FEATURES = {
     "token_type_ids": "type_ids",
 }
 
+_SHORT_CHARACTERS = 2000
+
 _SAMPLES = ["a text", "", "Zürich, 2+2 = «vier»", "[CLS] <s> x"]
 
 # Clients may send any prompt; those of an application are few.
@@ -64,11 +66,8 @@ class BatchTokenizer:
 
     def offsets(self, text: str) -> Sequence[tuple[int, int]]:
         """Where each token lies in the text, in characters, special tokens left out."""
-        encoded = self._tokenizer(
-            text, add_special_tokens=False, truncation=False, return_offsets_mapping=True,
-            return_attention_mask=False, verbose=False,
-        )  # fmt: skip
-        spans: list[tuple[int, int]] = encoded["offset_mapping"]
+        (encoding,) = self._encode([text], None, special=False)
+        spans: list[tuple[int, int]] = encoding.offsets
         return spans
 
     def pairs(self, first: str, seconds: Sequence[str]) -> list[Tokenized]:
@@ -102,25 +101,49 @@ class BatchTokenizer:
         tokenized = []
         for encoding in self._encode(firsts, seconds):
             features = self._features_of(encoding)
-            count = len(features["input_ids"])
-            if count > limit:
+            count = len(encoding)
+            if count > limit and seconds is None:
+                kept_parts = self._kept_of_one(encoding, count, limit)
+                features = {
+                    name: [each for part in kept_parts for each in row[part]]
+                    for name, row in features.items()
+                }
+            elif count > limit:
                 on_the_left = self._tokenizer.truncation_side == "left"
                 kept = kept_places(encoding.sequence_ids, limit, on_the_left=on_the_left)
                 features = {name: [row[k] for k in kept] for name, row in features.items()}
             tokenized.append(Tokenized(count, min(count, limit), features))
         return tokenized
 
+    def _kept_of_one(self, encoding: Any, count: int, limit: int) -> list[slice]:
+        """As `kept_places` of a text without a second one, whose tokens may be millions."""
+        head = tail = 0
+        while head < count and encoding.token_to_sequence(head) is None:
+            head += 1
+        while tail < count - head and encoding.token_to_sequence(count - 1 - tail) is None:
+            tail += 1
+        room = max(0, limit - head - tail)
+        end = count - tail
+        if self._tokenizer.truncation_side == "left":
+            middle = slice(end - room, end)
+        else:
+            middle = slice(head, head + room)
+        return [slice(head), middle, slice(end, count)]
+
     def _features_of(self, encoding: Any) -> dict[str, list[int]]:
         return {name: getattr(encoding, theirs) for name, theirs in self._features}
 
-    def _encode(self, firsts: list[str], seconds: list[str] | None) -> list[Any]:
+    def _encode(
+        self, firsts: list[str], seconds: list[str] | None, *, special: bool | None = None
+    ) -> list[Any]:
         # Truncation and padding are states of the tokenizer, which threads share. No code here sets
         # them but the export of a model.
         if self._backend.padding is not None or self._backend.truncation is not None:
             self._backend.no_padding()
             self._backend.no_truncation()
-        special = self._special_tokens
-        if len(firsts) == 1:
+        special = self._special_tokens if special is None else special
+        # Faster for a short text; but it holds the interpreter, and everybody, until it has done.
+        if len(firsts) == 1 and len(firsts[0]) <= _SHORT_CHARACTERS:
             second = None if seconds is None else seconds[0]
             return [self._backend.encode(firsts[0], second, add_special_tokens=special)]
         inputs = firsts if seconds is None else list(zip(firsts, seconds, strict=True))

@@ -26,7 +26,8 @@ from rowvec.filling.image_paths import reading
 from rowvec.filling.isolation import Isolation
 from rowvec.filling.making import maker
 from rowvec.filling.patience import Patience, sleep_unless
-from rowvec.filling.worker_embedder import WorkerEmbedder
+from rowvec.filling.worker_embedder import CALLS_AT_ONCE, WorkerEmbedder
+from rowvec.sync.commits import Commits
 from rowvec.sync.keeper import Keeper, KeeperTools
 from rowvec.sync.trouble import Trouble
 
@@ -82,6 +83,7 @@ class _Kept:
 
     version: int
     job: int
+    keeper: Keeper
     running: asyncio.Task[None]
     stop: asyncio.Event
 
@@ -98,7 +100,12 @@ class _Dealing:
         self._sources: list[str] | None = None
         self._standing: set[int] = set()
         self._kept: dict[int, _Kept] = {}
-        self._heartbeat = Heartbeat(session, "sync")
+        self._commits = Commits(session)
+        self._heartbeat = Heartbeat(session, "sync", self._commits.own)
+        # Beside the session that all share and the one that finds the worker.
+        self._builders = asyncio.Semaphore(task.settings.sync_connections - 2)
+        self._finding = asyncio.Lock()
+        self._places = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def run(self) -> None:
         """Deals until the stop, which lets every keeper end its batch in hand."""
@@ -126,7 +133,9 @@ class _Dealing:
             if not is_current or kept.running.done():
                 await self._give_up(number)
         for number, each in wanted.items():
-            if number not in self._kept:
+            if number in self._kept:
+                self._kept[number].keeper.see_children(each["children"])
+            else:
                 await self._take(each)
 
     async def _read_state(self) -> list[dict[str, Any]]:
@@ -160,14 +169,13 @@ class _Dealing:
             await self._turns.give_up(each["id"])
 
     async def _begin(self, each: Mapping[str, Any]) -> None:
-        async with self._session.turn:
-            definition = await Definition.read(self._session, each["source"], each["name"])
+        definition = await Definition.read(self._session, each["source"], each["name"])
         stop = asyncio.Event()
         keeper = await self._keeper(definition, stop)
         job = await self._heartbeat.begin(each["id"], keeper.gauge)
         self._task.say(f"keeping {definition.label} filled")
         running = asyncio.create_task(keeper.run(stop))
-        self._kept[each["id"]] = _Kept(each["version"], job, running, stop)
+        self._kept[each["id"]] = _Kept(each["version"], job, keeper, running, stop)
 
     async def _give_up(self, number: int) -> None:
         kept = self._kept.pop(number)
@@ -176,19 +184,30 @@ class _Dealing:
         await self._heartbeat.end(kept.job)
         await self._turns.give_up(number)
 
+    async def _find_worker(self) -> str:
+        async with self._finding:
+            return await asyncio.to_thread(self._task.find_worker)
+
     async def _keeper(self, definition: Definition, stop: asyncio.Event) -> Keeper:
         task = self._task
-        worker = await asyncio.to_thread(task.find_worker)
+        worker = await self._find_worker()
         embedder = WorkerEmbedder(
-            worker, definition.model, definition.document_kwargs, definition.modality
+            worker,
+            definition.model,
+            definition.document_kwargs,
+            definition.modality,
+            places=self._places,
         )
         tools = KeeperTools(
             session=self._session,
+            builders=self._builders,
+            spare=self._finding,
+            commits=self._commits,
             dsn=job_dsn(task.settings),
             owner_dsn=owner_dsn(task.settings),
             application=APPLICATION,
             transaction_rows=transaction_rows(task.settings.commit_rows),
-            find_worker=task.find_worker,
+            find_worker=self._find_worker,
             say=task.say,
         )
         # No patience of its own: the keeper has all the time, and may be asked to stop.

@@ -138,7 +138,7 @@ async def _drain(
 
     HTTP listens on meanwhile: /readyz tells load balancers, new requests get 503.
     """
-    listener.stop_listening()
+    await listener.stop_listening()
     try:
         async with asyncio.timeout(grace_seconds):
             await admission.close()
@@ -177,6 +177,8 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A handshake costs the worker more than the client, which may have one.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
     except (OSError, ssl.SSLError) as exc:

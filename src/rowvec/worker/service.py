@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from rowvec.errors import DeadlineExceeded, RequestTooLarge, renumbering
 from rowvec.models.backends.variant import AUTOMATIC
 from rowvec.models.listing import Listing
@@ -202,9 +204,17 @@ class Service:
     async def _chunked(self, request: Request, planned: RequestPlan) -> list[dict[str, Any]]:
         places, texts = _present(request)
         wanted = _wanted("chunk", planned, texts, request)
-        answer, _ = await self._ask(wanted, SpanAnswer, places)
-        found = zip(places, texts, answer.spans, strict=True)
-        return [chunk for i, text, spans in found for chunk in chunk_objects(i, text, spans)]
+        answer, parts = await self._ask(wanted, SpanAnswer, places)
+        chunks: list[dict[str, Any]] = []
+        turn = 0
+        for i, text, row in zip(places, texts, _rows(parts, answer.sizes), strict=True):
+            spans = np.frombuffer(row, "<i4").reshape(-1, 3)
+            for first in range(0, len(spans), _TEXTS_A_TURN):
+                chunks += chunk_objects(i, text, spans[first : first + _TEXTS_A_TURN], first)
+                if len(chunks) - turn >= _TEXTS_A_TURN:
+                    turn = len(chunks)
+                    await asyncio.sleep(0)
+        return chunks
 
     async def _split(self, request: Request) -> list[dict[str, Any]]:
         places, texts = _present(request)

@@ -360,3 +360,34 @@ def test_prompts(conn: psycopg.Connection) -> None:
         conn,
         "SELECT rowvec.embed_query('reviews', 'x') = rowvec.embed('stand-in-small', 'x')",
     )
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["LANGUAGE sql AS 'SELECT inner_one($1)'",
+     "LANGUAGE plpgsql AS 'BEGIN RETURN inner_one($1); END'"],
+    ids=["sql", "plpgsql"],
+)  # fmt: skip
+@pytest.mark.parametrize("part", ["input", "filter"])
+@pytest.mark.parametrize("rows", [0, 3])
+def test_a_function_that_looks_for_names_on_the_path_is_refused_with_the_cure(
+    conn: psycopg.Connection, body: str, part: str, rows: int
+) -> None:
+    conn.execute("CREATE SCHEMA app; SET search_path = app, public")
+    conn.execute("CREATE FUNCTION inner_one(text) RETURNS text IMMUTABLE LANGUAGE sql RETURN $1")
+    conn.execute(f"CREATE FUNCTION outer_one(text) RETURNS text IMMUTABLE {body}".encode())
+    conn.execute("CREATE TABLE t (id int PRIMARY KEY, body varchar(9) NOT NULL)")
+    conn.execute("INSERT INTO t SELECT i, 'text' FROM generate_series(1, %s) AS i", (rows,))
+    declare = "SELECT rowvec.create_embedding('t', 'stand-in-small', " + (
+        "'outer_one(body)')"
+        if part == "input"
+        else "'body', filter => 'outer_one(body) IS NOT NULL')"
+    )
+    with refused("42883", "inner_one", "ALTER FUNCTION app.outer_one(text)") as refusal:
+        conn.execute(declare)
+    conn.execute(refusal.hint.encode())
+    conn.execute(declare)
+    conn.execute("RESET search_path")
+    conn.execute("CALL rowvec.backfill('app.t')")
+    assert one(conn, "SELECT count(embedding) FROM app.t") == rows
+    assert one(conn, "SELECT count(*) FROM rowvec.failure") == 0

@@ -209,7 +209,7 @@ MESSAGES: list[Message] = [
     Answer(7),
     VectorAnswer(8, [1], [4]),
     TokenAnswer(9, [1, 2]),
-    SpanAnswer(10, [[[0, 1, 1]], []]),  # type: ignore[list-item]  # as JSON gives them
+    SpanAnswer(10, [12, 0]),
     PieceAnswer(11, [["a"], []]),
     Part(12),
     Failed(13, "22023", "odd", None, 2),

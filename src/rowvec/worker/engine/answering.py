@@ -166,8 +166,10 @@ class Engine:
         encoding, alone = request.encoding, request.alone
         if request.op == "chunk":
             assert request.chunking is not None
-            spans = self._preparing.chunks(name, model, inputs, encoding.prompt, request.chunking)
-            return SpanAnswer(number, await spans), []
+            spans = await self._preparing.chunks(
+                name, model, inputs, encoding.prompt, request.chunking
+            )
+            return SpanAnswer(number, list(map(len, spans))), spans
         if request.op == "embed_image":
             tokenized = await self._preparing.images(name, model, inputs)
         else:

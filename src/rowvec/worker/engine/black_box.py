@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-# Texts tokenised on the engine's loop, texts in the tokenising thread, and behind these places one
+# Texts tokenised on the engine's loop, texts in the tokenising threads, and behind these places one
 # for each batch, by its number.
-Place = Literal["inline", "thread"] | int
+Place = Literal["inline", "thread", "long"] | int
 
-_NAMED: tuple[Place, ...] = ("inline", "thread")
+_NAMED: tuple[Place, ...] = ("inline", "thread", "long")
 
 FINGERPRINT_BYTES = 16
 

@@ -147,9 +147,9 @@ class TokenAnswer(Answer):
 
 @dataclass(slots=True)
 class SpanAnswer(Answer):
-    """Where the chunks of each input lie: start, end, tokens."""
+    """Bytes that tell where the chunks of each input lie; they come beside the message."""
 
-    spans: list[list[tuple[int, int, int]]]
+    sizes: list[int]
 
 
 @dataclass(slots=True)

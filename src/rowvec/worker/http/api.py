@@ -73,7 +73,8 @@ class HttpRules:
 class Api:
     """One for the worker. `not_ready` says why the worker is not, None when it is.
 
-    `silent` are connections that have not proved yet who they are: whoever opens one adds it.
+    `admit` is told of each connection whose client has proved who it is, and raises where there is
+    no room for it.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Api:
         self._created = int(time.time())
         # Bodies are bounded together while they arrive, before they can be parsed.
         self._arriving = Admission(max_requests=1 << 30, max_bytes=rules.max_arriving_bytes)
-        self.silent: set[asyncio.BaseProtocol] = set()
+        self.admit: Callable[[asyncio.BaseProtocol], None] = _anybody
         self._computing: set[asyncio.Task[None]] = set()
         self._interrupted: dict[asyncio.Task[None], RowvecError] = {}
 
@@ -174,7 +175,7 @@ class Api:
                 "without API keys the worker answers under localhost or a loopback address only",
                 hint="start it with --api-key-file",
             )
-        self.silent.discard(request.protocol)
+        self.admit(request.protocol)
 
     def _terms(self, request: web.Request) -> openai.Terms:
         given = request.headers.get(TIMEOUT)
@@ -287,6 +288,10 @@ async def _complete_headers(request: web.Request, response: web.StreamResponse) 
     response.headers[hdrs.SERVER] = "rowvec"
     if _ID in request:
         response.headers[REQUEST_ID] = request[_ID]
+
+
+def _anybody(_client: asyncio.BaseProtocol) -> None:
+    """Where nobody counts connections."""
 
 
 async def _later(_request: web.Request) -> None:

@@ -176,12 +176,19 @@ class ClientSession:
         return True
 
     async def _startup(self) -> wire.Startup | None:
-        """The startup packet, after TLS if the client asks for it; None if it was a cancel."""
+        """The startup packet, after TLS if the client asks for it; None if it was a cancel.
+
+        Each kind of encryption is asked for once at most, and none once there is one.
+        """
+        asked: set[wire.Opening] = set()
         while True:
-            match await self.connection.opening():
-                case wire.Opening.TLS if self.rules.tls is not None and not (
-                    self.connection.encrypted or self.connection.local
-                ):
+            opening = await self.connection.opening()
+            if isinstance(opening, wire.Opening):
+                if opening in asked or self.connection.encrypted:
+                    raise ProtocolError("the client asks for encryption again and again")
+                asked.add(opening)
+            match opening:
+                case wire.Opening.TLS if self.rules.tls is not None and not self.connection.local:
                     await self.connection.start_tls(self.rules.tls)
                 case wire.Opening():
                     self.connection.write(b"N")
@@ -212,6 +219,7 @@ class ClientSession:
                 return
             self._busy = not isinstance(message, wire.Streamed)
             await self._handle(message)
+            await self.connection.drain(self.rules.idle_timeout_seconds)
             self._busy = False
 
     async def _handle(self, message: _Message) -> None:
@@ -329,7 +337,9 @@ class ClientSession:
         for number, piece in enumerate(pieces):
             announced = self._announced and number == 0
             self.connection.write(piece.removeprefix(reply.READY) if announced else piece)
-            await self.connection.drain()
+            if number:
+                await asyncio.sleep(0)  # each is the work of a moment
+            await self.connection.drain(self.rules.idle_timeout_seconds)
 
     def _run_statement(self, text: bytes) -> None:
         """An empty query, or SET; raises NotARequest for any other."""
