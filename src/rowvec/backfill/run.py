@@ -12,6 +12,7 @@ from rowvec.backfill.report import Reporter, Summary
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
+from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import COUNTED, Source
 from rowvec.errors import DatabaseConflict, DatabaseUnavailable, RowvecError
@@ -22,12 +23,14 @@ from rowvec.filling.heartbeat import Heartbeat
 from rowvec.filling.image_paths import reading
 from rowvec.filling.isolation import Isolation
 from rowvec.filling.making import maker
-from rowvec.filling.patience import Patience, Stopped
+from rowvec.filling.patience import Patience, Stopped, sleep_unless
 from rowvec.filling.pending_rows import ensure_index
 from rowvec.filling.worker_embedder import WorkerEmbedder
 
 _APPLICATION = "rowvec backfill"
 _READING = "rowvec backfill, reading"
+
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,7 @@ class _Run:
         if not self._is_ready:
             await self.isolation.check()
             await self.embedder.look_up()
+            await self._take_over(session)
             await ensure_index(session, self.source.definition, self.reporter.say, self.stop)
             self._total = await self.source.estimate_pending(session, self.limits.rows)
             self.reporter.begin(self._total)
@@ -178,6 +182,20 @@ class _Run:
         self.summary.pending = left
         if self.closing and self.summary.written and not self.summary.stopped:
             await vacuum(session, self.source, self.reporter.say)
+
+    async def _take_over(self, session: Session) -> None:
+        """Waits for what a sync has in hand; it knows of this job, and leaves it the rest."""
+        named = {"id": self.source.definition.id}
+        if not await session.value(query("is_synced"), named):
+            return
+        before = await self.source.count_pending(session, COUNTED)
+        label = self.source.definition.label
+        self.reporter.say(f"a sync keeps {label} filled: taking over once its batch is written")
+        while await session.value(query("is_synced"), named):
+            await sleep_unless(self.stop, _POLL_SECONDS)
+            if self.stop.is_set():
+                raise Stopped
+        self.summary.by_sync = max(before - await self.source.count_pending(session, COUNTED), 0)
 
     async def _fill(self, session: Session, reader: Session) -> None:
         began = time.monotonic()

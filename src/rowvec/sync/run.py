@@ -83,7 +83,6 @@ class _Kept:
     """An embedding that this process keeps filled."""
 
     version: int
-    job: int
     running: asyncio.Task[None]
     stop: asyncio.Event
 
@@ -121,8 +120,6 @@ class _Dealing:
             for kept in self._kept.values():
                 kept.stop.set()
             await asyncio.gather(*(k.running for k in self._kept.values()), return_exceptions=True)
-            for kept in self._kept.values():
-                await self._heartbeat.end(kept.job)
 
     async def _pin(self) -> None:
         """Names mean Postgres's own from here on; those of the sources what they meant before."""
@@ -141,9 +138,10 @@ class _Dealing:
             state = await self._read_state()
         wanted = mine(state, self._pid)
         for number, kept in [*self._kept.items()]:
-            is_current = number in wanted and kept.version == wanted[number]["version"]
-            if not is_current or kept.running.done():
-                await self._give_up(number)
+            if number not in wanted or kept.version != wanted[number]["version"]:
+                kept.stop.set()  # it ends after the batch in hand, which nobody else waits for
+            if kept.running.done():
+                await self._let_go(number)
         for number, each in wanted.items():
             if number not in self._kept:
                 await self._take(each)
@@ -185,15 +183,24 @@ class _Dealing:
         stop = asyncio.Event()
         keeper = await self._keeper(definition, stop)
         job = await self._heartbeat.begin(each["id"], keeper.gauge)
-        self._task.say(f"keeping {definition.label} filled")
-        running = asyncio.create_task(keeper.run(stop))
-        self._kept[each["id"]] = _Kept(each["version"], job, running, stop)
+        # Each tells of itself before it looks for the other: one of the two sees it.
+        if await self._session.value(query("is_backfilled"), {"id": each["id"]}):
+            stop.set()
+        else:
+            self._task.say(f"keeping {definition.label} filled")
+        running = asyncio.create_task(self._keep(keeper, job, stop))
+        self._kept[each["id"]] = _Kept(each["version"], running, stop)
 
-    async def _give_up(self, number: int) -> None:
+    async def _keep(self, keeper: Keeper, job: int, stop: asyncio.Event) -> None:
+        """Tells at once when nothing is in hand any more: a backfill may wait for it."""
+        try:
+            await keeper.run(stop)
+        finally:
+            await self._heartbeat.end(job)
+
+    async def _let_go(self, number: int) -> None:
         kept = self._kept.pop(number)
-        kept.stop.set()
         await kept.running  # raises what ended it
-        await self._heartbeat.end(kept.job)
         await self._session.run(query("unlock_sync"), {"id": number})
 
     async def _find_worker(self) -> str:

@@ -1,0 +1,12 @@
+-- Called by backfills: whether a sync may have rows of an embedding in hand. One that died shows no sign of life.
+CREATE OR REPLACE FUNCTION rowvec._is_synced(p_embedding_id bigint)
+RETURNS boolean
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT EXISTS (
+        SELECT FROM rowvec.job AS j
+        WHERE j.embedding_id = p_embedding_id AND j.kind = 'sync' AND j.ended_at IS NULL
+            AND j.heartbeat_at > clock_timestamp() - interval '15 seconds'
+    )
+$function$;

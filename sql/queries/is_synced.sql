@@ -1,0 +1,6 @@
+-- Whether a sync may have rows of an embedding in hand. One that died shows no sign of life.
+SELECT EXISTS (
+    SELECT FROM rowvec.job AS j
+    WHERE j.embedding_id = %(id)s AND j.kind = 'sync' AND j.ended_at IS NULL
+      AND j.heartbeat_at > clock_timestamp() - interval '15 seconds'
+);
