@@ -7,6 +7,7 @@ AS $function$
     SELECT EXISTS (
         SELECT FROM rowvec.job AS j
         WHERE j.embedding_id = p_embedding_id AND j.kind = 'sync' AND j.ended_at IS NULL
-            AND j.heartbeat_at > clock_timestamp() - interval '15 seconds'
+            -- The clock may have been set back.
+            AND abs(extract(epoch FROM clock_timestamp() - j.heartbeat_at)) < 15
     )
 $function$;
