@@ -12,6 +12,7 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     c_here CONSTANT text := 'pg_catalog, pg_temp';
+    v_chunks CONSTANT regclass := rowvec._derived(p_embedding_id, 'chunks');
     v_schema pg_namespace;
     v_source pg_class;
     v_owner text;
