@@ -25,7 +25,7 @@ def show(request: Request) -> Response:
         definition=definition,
         failures=failures,
         shown=_SHOWN,
-        sql=sql.SQL("SELECT * FROM rowvec.failure WHERE embedding_id = {};")
+        sql=sql.SQL("SELECT * FROM rowvec.failed_row WHERE embedding_id = {};")
         .format(definition["id"])
         .as_string(),
     )
