@@ -28,7 +28,9 @@ DECLARE
         format('(SELECT pg_catalog.count(*) FROM n2) OPERATOR(pg_catalog.<) %s', p_k)];
     v_cs text;
     v_keys text;
-    v_condition text;
+    -- Hidden rows must not take the places of those that a policy shows.
+    v_condition text := coalesce(
+        p_condition, CASE WHEN row_security_active(p_definition.source::oid) THEN 'true' END);
 BEGIN
     IF EXISTS (SELECT FROM rowvec._key_of_derived(c_chunks, p_definition.source) AS k WHERE k.name <> k.source_name) THEN
         RAISE EXCEPTION USING ERRCODE = '55000',
@@ -42,7 +44,7 @@ BEGIN
             p_definition.source,
             string_agg(format('%I.%I', s.relname, p_names[i]), ', ' ORDER BY o),
             string_agg(format('%I.%I', c.relname, p_names[i]), ', ' ORDER BY o))
-        || p_condition || ')'
+        || v_condition || ')'
     INTO STRICT v_cs, v_keys, v_condition
     FROM unnest(p_keys) WITH ORDINALITY AS u(i, o), pg_class AS s, pg_class AS c
     WHERE s.oid = p_definition.source AND c.oid = c_chunks
