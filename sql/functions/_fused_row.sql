@@ -1,4 +1,4 @@
--- Called by _fused_statement alone: the subquery of the row that f names, with its distance.
+-- Called by _fused_statement alone: the subquery of the row that rowvec_f names, with its distance.
 --
 -- document is what a reranker reads; with a destination table, the row's nearest chunk.
 CREATE OR REPLACE FUNCTION rowvec._fused_row(
@@ -17,7 +17,7 @@ DECLARE
     v_fs text;
 BEGIN
     SELECT string_agg(quote_ident(p_names[i]), ', ' ORDER BY o),
-        string_agg('f.c' || i, ', ' ORDER BY o)
+        string_agg('rowvec_f.c' || i, ', ' ORDER BY o)
     INTO STRICT v_names, v_fs
     FROM unnest(p_keys) WITH ORDINALITY AS u(i, o);
     IF p_definition.destination = 'table' THEN

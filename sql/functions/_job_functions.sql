@@ -70,7 +70,7 @@ BEGIN
     SELECT array_agg(k.name ORDER BY k.n), array_agg(k.type ORDER BY k.n), count(*),
         string_agg('pg_catalog.text[]', ', '), string_agg(format('pg_catalog.unnest($%s)', k.n), ', ' ORDER BY k.n),
         string_agg('rowvec_k' || k.n, ', ' ORDER BY k.n),
-        array_agg(format('g.rowvec_k%s::%s', k.n, k.type) ORDER BY k.n)
+        array_agg(format('rowvec_g.rowvec_k%s::%s', k.n, k.type) ORDER BY k.n)
     INTO STRICT v_names, v_types, v_count, v_arrays, v_given, v_given_names, v_given_values
     FROM ROWS FROM (rowvec._key_columns(v_definition.source)) WITH ORDINALITY AS k(name, type, n);
     v_lower := ' AND ' || rowvec._key_condition(v_definition.source, '>', ARRAY(
@@ -87,8 +87,8 @@ BEGIN
     -- The key of a row is that of a jsonb value.
     v_is_key := rowvec._key_condition(v_definition.source, '=', ARRAY(
         SELECT format(CASE v_count WHEN 1
-            THEN '(g.rowvec_key OPERATOR(pg_catalog.#>>) ''{}''::pg_catalog.text[])::%2$s'
-            ELSE '(g.rowvec_key OPERATOR(pg_catalog.->>) %1$L)::%2$s' END, n, t)
+            THEN '(rowvec_g.rowvec_key OPERATOR(pg_catalog.#>>) ''{}''::pg_catalog.text[])::%2$s'
+            ELSE '(rowvec_g.rowvec_key OPERATOR(pg_catalog.->>) %1$L)::%2$s' END, n, t)
         FROM unnest(v_names, v_types) WITH ORDINALITY AS k(n, t, i) ORDER BY i));
 
     -- Rows that a policy hides would never be filled: rather an error that says so.
@@ -104,7 +104,7 @@ BEGIN
     v_rows := E'\nDECLARE\n    v_rows bigint;\nBEGIN\n    EXECUTE %L\n    USING %s;'
         '\n    GET DIAGNOSTICS v_rows = ROW_COUNT;' || c_tail || E'    RETURN v_rows;\nEND\n';
     -- The row is still as it was read: pending, and of the same text.
-    v_guard := format('%s AND (%s) AND %s IS NOT DISTINCT FROM g.rowvec_hash',
+    v_guard := format('%s AND (%s) AND %s IS NOT DISTINCT FROM rowvec_g.rowvec_hash',
         rowvec._key_condition(v_definition.source, '=', v_given_values), v_pending, v_hash);
     v_keys := (SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, v_count) AS i);
     v_hashes := '$' || v_count + 1;
@@ -115,8 +115,8 @@ BEGIN
         '\n    USING %s;' || c_tail || E'    EXECUTE '
         || replace(quote_literal(format(
             'SELECT EXISTS (SELECT FROM %s, ROWS FROM (%s, pg_catalog.unnest($%s)) WITH ORDINALITY '
-            'AS g(%s, rowvec_hash, rowvec_place) WHERE %s AND (%s) AND '
-            '(g.rowvec_place OPERATOR(pg_catalog.=) ANY ($%s) OR %s IS NOT DISTINCT FROM g.rowvec_hash))',
+            'AS rowvec_g(%s, rowvec_hash, rowvec_place) WHERE %s AND (%s) AND '
+            '(rowvec_g.rowvec_place OPERATOR(pg_catalog.=) ANY ($%s) OR %s IS NOT DISTINCT FROM rowvec_g.rowvec_hash))',
             v_source, v_given, v_count + 1, v_given_names,
             rowvec._key_condition(v_definition.source, '=', v_given_values), v_pending, v_count + 2, v_hash)),
             '%', '%%')
@@ -167,7 +167,7 @@ BEGIN
     arguments := 'pg_catalog.jsonb[]';
     result := 'SETOF jsonb';
     body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE %L\n    USING $1;%sEND\n',
-        format('SELECT g.rowvec_key FROM pg_catalog.unnest($1) AS g(rowvec_key) '
+        format('SELECT rowvec_g.rowvec_key FROM pg_catalog.unnest($1) AS rowvec_g(rowvec_key) '
             'WHERE NOT EXISTS (SELECT FROM %s WHERE %s)', v_source, v_is_key), c_tail);
     RETURN NEXT;
 
@@ -214,8 +214,8 @@ BEGIN
     arguments := 'pg_catalog.jsonb[], bigint[]';
     result := 'bigint';
     body := format(v_rows, format('UPDATE %1$s SET %2$I = NULL FROM ROWS FROM (pg_catalog.unnest($1), '
-        'pg_catalog.unnest($2)) AS g(rowvec_key, rowvec_hash) '
-        'WHERE %3$s AND %2$I OPERATOR(pg_catalog.=) g.rowvec_hash',
+        'pg_catalog.unnest($2)) AS rowvec_g(rowvec_key, rowvec_hash) '
+        'WHERE %3$s AND %2$I OPERATOR(pg_catalog.=) rowvec_g.rowvec_hash',
         v_source, v_definition.name || '_of', v_is_key), '$1, $2');
     RETURN NEXT;
 
@@ -225,10 +225,10 @@ BEGIN
         arguments := format('%s, bigint[], %s[]', v_arrays, c_vector);
         result := 'bigint';
         body := format(v_done, format(
-            'WITH done AS (UPDATE %s SET %I = g.rowvec_vector, %I = g.rowvec_hash FROM ROWS FROM (%s, '
+            'WITH rowvec_done AS (UPDATE %s SET %I = rowvec_g.rowvec_vector, %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, '
             'pg_catalog.unnest($%s), pg_catalog.unnest($%s)) WITH ORDINALITY '
-            'AS g(%s, rowvec_hash, rowvec_vector, rowvec_place) WHERE %s RETURNING g.rowvec_place) '
-            'SELECT pg_catalog.array_agg(done.rowvec_place) FROM done',
+            'AS rowvec_g(%s, rowvec_hash, rowvec_vector, rowvec_place) WHERE %s RETURNING rowvec_g.rowvec_place) '
+            'SELECT pg_catalog.array_agg(rowvec_done.rowvec_place) FROM rowvec_done',
             v_source, v_definition.name, v_definition.name || '_of', v_given, v_count + 1, v_count + 2,
             v_given_names, v_guard),
             format('%s, %s, $%s', v_keys, v_hashes, v_count + 2), v_hashes,
@@ -239,9 +239,9 @@ BEGIN
         name := 'keep';
         arguments := format('%s, bigint[]', v_arrays);
         body := format(v_done, format(
-            'WITH done AS (UPDATE %s SET %I = g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
-            'WITH ORDINALITY AS g(%s, rowvec_hash, rowvec_place) WHERE %s AND (%s) RETURNING g.rowvec_place) '
-            'SELECT pg_catalog.array_agg(done.rowvec_place) FROM done',
+            'WITH rowvec_done AS (UPDATE %s SET %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
+            'WITH ORDINALITY AS rowvec_g(%s, rowvec_hash, rowvec_place) WHERE %s AND (%s) RETURNING rowvec_g.rowvec_place) '
+            'SELECT pg_catalog.array_agg(rowvec_done.rowvec_place) FROM rowvec_done',
             v_source, v_definition.name || '_of', v_given, v_count + 1, v_given_names, v_guard,
             rowvec._kept(p_embedding_id)),
             -- Unmarked are rows that somebody wrote meanwhile: their vectors are not kept.
@@ -254,10 +254,10 @@ BEGIN
         arguments := format('%s, bigint[]', v_arrays);
         result := 'SETOF bigint';
         body := format(v_done, format(
-            'WITH settled AS (UPDATE %s SET %I = g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
-            'WITH ORDINALITY AS g(%s, rowvec_hash, rowvec_place) WHERE %s RETURNING g.*), '
-            'gone AS (DELETE FROM %s USING settled AS g WHERE %s) '
-            'SELECT pg_catalog.array_agg(g.rowvec_place) FROM settled AS g',
+            'WITH rowvec_settled AS (UPDATE %s SET %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
+            'WITH ORDINALITY AS rowvec_g(%s, rowvec_hash, rowvec_place) WHERE %s RETURNING rowvec_g.*), '
+            'rowvec_gone AS (DELETE FROM %s USING rowvec_settled AS rowvec_g WHERE %s) '
+            'SELECT pg_catalog.array_agg(rowvec_g.rowvec_place) FROM rowvec_settled AS g',
             v_source, v_definition.name || '_of', v_given, v_count + 1, v_given_names, v_guard, v_chunks,
             rowvec._key_condition(v_definition.source, '=', v_given_values)),
             format('%s, %s', v_keys, v_hashes), v_hashes,
@@ -269,8 +269,8 @@ BEGIN
         result := 'bigint';
         body := format(v_rows, format(
             'INSERT INTO %s (%s, ordinality, chunk, start_char, end_char, tokens, embedding) '
-            'SELECT %s, g.ordinality, g.chunk, g.start_char, g.end_char, g.tokens, g.embedding '
-            'FROM ROWS FROM (%s) AS g(%s, ordinality, chunk, start_char, end_char, tokens, embedding)',
+            'SELECT %s, rowvec_g.ordinality, rowvec_g.chunk, rowvec_g.start_char, rowvec_g.end_char, rowvec_g.tokens, rowvec_g.embedding '
+            'FROM ROWS FROM (%s) AS rowvec_g(%s, ordinality, chunk, start_char, end_char, tokens, embedding)',
             v_chunks, v_columns, array_to_string(v_given_values, ', '),
             (SELECT string_agg(format('pg_catalog.unnest($%s)', i), ', ' ORDER BY i)
                 FROM generate_series(1, v_count + 6) AS i),

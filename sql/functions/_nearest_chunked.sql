@@ -1,4 +1,4 @@
--- Called by _fused_statement alone: WITH queries that end in n, the rows of the nearest chunks.
+-- Called by _fused_statement alone: WITH queries that end in rowvec_n, the rows of the nearest chunks.
 --
 -- A text of many chunks may be all that is nearest: where the first candidates are of fewer than
 -- p_k rows, twenty times as many are looked at, and where that is not enough all chunks are.
@@ -24,8 +24,8 @@ DECLARE
     v_grouped text[];
     -- Whether a step found rows enough.
     v_too_few CONSTANT text[] := ARRAY[
-        format('(SELECT pg_catalog.count(*) FROM n1) OPERATOR(pg_catalog.<) %s', p_k),
-        format('(SELECT pg_catalog.count(*) FROM n2) OPERATOR(pg_catalog.<) %s', p_k)];
+        format('(SELECT pg_catalog.count(*) FROM rowvec_n1) OPERATOR(pg_catalog.<) %s', p_k),
+        format('(SELECT pg_catalog.count(*) FROM rowvec_n2) OPERATOR(pg_catalog.<) %s', p_k)];
     v_cs text;
     v_keys text;
     -- Hidden rows must not take the places of those that a policy shows.
@@ -58,15 +58,15 @@ BEGIN
             CASE WHEN step = 2 THEN ' WHERE ' || v_too_few[1] END);
     END LOOP;
     IF p_exact THEN
-        RETURN format('n AS MATERIALIZED (%s)', v_grouped[3]);
+        RETURN format('rowvec_n AS MATERIALIZED (%s)', v_grouped[3]);
     END IF;
     RETURN format(
         $sql$
-        n1 AS MATERIALIZED (%1$s),
-        n2 AS MATERIALIZED (%2$s),
-        n AS MATERIALIZED (
-            SELECT * FROM n1 WHERE NOT %4$s
-            UNION ALL SELECT * FROM n2 WHERE %4$s AND NOT %5$s
+        rowvec_n1 AS MATERIALIZED (%1$s),
+        rowvec_n2 AS MATERIALIZED (%2$s),
+        rowvec_n AS MATERIALIZED (
+            SELECT * FROM rowvec_n1 WHERE NOT %4$s
+            UNION ALL SELECT * FROM rowvec_n2 WHERE %4$s AND NOT %5$s
             UNION ALL SELECT * FROM (%3$s) AS a WHERE %4$s AND %5$s
         )
         $sql$,
