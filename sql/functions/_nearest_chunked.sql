@@ -40,15 +40,14 @@ BEGIN
     -- The innermost FROM has the source alone: that is what the condition is about.
     SELECT string_agg('c' || i, ', ' ORDER BY o),
         string_agg(format('%I AS c%s', p_names[i], i), ', ' ORDER BY o),
-        format('EXISTS (SELECT FROM %s WHERE (%s) OPERATOR(pg_catalog.=) (%s) AND ',
-            p_definition.source,
-            string_agg(format('%I.%I', s.relname, p_names[i]), ', ' ORDER BY o),
-            string_agg(format('%I.%I', c.relname, p_names[i]), ', ' ORDER BY o))
+        format('EXISTS (SELECT FROM %s WHERE %s AND ', p_definition.source,
+            rowvec._key_condition(p_definition.source, '=',
+                array_agg(format('%I.%I', c.relname, p_names[i]) ORDER BY o), quote_ident(s.relname)))
         || v_condition || ')'
     INTO STRICT v_cs, v_keys, v_condition
     FROM unnest(p_keys) WITH ORDINALITY AS u(i, o), pg_class AS s, pg_class AS c
     WHERE s.oid = p_definition.source AND c.oid = c_chunks
-    GROUP BY s.oid;
+    GROUP BY s.relname;
     FOR step IN 1..3 LOOP
         v_grouped[step] := format(
             'SELECT %1$s, pg_catalog.min(distance) AS distance FROM (%2$s) AS s%3$s GROUP BY %1$s',
