@@ -1,7 +1,7 @@
 -- Called by the view rowvec.status: the rows of an embedding, and those without their vector.
 --
 -- NULL where the caller may not read the table, where it is large and counting would read all of it, or
--- where a column is gone that the expressions name.
+-- where the expressions fail.
 CREATE OR REPLACE FUNCTION rowvec._counts(
     p_definition rowvec.embedding, OUT rows bigint, OUT pending bigint
 )
@@ -55,8 +55,9 @@ BEGIN
         END IF;
     END IF;
     rows := coalesce(rows, v_rows);
-EXCEPTION WHEN undefined_column OR undefined_function OR undefined_object OR datatype_mismatch THEN
-    -- The job says what is missing; the other embeddings are shown as ever.
+EXCEPTION WHEN OTHERS THEN
+    -- A column that is gone, a row that the expressions fail at, whatever a function of the owner's raises:
+    -- the job says it, and the other embeddings are shown as ever.
     rows := v_rows;
     pending := NULL;
 END

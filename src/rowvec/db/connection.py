@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from rowvec.config import Settings, libpq_environment_is_set
 from rowvec.db.queries import query
+from rowvec.db.said import said
 from rowvec.errors import (
     DatabaseConflict,
     DatabaseError,
@@ -101,17 +102,12 @@ def database_errors() -> Iterator[None]:
 
 
 def translate(exc: psycopg.Error) -> DatabaseError:
-    """Psycopg's error as ours: one line, the hint or detail of Postgres, its SQLSTATE."""
-    message = exc.diag.message_primary or " ".join(str(exc).split()) or type(exc).__name__
-    number = input_named_in(exc.diag.message_detail)
-    detail = exc.diag.message_detail if number is None else None
+    """Psycopg's error as ours: one line, the hint of Postgres, its SQLSTATE; no word of a row."""
+    message, hint = said(exc)
     error = _class_of(exc)(
-        message,
-        hint=exc.diag.message_hint or detail,
-        code=exc.sqlstate,
-        constraint=exc.diag.constraint_name,
+        message, hint=hint, code=exc.sqlstate, constraint=exc.diag.constraint_name
     )
-    error.input_number = number
+    error.input_number = input_named_in(exc.diag.message_detail)
     return error
 
 

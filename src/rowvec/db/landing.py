@@ -14,6 +14,7 @@ from psycopg.copy import LibpqWriter
 
 from rowvec.db.connection import database_errors, translate
 from rowvec.db.queries import query
+from rowvec.db.said import said
 from rowvec.errors import BadRow, DatabaseError
 
 # What turns a column of one type into another where a plain cast does not.
@@ -161,10 +162,8 @@ class Landing:
         found = _COPY_LINE.match(exc.diag.context or "")
         if found is None:
             return translate(exc)
-        return BadRow(
-            f"row {self._copied_before + int(found[1])}: {exc.diag.message_primary}",
-            hint=exc.diag.message_hint or exc.diag.message_detail,
-        )
+        message, hint = said(exc)
+        return BadRow(f"row {self._copied_before + int(found[1])}: {message}", hint=hint)
 
     def _run(self, statement: sql.Composed) -> None:
         with database_errors():

@@ -15,6 +15,7 @@ from psycopg.types import TypeInfo
 
 from rowvec.db.connection import PIN, database_errors
 from rowvec.db.queries import query
+from rowvec.db.said import may_hold_a_row
 from rowvec.db.vector_array import register_arrays
 from rowvec.errors import DatabaseConflict, SchemaError
 
@@ -148,7 +149,8 @@ class Session:
         said: list[str] = []
 
         def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
-            said.append(diagnostic.message_primary or "")
+            if not may_hold_a_row(diagnostic):
+                said.append(diagnostic.message_primary or "")
 
         self.connection.add_notice_handler(hear)
         try:

@@ -52,6 +52,11 @@ class Family(ABC):
     """Whether `forward` uses this machine; where it only waits, other models do not wait for it."""
 
     @classmethod
+    def compiles(cls, description: Description) -> bool:  # noqa: ARG003
+        """Whether a model is compiled before it is loaded, so that it needs no torch."""
+        return False
+
+    @classmethod
     @abstractmethod
     def describe(cls, entry: Entry) -> Description:
         """What is known without loading; raises ModelError, or ConfigError for a bad option."""

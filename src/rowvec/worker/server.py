@@ -89,7 +89,7 @@ async def _serve(
         threads=threads,
         device=device,
         memory_budget=settings.memory_budget,
-        graphs=settings.cache_dir / "graphs",
+        compiled=settings.cache_dir / "compiled",
         measured=measured_backends(settings.cache_dir, listing.specs, threads),
         stall_seconds=settings.engine_stall_seconds,
         refuse_seconds=settings.engine_refuse_seconds,

@@ -191,7 +191,7 @@ MESSAGES: list[Message] = [
     Configure(
         salt="00ff", models=list(read_listing(None).specs), max_batch_tokens=1,
         max_batch_seconds=0.5, max_image_bytes=2, max_image_pixels=3, threads=4, device="cpu",
-        memory_budget=None, graphs=Path("/graphs"), measured={"m": "onnx"},
+        memory_budget=None, compiled=Path("/compiled"), measured={"m": "onnx"},
     ),
     ModelRequest(
         number=1, inputs=["a", "\u00e9"], op="embed", model="m", interactive=True,

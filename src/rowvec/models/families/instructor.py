@@ -19,6 +19,11 @@ class Instructor(Family):
     """
 
     @classmethod
+    def compiles(cls, description: Description) -> bool:
+        """Where there is a choice of what computes it."""
+        return bool(description.backends)
+
+    @classmethod
     def describe(cls, entry: Entry) -> Description:
         """As of any sentence-transformers folder, and that an instruction may be given."""
         assert entry.folder is not None

@@ -72,7 +72,7 @@ class EngineClient:
         threads: int,
         device: str,
         memory_budget: int | None,
-        graphs: Path,
+        compiled: Path,
         measured: Mapping[str, Backend],
         stall_seconds: float,
         refuse_seconds: float,
@@ -95,7 +95,7 @@ class EngineClient:
             threads=threads,
             device=device,
             memory_budget=memory_budget,
-            graphs=graphs,
+            compiled=compiled,
             measured=measured,
         )
         self._threads = threads

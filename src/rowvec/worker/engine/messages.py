@@ -13,7 +13,6 @@ from typing import Any, Literal, Self
 
 from rowvec.chunking.cutting import Chunking
 from rowvec.models.backends.variant import Backend, Variant
-from rowvec.models.description import Description
 from rowvec.models.encoding import Encoding
 from rowvec.models.spec import ModelSpec
 
@@ -47,14 +46,14 @@ class Configure(Message):
     threads: int
     device: str
     memory_budget: int | None
-    graphs: Path
+    compiled: Path
     measured: Mapping[str, Backend]
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
         """The message whose fields were read from JSON."""
-        models = [_spec(spec) for spec in fields["models"]]
-        return cls(**{**fields, "models": models, "graphs": Path(fields["graphs"])})
+        models = [ModelSpec.from_json(spec) for spec in fields["models"]]
+        return cls(**{**fields, "models": models, "compiled": Path(fields["compiled"])})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -235,22 +234,3 @@ class Computed(Message):
     padding: int
     seconds: float
     zeros: int
-
-
-def _spec(fields: Mapping[str, Any]) -> ModelSpec:
-    folder, described = fields["folder"], fields["description"]
-    return ModelSpec(
-        **{
-            **fields,
-            "description": Description(
-                **{
-                    **described,
-                    "reads": tuple(described["reads"]),
-                    "backends": tuple(described["backends"]),
-                }
-            ),
-            "aliases": tuple(fields["aliases"]),
-            "roles": tuple(fields["roles"]),
-            "folder": None if folder is None else Path(folder),
-        }
-    )

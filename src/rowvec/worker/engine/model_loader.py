@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from rowvec.models.backends.variant import AUTOMATIC, Backend, Runtime, Variant
-from rowvec.models.loading import load
+from rowvec.models.loading import compiled, load
 from rowvec.models.registry import family
 from rowvec.worker.engine.computing import Key
 from rowvec.worker.engine.messages import Configure, Loaded, Loading, Message, NotLoaded
@@ -17,7 +17,7 @@ from rowvec.worker.engine.preparing import Model
 
 
 class ModelLoader:
-    """Loads in the thread that computes."""
+    """Loads in the thread that computes, what was compiled before by another process."""
 
     def __init__(
         self, configuration: Configure, thread: ThreadPoolExecutor, send: Callable[[Message], None]
@@ -28,7 +28,7 @@ class ModelLoader:
         self._runtimes = {
             name: Runtime(
                 measured=configuration.measured.get(name),
-                graphs=configuration.graphs,
+                compiled=configuration.compiled,
                 threads=configuration.threads,
                 device=configuration.device,
             )
@@ -55,7 +55,9 @@ class ModelLoader:
         self._send(Loading(name))
         try:
             loop = asyncio.get_running_loop()
-            model = await loop.run_in_executor(self._thread, load, spec)
+            # Another process compiles; here a thread waits that nothing else needs.
+            artifact = await loop.run_in_executor(None, compiled, spec)
+            model = await loop.run_in_executor(self._thread, load, spec, artifact)
             await loop.run_in_executor(self._thread, _collect)
             ended = Loaded(
                 model=name,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from sentence_transformers import SparseEncoder
 from sentence_transformers.base.modules import Router, Transformer
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
 
-from rowvec.errors import ModelError
+from rowvec.errors import ModelError, NotSupported
+from rowvec.models.backends.transfer import padded
+from rowvec.models.compiled.export import Exportable
 from rowvec.models.embedder import Tokenized
 from rowvec.models.families.sparse_encoder.max_pooling import MaxPooling
 from rowvec.models.folder import load_checked, modules
@@ -57,10 +60,12 @@ class SparseEncoderEmbedder(SparseEmbedder):
         first = self._model[0]
         if isinstance(first, SparseStaticEmbedding):
             # A weight for every word of the vocabulary, which no special token has.
-            self._tokenizer = BatchTokenizer(first.tokenizer, folder, special_tokens=False)
+            self._tokenizer = BatchTokenizer.of_transformers(
+                first.tokenizer, folder, special_tokens=False
+            )
             self._width = int(first.num_dimensions)
         elif isinstance(first, Transformer):
-            self._tokenizer = BatchTokenizer(first.tokenizer, folder)
+            self._tokenizer = BatchTokenizer.of_transformers(first.tokenizer, folder)
             self._width = int(first.config.vocab_size)
         else:
             raise ModelError(f"the model in {folder} is not a transformer that reads text")
@@ -75,6 +80,20 @@ class SparseEncoderEmbedder(SparseEmbedder):
         """Where each token lies in the text, in characters, special tokens left out."""
         return self._tokenizer.offsets(text)
 
+    def exportable(self) -> Exportable:
+        """From tokens to a number for every word of the vocabulary."""
+        if not isinstance(self._model[0], Transformer):
+            raise NotSupported("it looks words up, which takes no graph")
+        return Exportable(list(self._model), self._tokenizer, self._traced, "sparse vector")
+
+    def _traced(self, features: dict[str, Any]) -> torch.Tensor:
+        features = {**features, "modality": "text"}
+        for module in self._model:
+            traced = module.traced if isinstance(module, MaxPooling) else module
+            features = traced(features)
+        rows: torch.Tensor = features["sentence_embedding"]
+        return rows
+
     def forward(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
         """The vectors of one batch, a few texts at a time, padded to their longest."""
         longest = max(1, *(text.length for text in batch))
@@ -86,7 +105,7 @@ class SparseEncoderEmbedder(SparseEmbedder):
         ]
 
     def _pass(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
-        features = {**self._tokenizer.padded(batch, self.device), "modality": "text"}
+        features = {**padded(self._tokenizer, batch, self.device), "modality": "text"}
         with torch.inference_mode():
             vectors = self._model(features)["sentence_embedding"].float().cpu().numpy()
         return [SparseVector.from_dense(np.asarray(vector)) for vector in vectors]

@@ -31,3 +31,11 @@ class MaxPooling(torch.nn.Module):
         for _ in range(self._logarithms):
             pooled.log1p_()
         return {**features, "sentence_embedding": pooled}
+
+    def traced(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """As `forward`, in a form that looks at no tensor and can be exported."""
+        tokens, mask = features["token_embeddings"], features["attention_mask"]
+        pooled = (tokens * mask[:, :, None]).amax(1).relu()
+        for _ in range(self._logarithms):
+            pooled = pooled.log1p()
+        return {**features, "sentence_embedding": pooled}
