@@ -64,9 +64,11 @@ BEGIN
             f.body, v_source.relowner, true, ARRAY['search_path=' || v_path] || f.settings)
             -- A dump without rights makes them everybody's, and nobody else's.
             OR p.proacl IS NULL OR NOT has_function_privilege(v_schema.nspowner, p.oid, 'EXECUTE')
-    ) AND (v_chunks IS NULL OR (
-        SELECT bool_and(has_table_privilege(v_source.relowner, v_chunks, p))
-        FROM unnest('{SELECT,INSERT,DELETE}'::text[]) AS p)
+    ) AND NOT EXISTS (
+        SELECT FROM rowvec.derived AS d
+        JOIN pg_class AS c ON c.oid = d.relation AND c.relkind = 'r'
+        CROSS JOIN unnest('{SELECT,INSERT,DELETE}'::text[]) AS p
+        WHERE d.embedding_id = p_embedding_id AND NOT has_table_privilege(v_source.relowner, c.oid, p)
     ) THEN
         RETURN;
     END IF;
