@@ -1,8 +1,8 @@
--- Called by backfill alone: the next pending rows behind a key that have not failed with this text before.
+-- Called by backfill alone: the next pending rows between two keys that have not failed with this text before.
 --
 -- Read as the owner of the source. A row's key comes as jsonb, and as an array of text written as text.
 CREATE OR REPLACE FUNCTION rowvec._backfill_read(
-    p_definition rowvec.embedding, p_after text, p_rows int,
+    p_definition rowvec.embedding, p_after text, p_upto text[], p_rows int,
     OUT keys jsonb[], OUT row_keys text[], OUT inputs text[], OUT hashes bigint[], OUT kept boolean[],
     OUT errors text[], OUT last text
 )
@@ -25,7 +25,7 @@ BEGIN
                 array_agg(r.is_kept) FILTER (WHERE NOT f.failed),
                 array_agg(r.error) FILTER (WHERE NOT f.failed),
                 (array_agg(r.row_key::text ORDER BY r.place DESC))[1], count(*)
-            FROM rowvec_jobs.read_%1$s($1, NULL, $2, true)
+            FROM rowvec_jobs.read_%1$s($1, $2, $3, true)
                 WITH ORDINALITY AS r(row_key, json_key, input, input_hash, is_kept, error, place)
             CROSS JOIN LATERAL (
                 SELECT EXISTS (
@@ -36,7 +36,7 @@ BEGIN
             ) AS f(failed)
             $sql$, p_definition.id)
         INTO STRICT keys, row_keys, inputs, hashes, kept, errors, last, v_read
-        USING v_after::text[], p_rows;
+        USING v_after::text[], p_upto, p_rows;
         PERFORM rowvec._refuse_other_path();
         EXIT WHEN keys IS NOT NULL OR v_read = 0;
         v_after := last;

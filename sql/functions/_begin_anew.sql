@@ -16,11 +16,8 @@ BEGIN
         EXECUTE format('ALTER TABLE %s DROP COLUMN %I', p_definition.source, p_definition.name);
     END IF;
     EXECUTE format('ALTER TABLE %s DROP COLUMN %I', p_definition.source, p_definition.name || '_of');
-    IF p_definition.destination = 'column' THEN
-        PERFORM rowvec._add_columns(p_definition.source, p_definition.name, p_definition.dimensions);
-    ELSE
-        EXECUTE format('ALTER TABLE %s ADD COLUMN %I bigint', p_definition.source, p_definition.name || '_of');
-    END IF;
+    PERFORM rowvec._add_columns(
+        p_definition.source, p_definition.name, p_definition.dimensions, p_definition.destination);
     DELETE FROM rowvec.failure WHERE embedding_id = p_definition.id;
     IF p_keeps_chunks THEN
         RETURN;

@@ -12,6 +12,7 @@ from rowvec.backfill.report import Reporter, Summary
 from rowvec.config import Settings
 from rowvec.db.connection import job_dsn, owner_dsn
 from rowvec.db.definition import Definition
+from rowvec.db.job_reports import is_synced
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import COUNTED, Source
 from rowvec.errors import DatabaseConflict, DatabaseUnavailable, RowvecError
@@ -21,12 +22,14 @@ from rowvec.filling.heartbeat import Heartbeat
 from rowvec.filling.image_paths import reading
 from rowvec.filling.isolation import Isolation
 from rowvec.filling.making import maker
-from rowvec.filling.patience import Patience, Stopped
+from rowvec.filling.patience import Patience, Stopped, sleep_unless
 from rowvec.filling.pending_rows import make_ready
 from rowvec.filling.worker_embedder import WorkerEmbedder
 
 _APPLICATION = "rowvec backfill"
 _READING = "rowvec backfill, reading"
+
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,7 @@ class _Run:
             async with open_session(self.owner_dsn, _APPLICATION) as owner:
                 await owner.pin()
                 await make_ready(owner, self.source, self.reporter.say, self.stop)
+            await self._take_over(session)
             self._total = await self.source.estimate_pending(session, self.limits.rows)
             self.reporter.begin(self._total)
             self._is_ready = True
@@ -184,6 +188,20 @@ class _Run:
         self.summary.pending = left
         if self.closing and self.summary.written and not self.summary.stopped:
             await vacuum(self.owner_dsn, self.source, self.reporter.say)
+
+    async def _take_over(self, session: Session) -> None:
+        """Waits for what a sync has in hand; it knows of this job, and leaves it the rest."""
+        number = self.source.definition.id
+        if not await is_synced(session, number):
+            return
+        before = await self.source.count_pending(session, COUNTED)
+        label = self.source.definition.label
+        self.reporter.say(f"a sync keeps {label} filled: taking over once its batch is written")
+        while await is_synced(session, number):
+            await sleep_unless(self.stop, _POLL_SECONDS)
+            if self.stop.is_set():
+                raise Stopped
+        self.summary.by_sync = max(before - await self.source.count_pending(session, COUNTED), 0)
 
     async def _fill(self, session: Session, reader: Session) -> None:
         began = time.monotonic()

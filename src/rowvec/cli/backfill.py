@@ -101,9 +101,10 @@ def _tell(summary: Summary) -> None:
         f"({summary.rows_per_second:,.0f} rows/s), {_rows(summary.pending)} still pending"
     )
     for count, what in (
+        (summary.by_sync, "were in the hands of a sync, which wrote them first"),
         (summary.cleared, "without a text any more, vector removed"),
         (summary.kept, "kept the vectors that they had when the embedding was declared"),
-        (summary.changed, "changed, deleted or filled by another job meanwhile, left as they are"),
+        (summary.changed, "changed or deleted meanwhile, left as they are"),
         (summary.truncated, "longer than the model reads, their ends are not embedded"),
         (summary.failed, "refused and set aside, see rowvec.failure"),
     ):

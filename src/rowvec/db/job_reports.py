@@ -48,3 +48,13 @@ async def report_jobs(
     }
     found = await session.first(query("report_jobs"), named)
     return None if found is None else found[0]
+
+
+async def is_synced(session: Session, embedding_id: int) -> bool:
+    """Whether a sync may have rows of the embedding in hand."""
+    return bool(await session.value(query("is_synced"), {"id": embedding_id}))
+
+
+async def is_backfilled(session: Session, embedding_id: int) -> bool:
+    """Whether a backfill works on the embedding."""
+    return bool(await session.value(query("is_backfilled"), {"id": embedding_id}))

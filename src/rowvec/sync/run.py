@@ -16,6 +16,7 @@ from typing import Any
 from rowvec.config import Settings
 from rowvec.db.connection import job_dsn, owner_dsn
 from rowvec.db.definition import Definition
+from rowvec.db.job_reports import is_backfilled
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
 from rowvec.db.sync_turns import SyncTurns
@@ -82,7 +83,6 @@ class _Kept:
     """An embedding that this process keeps filled."""
 
     version: int
-    job: int
     keeper: Keeper
     running: asyncio.Task[None]
     stop: asyncio.Event
@@ -120,8 +120,6 @@ class _Dealing:
             for kept in self._kept.values():
                 kept.stop.set()
             await asyncio.gather(*(k.running for k in self._kept.values()), return_exceptions=True)
-            for kept in self._kept.values():
-                await self._heartbeat.end(kept.job)
 
     async def _deal(self) -> None:
         state = await self._read_state()
@@ -129,9 +127,10 @@ class _Dealing:
             state = await self._read_state()
         wanted = mine(state, self._pid)
         for number, kept in [*self._kept.items()]:
-            is_current = number in wanted and kept.version == wanted[number]["version"]
-            if not is_current or kept.running.done():
-                await self._give_up(number)
+            if number not in wanted or kept.version != wanted[number]["version"]:
+                kept.stop.set()  # it ends after the batch in hand, which nobody else waits for
+            if kept.running.done():
+                await self._let_go(number)
         for number, each in wanted.items():
             if number in self._kept:
                 self._kept[number].keeper.see_children(each["children"])
@@ -173,15 +172,24 @@ class _Dealing:
         stop = asyncio.Event()
         keeper = await self._keeper(definition, stop)
         job = await self._heartbeat.begin(each["id"], keeper.gauge)
-        self._task.say(f"keeping {definition.label} filled")
-        running = asyncio.create_task(keeper.run(stop))
-        self._kept[each["id"]] = _Kept(each["version"], job, keeper, running, stop)
+        # Each tells of itself before it looks for the other: one of the two sees it.
+        if await is_backfilled(self._session, each["id"]):
+            stop.set()
+        else:
+            self._task.say(f"keeping {definition.label} filled")
+        running = asyncio.create_task(self._keep(keeper, job, stop))
+        self._kept[each["id"]] = _Kept(each["version"], keeper, running, stop)
 
-    async def _give_up(self, number: int) -> None:
+    async def _keep(self, keeper: Keeper, job: int, stop: asyncio.Event) -> None:
+        """Tells at once when nothing is in hand any more: a backfill may wait for it."""
+        try:
+            await keeper.run(stop)
+        finally:
+            await self._heartbeat.end(job)
+
+    async def _let_go(self, number: int) -> None:
         kept = self._kept.pop(number)
-        kept.stop.set()
         await kept.running  # raises what ended it
-        await self._heartbeat.end(kept.job)
         await self._turns.give_up(number)
 
     async def _find_worker(self) -> str:

@@ -50,6 +50,7 @@ def together(parts: Iterable[Summary]) -> Summary:
         for counted in ("written", "cleared", "kept", "changed", "failed", "truncated", "passes"):
             setattr(total, counted, getattr(total, counted) + getattr(part, counted))
         total.pending = min(total.pending, part.pending)
+        total.by_sync = max(total.by_sync, part.by_sync)
         total.stopped |= part.stopped
         total.seconds = max(total.seconds, part.seconds)
         total.failures += part.failures
