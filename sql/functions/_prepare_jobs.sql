@@ -64,11 +64,13 @@ BEGIN
             f.body, v_source.relowner, true, ARRAY['search_path=' || v_path] || f.settings)
             -- A dump without rights makes them everybody's, and nobody else's.
             OR p.proacl IS NULL OR NOT has_function_privilege(v_schema.nspowner, p.oid, 'EXECUTE')
+            OR f.name <> 'act' AND NOT has_function_privilege('rowvec_job', p.oid, 'EXECUTE')
     ) AND NOT EXISTS (
         SELECT FROM rowvec.derived AS d
-        JOIN pg_class AS c ON c.oid = d.relation AND c.relkind = 'r'
-        CROSS JOIN unnest('{SELECT,INSERT,DELETE}'::text[]) AS p
-        WHERE d.embedding_id = p_embedding_id AND NOT has_table_privilege(v_source.relowner, c.oid, p)
+        JOIN pg_class AS c ON c.oid = d.relation
+        CROSS JOIN unnest('{SELECT,INSERT,DELETE}'::text[]) AS u(privilege)
+        WHERE d.embedding_id = p_embedding_id AND c.relkind = 'r'
+            AND NOT has_table_privilege(v_source.relowner, d.relation, u.privilege)
     ) THEN
         RETURN;
     END IF;
