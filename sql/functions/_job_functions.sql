@@ -202,16 +202,17 @@ BEGIN
 
     -- Rows that take part, and pending ones; NULL for what is not to be counted.
     name := 'count';
-    arguments := 'boolean, boolean';
+    arguments := 'boolean, boolean, pg_catalog.oid';
     result := 'TABLE (all_rows bigint, pending bigint)';
-    -- It is called without a look at whether it is as it has to be: by whatever name the source has now.
+    -- It is called without a look at whether it is as it has to be: by whatever name the source has now, and in a
+    -- copy of the database, where it has another number.
     body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE pg_catalog.concat(%1$L, %4$s, %2$L, %4$s, %3$L)\n'
         '    USING $1, $2;',
         'SELECT CASE WHEN $1 THEN (SELECT pg_catalog.count(*) FROM ',
         format(' WHERE %s) END, CASE WHEN $2 THEN (SELECT pg_catalog.count(*) FROM ',
             coalesce(v_definition.filter, 'true')),
         format(' WHERE %s) END', v_pending),
-        format('%s::pg_catalog.oid::pg_catalog.regclass', v_definition.source::oid))
+        '$3::pg_catalog.regclass')
         || c_tail || E'END\n';
     RETURN NEXT;
 
