@@ -151,11 +151,12 @@ def test_a_number_out_of_bounds_is_named_by_its_flag(flag: str, value: str) -> N
     assert "is not in the range" in result.stderr
 
 
-def test_status_of_a_database_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_a_database_that_is_not_there_is_one_sentence_and_a_hint(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status", "--dsn", f"host={tmp_path} dbname=x"])
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: ")
-    assert len(result.stderr.splitlines()) == 1
+    error, hint = result.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert hint.startswith("hint: --dsn")
 
 
 def test_psql_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
