@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,20 +13,9 @@ from click.testing import CliRunner
 
 from rowvec.cli import COMMANDS, main
 from rowvec.config import PREFIX, Settings
+from support.command_names import leaves
 
 HEAVY = ("alembic", "numpy", "psycopg", "pydantic", "sqlalchemy", "torch", "transformers")
-
-
-def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words of every command and sub-command."""
-    if not isinstance(command, click.Group):
-        yield path
-        return
-    context = click.Context(command)
-    for name in command.list_commands(context):
-        below = command.get_command(context, name)
-        assert below is not None
-        yield from leaves(below, (*path, name))
 
 
 def find(path: tuple[str, ...]) -> click.Command:
