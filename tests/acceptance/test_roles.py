@@ -30,6 +30,7 @@ TYPED = {
     "server rotate": "--password-file {folder}/none",
     "server show": "",
     "server ping": "",
+    "doctor": "",
     "worker": "--password-file {folder}/none",
     "models list": "",
     "models add": "none --path {folder}/none --models {folder}/none.toml",
@@ -68,7 +69,7 @@ _OF_FILES = {"config", "models add", "models pull", "models verify", "models rem
 _OF_FILES |= {"server rotate", "worker", "ui", "sync", "uninstall"}
 
 # Each role's, beside what those before it have.
-_READS = {"status", "psql", "server show", "server ping"}
+_READS = {"status", "psql", "server show", "server ping", "doctor"}
 _READS |= {"export", "explain", "search", "similar", "ask"}
 WORKS = {
     "nobody": {"psql"},
@@ -139,6 +140,8 @@ def test_a_command_works_or_says_what_is_lacking(shop: Shop, role: str, tmp_path
         assert "Traceback" not in said
         if done.returncode == 0:
             worked.add(command)
+        elif command == "doctor":
+            assert "run: " in done.stdout, said
         elif command not in _OF_FILES:
             error, hint = (line for line in done.stderr.splitlines() if ": " in line[:7])
             assert error.startswith("error: "), said

@@ -26,6 +26,10 @@ COMMANDS = {
         "Stop what `rowvec up` started; the data stays.",
     ),
     "status": ("status", "Show what runs, what is embedded, and what is pending."),
+    "doctor": (
+        "doctor",
+        "Look at everything that rowvec needs, and say what to run where something is wrong.",
+    ),
     "psql": ("service", "Open psql on the database."),
     "config": ("config", "Show every setting, its value, and where it came from."),
     "migrate": ("migrate", "Bring a database to what this release needs."),

@@ -19,7 +19,8 @@ from rowvec.db.connection import connect, fetch
 from rowvec.errors import DatabaseError, did_you_mean
 
 _NO_DATABASE = (
-    "--dsn or ROWVEC_DSN says where the database is; `rowvec up` starts one on this machine"
+    "--dsn or ROWVEC_DSN says where the database is; `rowvec up` starts one on this machine,"
+    " and `rowvec doctor` looks at what is there"
 )
 
 _NO_TABLE = "no table here has a name like it; `rowvec status` lists those with an embedding"
