@@ -22,7 +22,7 @@ from rowvec.models.spec import ModelSpec
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-_COMMON: Keys = {
+COMMON: Keys = {
     "name": str, "aliases": list, "kind": str, "warm": bool, "roles": list,
     "query_prompt": str, "document_prompt": str, "memory": (int, str),
 }  # fmt: skip
@@ -134,7 +134,7 @@ def _spec(entry: Mapping[str, Any], relative_to: Path) -> ModelSpec:
     if not isinstance(kind, str):
         raise ConfigError("kind is missing", hint=f"kinds: {', '.join(kinds())}")
     chosen = family(kind)
-    _check_keys(entry, {**_COMMON, **(origin.KEYS if chosen.has_folder else {}), **chosen.keys})
+    _check_keys(entry, {**COMMON, **(origin.KEYS if chosen.has_folder else {}), **chosen.keys})
     if not entry.get("name"):
         raise ConfigError("name is missing")
     aliases = tuple(entry.get("aliases", ()))
