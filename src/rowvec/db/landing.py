@@ -163,6 +163,8 @@ class Landing:
         if found is None:
             return translate(exc)
         message, hint = said(exc)
+        if exc.sqlstate == "23505":
+            hint = "--key COLUMN updates the rows that are there already"
         column = "" if found[2] is None else f", {found[2]}"
         return BadRow(f"row {self._copied_before + int(found[1])}{column}: {message}", hint=hint)
 
