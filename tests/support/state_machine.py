@@ -128,6 +128,10 @@ class Stage:
         self.cluster.stop(immediate=True)
         self.cluster.start()
 
+    def log(self) -> str:
+        """What the jobs printed last."""
+        return Path(self._log.name).read_text()[-5000:]
+
     def close(self) -> None:
         """Ends everything but the worker, which its fixture ends."""
         self.sync.kill()
@@ -273,7 +277,7 @@ class Machine(RuleBasedStateMachine):
         for statement in (NOT_SET_ASIDE, wrong):
             while found := self._rows(statement):
                 assert time.monotonic() < limit, found
-                assert self.stage.sync.poll() is None
+                assert self.stage.sync.poll() is None, self.stage.log()
 
     def _rows(self, statement: str) -> list[tuple[Any, ...]]:
         try:

@@ -73,7 +73,7 @@ def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> 
     what a superuser has to do first, or what bears a name of ours and is somebody else's,
     SchemaError if the database is newer than the release.
     """
-    with connect(dsn, application_name="rowvec migrate") as conn, database_errors(), _lock(conn):
+    with connect(dsn, application_name="rowvec migrate") as conn, _lock(conn):
         conn.execute(PIN)
         _refuse_foreign(conn)
         bootstrapped = _ensure_prerequisites(conn)

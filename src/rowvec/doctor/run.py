@@ -20,26 +20,28 @@ def examine(settings: Settings, dsn: str) -> Iterator[Finding]:
     yield from machine.installation()
     yield from machine.disk(settings)
     try:
-        connection = connect(dsn, application_name="rowvec doctor")
+        with connect(dsn, application_name="rowvec doctor") as connection:
+            yield from _of_database(connection)
     except DatabaseError as exc:
         cure = "give --dsn or set ROWVEC_DSN; rowvec up starts one on this machine"
         where = without_password(dsn) or "what libpq finds"
         yield Finding("database", "wrong", f"{where}: {exc}", cure)
+
+
+def _of_database(connection: psycopg.Connection) -> Iterator[Finding]:
+    found = database.facts(connection)
+    yield from database.server(found)
+    yield from database.extensions(found)
+    yield from database.schema(connection, found)
+    if not found.is_user:
         return
-    with connection:
-        found = database.facts(connection)
-        yield from database.server(found)
-        yield from database.extensions(found)
-        yield from database.schema(connection, found)
-        if not found.is_user:
-            return
-        looks: dict[str, _Look] = {
-            "worker": database.worker,
-            "models": database.models,
-            "embeddings": database.embeddings,
-        }
-        for subject, look in looks.items():
-            try:
-                yield from look(connection)
-            except DatabaseError as exc:
-                yield Finding(subject, "wrong", str(exc), exc.hint)
+    looks: dict[str, _Look] = {
+        "worker": database.worker,
+        "models": database.models,
+        "embeddings": database.embeddings,
+    }
+    for subject, look in looks.items():
+        try:
+            yield from look(connection)
+        except DatabaseError as exc:
+            yield Finding(subject, "wrong", str(exc), exc.hint)
