@@ -25,16 +25,16 @@ GRANT EXECUTE ON FUNCTION
     rowvec.search_rows, rowvec.similar, rowvec.similar_pairs,
     -- What these call, as the caller.
     rowvec._ask, rowvec._best_by_words, rowvec._call, rowvec._candidates,
-    rowvec._check_expression, rowvec._counts, rowvec._definition, rowvec._derived,
+    rowvec._adopted_hash, rowvec._check_expression, rowvec._counts, rowvec._current, rowvec._definition, rowvec._derived,
     rowvec._distance, rowvec._embed_keyed, rowvec._embed_query,
     rowvec._exchange_settings,
     rowvec._execute_statement, rowvec._fused_row,
     rowvec._fused_statement, rowvec._index_advice, rowvec._input_named_in, rowvec._input_of, rowvec._key_columns,
     rowvec._kept, rowvec._key_compare, rowvec._key_json, rowvec._matching_distance, rowvec._nearest,
     rowvec._nearest_chunked, rowvec._nearest_enough, rowvec._operator, rowvec._pairs_statement,
-    rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._room, rowvec._run_search,
+    rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._recipe, rowvec._room, rowvec._row_hash, rowvec._run_search,
     rowvec._search, rowvec._search_options, rowvec._search_settings,
     rowvec._search_statement, rowvec._shell_words, rowvec._similar, rowvec._similar_pairs,
     rowvec._text_config,
-    rowvec._text_document, rowvec._text_query, rowvec._vector_of, rowvec._warn_unfilled
+    rowvec._text_document, rowvec._text_query, rowvec._vector_of, rowvec._wanted_hash, rowvec._warn_unfilled
 TO rowvec_user;

@@ -3,7 +3,7 @@
 -- Read as the owner of the source. A row's key comes as jsonb, and as an array of text written as text.
 CREATE OR REPLACE FUNCTION rowvec._backfill_read(
     p_definition rowvec.embedding, p_after text, p_rows int,
-    OUT keys jsonb[], OUT row_keys text[], OUT inputs text[], OUT hashes bigint[], OUT kept boolean[],
+    OUT keys jsonb[], OUT row_keys text[], OUT inputs text[], OUT hashes uuid[], OUT kept boolean[],
     OUT last text
 )
 LANGUAGE plpgsql VOLATILE

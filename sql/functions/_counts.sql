@@ -1,9 +1,10 @@
--- Called by the view rowvec.status: rows of an embedding, and those whose vector is not there yet.
+-- Called by the view rowvec.status: rows of an embedding, those whose vector is not there yet, and those whose
+-- vector was adopted on trust.
 --
 -- NULL where the caller may not read the table, where it is large and counting would read all of it, or
 -- where a column is gone that the expressions name.
 CREATE OR REPLACE FUNCTION rowvec._counts(
-    p_definition rowvec.embedding, OUT rows bigint, OUT pending bigint
+    p_definition rowvec.embedding, OUT rows bigint, OUT pending bigint, OUT unproven bigint
 )
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -33,11 +34,17 @@ BEGIN
             p_definition.source, coalesce(p_definition.filter, 'true'))
         INTO STRICT rows;
     END IF;
+    IF p_definition.adopted_before IS NULL THEN
+        unproven := 0;
+    ELSIF coalesce(v_rows, 0) <= c_large THEN
+        EXECUTE format('SELECT count(*) FROM %s WHERE %I = %s', p_definition.source,
+            p_definition.name || '_of', rowvec._adopted_hash(p_definition))
+        INTO STRICT unproven;
+    END IF;
 
     SELECT EXISTS (
         SELECT FROM pg_index AS i
         WHERE i.indrelid = p_definition.source AND i.indisvalid
-            AND pg_get_expr(i.indpred, i.indrelid) LIKE '%hashtextextended(%'
             AND pg_get_expr(i.indpred, i.indrelid)
                 LIKE '%' || quote_ident(p_definition.name || '_of') || ' IS DISTINCT FROM%'
     ) INTO STRICT v_has_index;
@@ -50,5 +57,6 @@ EXCEPTION WHEN undefined_column OR undefined_function OR undefined_object OR dat
     -- The job says what is missing; the other embeddings are shown as ever.
     rows := v_rows;
     pending := NULL;
+    unproven := NULL;
 END
 $function$;

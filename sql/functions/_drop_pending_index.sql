@@ -1,5 +1,9 @@
--- Called by drop_embedding and alter_embedding: the index on pending rows goes, on every partition.
-CREATE OR REPLACE FUNCTION rowvec._drop_pending_index(p_definition rowvec.embedding)
+-- Called by drop_embedding, alter_embedding and backfill: the index on pending rows goes, on every partition.
+--
+-- One that bears the stamp p_keeps stays.
+CREATE OR REPLACE FUNCTION rowvec._drop_pending_index(
+    p_definition rowvec.embedding, p_keeps text DEFAULT NULL
+)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -16,7 +20,8 @@ BEGIN
         JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
             AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid
             AND d.refobjsubid = a.attnum
-        WHERE pg_get_expr(i.indpred, i.indrelid) LIKE '%hashtextextended(%'
+        WHERE pg_get_expr(i.indpred, i.indrelid) LIKE '%IS DISTINCT FROM%'
+            AND (p_keeps IS NULL OR obj_description(i.indexrelid, 'pg_class') IS DISTINCT FROM p_keeps)
             AND (i.indrelid = p_definition.source
                 OR i.indrelid IN (SELECT relid FROM pg_partition_tree(p_definition.source)))
     LOOP

@@ -23,10 +23,14 @@ DECLARE
             'MESSAGE = ''triggers of the table put off work to the commit again and again'';\n'
             '            END IF;\n        END LOOP;\n    END;\n', '@changes', c_changes)
         END;
+    -- The hash of nothing, so of no text.
+    c_torn CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
     v_definition rowvec.embedding;
     v_source text;
     v_chunks CONSTANT regclass := rowvec._derived(p_embedding_id, 'chunks');
     v_pending CONSTANT text := rowvec._pending(p_embedding_id);
+    -- Of a row: its text where it takes part, and the hash that it is to get.
+    v_input text;
     v_hash text;
     v_names text[];
     v_types text[];
@@ -51,7 +55,12 @@ BEGIN
     SELECT format('%I.%I', n.nspname, c.relname) INTO STRICT v_source
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.oid = v_definition.source;
-    v_hash := format('pg_catalog.hashtextextended((%s), 0)', v_definition.input);
+    v_input := format('(%s)', v_definition.input);
+    v_hash := rowvec._wanted_hash(v_definition);
+    IF v_definition.filter IS NOT NULL THEN
+        v_input := format('CASE WHEN %s THEN %s END', v_definition.filter, v_input);
+        v_hash := format('CASE WHEN %s THEN %s END', v_definition.filter, v_hash);
+    END IF;
     SELECT array_agg(k.name ORDER BY k.n), array_agg(k.type ORDER BY k.n), count(*),
         string_agg('pg_catalog.text[]', ', '), string_agg(format('pg_catalog.unnest($%s)', k.n), ', ' ORDER BY k.n),
         string_agg('rowvec_k' || k.n, ', ' ORDER BY k.n),
@@ -98,10 +107,10 @@ BEGIN
     settings := ARRAY['row_security=on', 'enable_seqscan=off'];
     name := 'read';
     arguments := 'pg_catalog.text[], pg_catalog.text[], bigint, boolean';
-    result := 'TABLE (row_key text[], json_key jsonb, input text, input_hash bigint, is_kept boolean)';
+    result := 'TABLE (row_key text[], json_key jsonb, input text, input_hash uuid, is_kept boolean)';
     body := format(v_between,
-        format('SELECT ARRAY[%s], %s, CASE WHEN $4 THEN (%s)::pg_catalog.text END, %s, %s FROM %s WHERE (%s)',
-            v_texts, rowvec._key_json(v_definition.source), v_definition.input, v_hash,
+        format('SELECT ARRAY[%s], %s, CASE WHEN $4 THEN %s::pg_catalog.text END, %s, %s FROM %s WHERE %s',
+            v_texts, rowvec._key_json(v_definition.source), v_input, v_hash,
             rowvec._kept(p_embedding_id), v_source, v_pending),
         v_lower, v_upper, format(' ORDER BY %s LIMIT $3', v_order), '$1, $2, $3, $4');
     RETURN NEXT;
@@ -132,27 +141,18 @@ BEGIN
         'SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE s.rowvec_pending), '
         '(pg_catalog.array_agg(s.rowvec_input ORDER BY pg_catalog.random()) '
         'FILTER (WHERE s.rowvec_pending AND s.rowvec_input IS NOT NULL))[:$2] '
-        'FROM (SELECT (%1$s) AS rowvec_pending, CASE WHEN %1$s THEN (%2$s)::pg_catalog.text END AS rowvec_input '
+        'FROM (SELECT (%1$s) AS rowvec_pending, CASE WHEN %1$s THEN %2$s::pg_catalog.text END AS rowvec_input '
         'FROM %3$s TABLESAMPLE SYSTEM ($1)) AS s',
-        v_pending, v_definition.input, v_source), c_tail);
+        v_pending, v_input, v_source), c_tail);
     RETURN NEXT;
 
     -- Few rows of many are found by their key, in the order given: whatever statistics say.
     settings := ARRAY['row_security=on', 'enable_hashjoin=off', 'enable_mergejoin=off'];
-    -- Makes rows pending that still have a vector of this text.
-    name := 'retry';
-    arguments := 'pg_catalog.jsonb[], bigint[]';
-    result := 'bigint';
-    body := format(v_rows, format('UPDATE %1$s SET %2$I = NULL FROM ROWS FROM (pg_catalog.unnest($1), '
-        'pg_catalog.unnest($2)) AS g(rowvec_key, rowvec_hash) '
-        'WHERE %3$s AND %2$I OPERATOR(pg_catalog.=) g.rowvec_hash',
-        v_source, v_definition.name || '_of', v_is_key), '$1, $2');
-    RETURN NEXT;
 
     IF v_definition.destination = 'column' THEN
-        -- Vectors and the hashes of what they were made from; NULL and NULL where the input is NULL.
+        -- Vectors and the hashes of what they were made from; NULL and NULL where there is no input.
         name := 'write';
-        arguments := format('%s, bigint[], %s[]', v_arrays, c_vector);
+        arguments := format('%s, uuid[], %s[]', v_arrays, c_vector);
         result := 'bigint';
         body := format(v_rows, format(
             'UPDATE %s SET %I = g.rowvec_vector, %I = g.rowvec_hash FROM ROWS FROM (%s, '
@@ -162,20 +162,21 @@ BEGIN
             (SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, v_count + 2) AS i));
         RETURN NEXT;
 
-        -- The hashes alone, beside vectors that were adopted.
+        -- Beside vectors that were adopted the mark of it, which is not the hash of a proven one.
         name := 'keep';
-        arguments := format('%s, bigint[]', v_arrays);
+        arguments := format('%s, uuid[]', v_arrays);
         body := format(v_rows, format(
-            'UPDATE %s SET %I = g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
-            'AS g(%s, rowvec_hash) WHERE %s AND (%s)',
-            v_source, v_definition.name || '_of', v_given, v_count + 1, v_given_names, v_guard,
-            rowvec._kept(p_embedding_id)),
+            'UPDATE %s SET %I = %s FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
+            'AS g(%s, rowvec_hash) WHERE %s AND %s',
+            v_source, v_definition.name || '_of', coalesce(rowvec._adopted_hash(v_definition), 'NULL'), v_given,
+            v_count + 1, v_given_names, v_guard, rowvec._kept(p_embedding_id)),
             (SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, v_count + 1) AS i));
         RETURN NEXT;
     ELSIF v_chunks IS NOT NULL THEN
         -- Marks the rows that are still as they were read, removes their old chunks, gives their places.
+        settings := settings || 'rowvec.settles=on'::text;
         name := 'settle';
-        arguments := format('%s, bigint[]', v_arrays);
+        arguments := format('%s, uuid[]', v_arrays);
         result := 'SETOF bigint';
         body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE %L\n    USING %s;%sEND\n', format(
             'WITH settled AS (UPDATE %s SET %I = g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
@@ -185,6 +186,23 @@ BEGIN
             rowvec._key_condition(v_definition.source, '=', v_given_values)),
             (SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, v_count + 1) AS i),
             c_tail);
+        RETURN NEXT;
+        settings := settings[:3];
+
+        -- Where chunks are removed in another way, what is left of the row is not of its text any more.
+        name := 'torn';
+        arguments := '';
+        result := 'trigger';
+        body := format(E'\nBEGIN\n'
+            '    IF pg_catalog.current_setting(''rowvec.settles'', true) IS DISTINCT FROM ''on'' THEN\n'
+            '        IF TG_OP OPERATOR(pg_catalog.=) ''TRUNCATE'' THEN\n'
+            '            UPDATE %1$s SET %2$I = %3$L WHERE %2$I IS NOT NULL;\n'
+            '        ELSE\n'
+            '            UPDATE %1$s SET %2$I = %3$L WHERE %2$I IS NOT NULL\n'
+            '                AND EXISTS (SELECT FROM rowvec_gone AS g(%4$s) WHERE %5$s);\n'
+            '        END IF;\n    END IF;\n    RETURN NULL;\nEND\n',
+            v_source, v_definition.name || '_of', c_torn, v_given_names,
+            rowvec._key_condition(v_definition.source, '=', v_given_values));
         RETURN NEXT;
 
         name := 'add';

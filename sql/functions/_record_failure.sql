@@ -1,6 +1,6 @@
 -- Called by backfill and the jobs: sets a row aside, with the reason, until its input changes.
 CREATE OR REPLACE FUNCTION rowvec._record_failure(
-    p_embedding_id bigint, p_key jsonb, p_input_hash bigint, p_sqlstate text, p_message text
+    p_embedding_id bigint, p_key jsonb, p_input_hash uuid, p_sqlstate text, p_message text
 )
 RETURNS void
 LANGUAGE plpgsql VOLATILE

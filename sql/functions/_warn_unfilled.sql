@@ -43,7 +43,9 @@ BEGIN
                 SELECT n.nspname, c.relname
                 FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
                 WHERE c.oid = p_definition.source)
-            AND s.attname = p_definition.name || '_of' AND NOT s.inherited;
+            AND s.attname = CASE p_definition.destination
+                WHEN 'column' THEN p_definition.name ELSE p_definition.name || '_of' END
+            AND NOT s.inherited;
         v_pending := round(v_rows * v_share);
     END IF;
     IF v_pending > 0 AND v_pending * 100 > coalesce(v_rows, 0) THEN

@@ -47,6 +47,8 @@ BEGIN
                 rowvec._shell_words(source, source::text, v_definition.name));
     END IF;
     PERFORM rowvec._prepare_jobs(v_definition.id);
+    -- Without an index all rows are looked at; by one that is stale, not those that became pending with it.
+    PERFORM rowvec._drop_pending_index(v_definition, rowvec._pending_stamp(v_definition.id));
     COMMIT;
 
     -- One pass goes through the keys once; rows changed behind it are for the next. It ends with a

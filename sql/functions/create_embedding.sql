@@ -30,6 +30,7 @@ DECLARE
     v_modality text;
     v_dimensions int;
     v_adopts boolean;
+    v_hash text;
     v_id bigint;
 BEGIN
     PERFORM rowvec._check_definition(
@@ -45,23 +46,34 @@ BEGIN
     IF v_destination = 'table' THEN
         v_chunk := rowvec._chunk_options(model, v_modality, chunk, v_kwargs);
     END IF;
+    v_hash := rowvec._digest();
     v_adopts := rowvec._check_columns(source, name, v_dimensions, adopt, v_destination);
     IF v_adopts AND adopt = 'verify' THEN
         PERFORM rowvec._check_adopted(pg_catalog.jsonb_populate_record(
             NULL::rowvec.embedding,
             pg_catalog.jsonb_build_object('source', source::oid, 'name', name, 'model', model,
-                'input', v_input, 'modality', v_modality, 'filter', v_filter, 'kwargs', v_kwargs)));
+                'input', v_input, 'modality', v_modality, 'filter', v_filter, 'kwargs', v_kwargs,
+                'on_truncate', v_on_truncate)));
     END IF;
 
     PERFORM rowvec._add_columns(source, name, v_dimensions, v_destination);
     INSERT INTO rowvec.embedding AS e
         (source, name, model, input, modality, filter, destination, dimensions, kwargs, on_truncate,
-        chunk, adopted_before)
+        chunk, hash)
     VALUES
         (source, name, model, v_input, v_modality, v_filter, v_destination, v_dimensions, v_kwargs,
-        v_on_truncate, v_chunk,
-        CASE WHEN v_adopts THEN pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) END)
+        v_on_truncate, v_chunk, v_hash)
     RETURNING e.id INTO STRICT v_id;
+    IF v_adopts AND adopt = 'trust' THEN
+        -- The columns are there, so their lock is held: whatever wrote before has ended.
+        UPDATE rowvec.embedding AS e
+        SET adopted_before = pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()),
+            adopted_cluster = (SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c),
+            adopted_tables = ARRAY(
+                SELECT e.source::pg_catalog.oid
+                UNION ALL SELECT t.relid FROM pg_catalog.pg_partition_tree(e.source) AS t)
+        WHERE e.id = v_id;
+    END IF;
     IF v_destination = 'table' THEN
         PERFORM rowvec._create_chunks(v_id);
     END IF;

@@ -22,11 +22,12 @@ SELECT
         SELECT pg_catalog.count(*) FROM rowvec.truncation AS t
         WHERE t.embedding_id OPERATOR(pg_catalog.=) e.id
     ) END AS truncated,
-    rowvec._index_advice(e, c.rows OPERATOR(pg_catalog.-) coalesce(c.pending, 0)) AS index_advice
+    rowvec._index_advice(e, c.rows OPERATOR(pg_catalog.-) coalesce(c.pending, 0)) AS index_advice,
+    c.unproven
 FROM rowvec.embedding AS e
 CROSS JOIN LATERAL rowvec._counts(e) AS c;
 
 COMMENT ON VIEW rowvec.status IS
 'One row an embedding. rows is an estimate for large tables; pending has the failed rows in it; '
 'counts are NULL where the caller may not read the table. '
-'index_advice says why the index should be built anew.';
+'index_advice says why the index should be built anew; unproven counts vectors adopted on trust.';

@@ -32,8 +32,10 @@ async def unlock(session: Session, definition: Definition) -> None:
 
 
 async def missing(session: Session, definition: Definition) -> list[tuple[str, str, bool]]:
-    """Tables that lack the index: schema, table, and whether an INVALID leftover is in the way.
+    """Tables that lack the index: schema, table, and whether one that will not do is in the way.
 
+    That is what a killed build left behind, or was built for another definition (a partition that
+    was attached), or before a function was replaced that the input or the filter calls.
     The leaves of a partitioned source count one by one, as each is indexed concurrently.
     """
     return [
@@ -47,7 +49,9 @@ async def missing(session: Session, definition: Definition) -> list[tuple[str, s
 async def build(
     session: Session, definition: Definition, schema: str, table: str, *, leftover: bool
 ) -> None:
-    """Builds the index of one table after dropping what a killed build left behind."""
+    """Builds the index of one table after dropping the one that will not do."""
+    # Before the build: a function that is replaced meanwhile makes the index stale.
+    stamp = await session.value(query("pending_stamp"), {"id": definition.id})
     name = index_name(table, definition.name, "pending")
     if leftover:
         await session.run(
@@ -60,6 +64,9 @@ async def build(
             comma([identifier(column.name) for column in definition.key]),
             expression(definition.pending),
         )
+    )
+    await session.run(
+        sql.SQL("COMMENT ON INDEX {} IS {}").format(identifier(schema, name), sql.Literal(stamp))
     )
 
 
@@ -74,6 +81,7 @@ async def _state(
 ) -> tuple[bool, bool]:
     name = index_name(table, definition.name, "pending")
     found = await session.first(
-        query("index_state"), {"schema": schema, "table": table, "index": name}
+        query("pending_index"),
+        {"id": definition.id, "schema": schema, "table": table, "index": name},
     )
     return (bool(found and found[0]), bool(found and not found[0]))

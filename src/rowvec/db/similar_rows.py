@@ -122,7 +122,8 @@ class SimilarRows:
         """All rows that have a vector, in batches; a transaction is open while they are read."""
         statement = sql.SQL(
             "SELECT s.rowvec_mark, {key_text}, {wanted} FROM {relation} JOIN"
-            " (SELECT {key}, coalesce({of}, 0) # {version} AS rowvec_mark FROM {source}) AS s"
+            " (SELECT {key}, coalesce(pg_catalog.uuid_hash_extended({of}, {version}), 0)"
+            " AS rowvec_mark FROM {source}) AS s"
             " USING ({key}) WHERE {vector} IS NOT NULL"
         ).format(**self._parts, wanted=self._vectors.as_bytes if with_vectors else sql.SQL("NULL"))
         n = self._columns

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
 from numpy import float32
@@ -28,16 +29,17 @@ Key = tuple[str, ...]
 
 
 class Row(NamedTuple):
-    """A pending row as it was read.
+    """A pending row as it was read, without an input where it has no text or takes no part.
 
-    `failed` says that this very input was set aside before, `kept` that its vector was adopted and
-    only its hash is missing; the text of either is not read.
+    `input_hash` is what the row's hash has to become. `failed` says that this very input was set
+    aside before, `kept` that its vector was adopted on trust and is yet to be marked; the text of
+    either is not read.
     """
 
     key: Key
     json_key: str
     input: str | None
-    input_hash: int | None
+    input_hash: UUID | None
     failed: bool
     kept: bool = False
 
@@ -161,22 +163,23 @@ class Source:
         if not filled:
             return 0
         vectors = VectorArray(np.stack([vector for _, vector in filled]))
-        hashes = HashArray([row.input_hash or 0 for row, _ in filled])
+        hashes = HashArray([row.input_hash for row, _ in filled])
         keys = key_arrays([row for row, _ in filled])
         return await self._count(session, self._write, (*keys, hashes, vectors))
 
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:
-        """Takes the vector from rows whose input has become NULL, and tells how many."""
+        """Takes the vector from rows that have no input any more, and tells how many."""
         if not rows:
             return 0
+        hashes = HashArray([row.input_hash for row in rows])
         nothing = [None for _ in rows]
-        return await self._count(session, self._write, (*key_arrays(rows), nothing, nothing))
+        return await self._count(session, self._write, (*key_arrays(rows), hashes, nothing))
 
     async def keep(self, session: Session, rows: Sequence[Row]) -> int:
-        """Adopts the vectors that are there, as those of the input; tells how many."""
+        """Marks the vectors that are there as adopted, which is not proven; tells how many."""
         if not rows:
             return 0
-        hashes = HashArray([row.input_hash or 0 for row in rows])
+        hashes = HashArray([row.input_hash for row in rows])
         return await self._count(session, self._keep, (*key_arrays(rows), hashes))
 
     async def forget_gone(self, session: Session) -> None:

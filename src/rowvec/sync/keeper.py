@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Key, Range, Row, Source
@@ -63,7 +64,7 @@ class Keeper:
         self._trouble = Trouble(source.definition.label, tools.say)
         self.gauge = Gauge(lambda: self._trouble.reason)
         self._cursor: Key | None = None
-        self._written: set[tuple[Key, int | None]] = set()
+        self._written: set[tuple[Key, UUID | None]] = set()
         self._is_ready = False
 
     async def run(self, stop: asyncio.Event) -> None:

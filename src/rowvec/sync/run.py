@@ -81,10 +81,15 @@ def mine(state: Sequence[Mapping[str, Any]], pid: int) -> dict[int, Mapping[str,
 class _Kept:
     """An embedding that this process keeps filled."""
 
-    version: int
+    state: tuple[int, str]
     job: int
     running: asyncio.Task[None]
     stop: asyncio.Event
+
+
+def _state(each: Mapping[str, Any]) -> tuple[int, str]:
+    """What a keeper works by: the definition, and what the index on pending rows is built from."""
+    return each["version"], each["stamp"]
 
 
 class _Dealing:
@@ -135,7 +140,7 @@ class _Dealing:
             state = await self._read_state()
         wanted = mine(state, self._pid)
         for number, kept in [*self._kept.items()]:
-            is_current = number in wanted and kept.version == wanted[number]["version"]
+            is_current = number in wanted and kept.state == _state(wanted[number])
             if not is_current or kept.running.done():
                 await self._give_up(number)
         for number, each in wanted.items():
@@ -186,7 +191,7 @@ class _Dealing:
         job = await self._heartbeat.begin(each["id"], keeper.gauge)
         self._task.say(f"keeping {definition.label} filled")
         running = asyncio.create_task(keeper.run(stop))
-        self._kept[each["id"]] = _Kept(each["version"], job, running, stop)
+        self._kept[each["id"]] = _Kept(_state(each), job, running, stop)
 
     async def _give_up(self, number: int) -> None:
         kept = self._kept.pop(number)

@@ -226,7 +226,8 @@ def test_what_may_pass_is_tried_again_a_few_times_ever_later(conn: psycopg.Conne
     waits = []
     for _ in range(6):
         conn.execute(
-            "SELECT rowvec._record_failure(id, '7', 1, '58000', 'm') FROM rowvec.embedding"
+            "SELECT rowvec._record_failure(id, '7', md5('text')::uuid, '58000', 'm')"
+            " FROM rowvec.embedding"
         )
         waits.append(
             one(

@@ -10,7 +10,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from rowvec.db.compose import expression
 from support.commands import Job, Rowvec, StartRowvec
+from support.hashes import row_hash
 from support.postgres import Database
 from support.waiting import eventually
 
@@ -42,9 +44,9 @@ def insert(connection: psycopg.Connection, table: str, first: int, last: int) ->
 def pending(connection: psycopg.Connection, table: str) -> int:
     row = connection.execute(
         sql.SQL(
-            "SELECT count(*) FROM {} WHERE embedding_of IS DISTINCT FROM hashtextextended(body, 0)"
+            "SELECT count(*) FROM {} WHERE embedding_of IS DISTINCT FROM {}"
             " OR (embedding IS NULL) <> (body IS NULL)"
-        ).format(sql.Identifier(table))
+        ).format(sql.Identifier(table), expression(row_hash(connection, table)))
     ).fetchone()
     assert row is not None
     return int(row[0])
