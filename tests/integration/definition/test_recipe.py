@@ -389,3 +389,105 @@ def test_a_row_that_takes_no_part_any_more(conn: psycopg.Connection) -> None:
     assert one(conn, "SELECT count(*) FROM notes WHERE embedding = '[1,2,3,4,5,6,7,8]'") == 2
     conn.execute("UPDATE notes SET body = 'note' WHERE id <= 5")
     assert pending(conn) == 5
+
+
+PRINTED = {
+    "bytea": "(bytes)::text",
+    "within a function": "substring(bytes, 1, 2)::text",
+    "element": "(many[1])::text",
+    "domain": "(own)::text",
+    "varchar": "body || bytes::varchar",
+    "double": "body || number::text",
+    "written out": "body || number",
+    "sql function": "printed(bytes)",
+    "output function": "textin(byteaout(bytes))",
+    "point": "place::text",
+    "timestamp": "at::text",
+    "interval": "lasts::text",
+    "money": "price::text",
+}
+
+
+@pytest.fixture
+def typed(conn: psycopg.Connection) -> psycopg.Connection:
+    """A table with columns whose text is printed by settings of the session."""
+    conn.execute(
+        """
+        CREATE DOMAIN own AS bytea;
+        CREATE FUNCTION printed(bytea) RETURNS text LANGUAGE sql STABLE AS 'SELECT $1::text';
+        CREATE TABLE notes (id int PRIMARY KEY, body text, bytes bytea, many bytea[], own own,
+            number float8, place point, at timestamp, lasts interval, price money)
+        """
+    )
+    return conn
+
+
+@pytest.mark.parametrize("expression", PRINTED.values(), ids=PRINTED)
+def test_what_a_session_prints_by_its_settings_is_no_input(
+    typed: psycopg.Connection, expression: str
+) -> None:
+    with refused("42P17", "for the same row"):
+        define(typed, input=expression)
+    with refused("42P17", "for the same row"):
+        define(typed, input="body", filter=f"length({expression}) > 3")
+
+
+def test_what_every_session_prints_alike_is_an_input(typed: psycopg.Connection) -> None:
+    define(
+        typed,
+        input="encode(bytes, 'hex') || (number::numeric)::text || id || (number > 1)::text",
+        filter="number > 0.5 AND bytes <> 'x'",
+    )
+    typed.execute(
+        "INSERT INTO notes (id, bytes, number, body)"
+        r" SELECT i, '\xff', i / 3.0, 'b' FROM generate_series(2, 9) AS i"
+    )
+    typed.execute("CALL rowvec.backfill('notes')")
+    typed.execute("SET bytea_output = 'escape'; SET extra_float_digits = -3")
+    typed.execute("UPDATE notes SET body = 'c'")
+    assert pending(typed) == 0
+
+
+@pytest.mark.parametrize("job", ["procedure", "command"])
+def test_a_function_that_the_input_calls_is_replaced(
+    conn: psycopg.Connection, fill: Fill, job: str
+) -> None:
+    """The index on pending rows still has the entries of the old one, and is built anew."""
+    function = (
+        "CREATE OR REPLACE FUNCTION prepared(t text) RETURNS text"
+        " IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN {}; END'"
+    )
+    conn.execute(function.format("t").encode())
+    notes(conn)
+    define(conn, input="prepared(body)")
+    fill("notes")
+    for changed in ("upper(t)", "CASE WHEN length(t) > 6 THEN upper(t) END"):
+        conn.execute(function.format(changed).encode())
+        if job == "command":
+            fill("notes")
+        else:
+            conn.execute("CALL rowvec.backfill('notes')")
+        assert pending(conn) == 0
+        assert one(
+            conn,
+            "SELECT bool_and(embedding IS NOT DISTINCT FROM CASE WHEN prepared(body) IS NOT NULL"
+            " THEN rowvec.embed('one', prepared(body)) END) FROM notes",
+        )
+
+
+def test_the_index_of_a_partition_that_was_away_is_built_anew(
+    conn: psycopg.Connection, fill: Fill
+) -> None:
+    """It bears the right name, and is of the old definition."""
+    notes(conn, 0, tail="PARTITION BY RANGE (id)")
+    conn.execute("CREATE TABLE low PARTITION OF notes FOR VALUES FROM (0) TO (11)")
+    define(conn)
+    fill("notes")
+    index = "SELECT obj_description('low_embedding_pending'::regclass) FROM rowvec.embedding"
+    before = one(conn, index)
+    conn.execute("ALTER TABLE notes DETACH PARTITION low")
+    conn.execute("SELECT rowvec.alter_embedding('notes', on_truncate => 'error')")
+    conn.execute("ALTER TABLE notes ATTACH PARTITION low FOR VALUES FROM (0) TO (11)")
+    fill("notes")
+    assert one(conn, index) == one(conn, "SELECT rowvec._pending_stamp(id) FROM rowvec.embedding")
+    assert one(conn, index) != before

@@ -90,6 +90,31 @@ def test_rows_are_filled_as_they_come_and_change(
     assert process.wait(60) == 0
 
 
+def test_a_function_of_the_input_is_replaced_under_its_hands(
+    connection: psycopg.Connection, start: Start
+) -> None:
+    """Also one that it calls in turn: Postgres leaves the index on pending rows as it was."""
+    function = "CREATE OR REPLACE FUNCTION {}(t text) RETURNS text IMMUTABLE LANGUAGE {} AS $$"
+    connection.execute((function.format("cleaned", "sql") + "SELECT lower(t)$$").encode())
+    connection.execute(
+        (function.format("prepared", "plpgsql") + "BEGIN RETURN public.cleaned(t); END$$").encode()
+    )
+    connection.execute("CREATE TABLE reviews (id int PRIMARY KEY, body text)")
+    insert(connection, "reviews", 1, 40)
+    connection.execute(
+        "SELECT rowvec.create_embedding('reviews', 'stand-in-small', 'prepared(body)')"
+    )
+    right = (
+        "SELECT bool_and(embedding = rowvec.embed('stand-in-small', prepared(body))) FROM reviews"
+    )
+    start()
+    eventually(lambda: connection.execute(right).fetchone() == (True,))
+    for changed in ("upper(t)", "reverse(t)"):
+        connection.execute((function.format("cleaned", "sql") + f"SELECT {changed}$$").encode())
+        eventually(lambda: connection.execute(right).fetchone() == (True,))
+    assert connection.execute("SELECT pending FROM rowvec.status").fetchone() == (0,)
+
+
 def test_embeddings_declared_and_dropped_later_are_followed(
     connection: psycopg.Connection, start: Start
 ) -> None:
