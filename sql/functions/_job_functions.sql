@@ -98,9 +98,11 @@ BEGIN
         '    USING %s;' || c_tail || E'END\n';
     v_rows := E'\nDECLARE\n    v_rows bigint;\nBEGIN\n    EXECUTE %L\n    USING %s;'
         '\n    GET DIAGNOSTICS v_rows = ROW_COUNT;' || c_tail || E'    RETURN v_rows;\nEND\n';
-    -- The row is still as it was read: pending, and of the same text.
-    v_guard := format('%s AND (%s) AND %s IS NOT DISTINCT FROM g.rowvec_hash',
-        rowvec._key_condition(v_definition.source, '=', v_given_values), v_pending, v_hash);
+    -- The row is still as it was read: it is to get this hash, and does not have it with what belongs to it.
+    v_guard := format('%s AND %s IS NOT DISTINCT FROM g.rowvec_hash AND (%I IS DISTINCT FROM g.rowvec_hash%s)',
+        rowvec._key_condition(v_definition.source, '=', v_given_values), v_hash, v_definition.name || '_of',
+        CASE v_definition.destination WHEN 'column' THEN format(
+            ' OR (%I IS NULL) IS DISTINCT FROM (%I IS NULL)', v_definition.name, v_definition.name || '_of') END);
 
     -- Pending rows in key order between two keys; the text where it is asked for. The planner takes
     -- nearly all rows for pending, whatever was filled since, and would read the table from its start.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from rowvec.errors import RowvecError
 from support.backfills import Fill
 from support.hashes import row_hash
 from support.postgres import Database, refused
@@ -366,8 +368,9 @@ def test_rows_that_go_or_change_their_key_are_no_torn_ones(
     assert fill("notes").written == 0
 
 
-def test_a_row_that_takes_no_part_any_more(conn: psycopg.Connection) -> None:
-    """It keeps the vector of its text, and loses that of another; nobody else's is touched."""
+def test_a_row_that_takes_no_part_keeps_the_vector_of_its_text_and_no_other(
+    conn: psycopg.Connection,
+) -> None:
     notes(conn)
     conn.execute("ALTER TABLE notes ADD embedding vector(8)")
     conn.execute("UPDATE notes SET embedding = '[1,2,3,4,5,6,7,8]' WHERE id > 18")
@@ -378,15 +381,13 @@ def test_a_row_that_takes_no_part_any_more(conn: psycopg.Connection) -> None:
     assert pending(conn) == 5
     conn.execute("CALL rowvec.backfill('notes')")
     assert pending(conn) == 0
-    assert one(conn, "SELECT array_agg(id ORDER BY id) FROM notes WHERE embedding_of IS NULL") == [
-        *range(1, 6), *range(16, 21)
-    ]  # fmt: skip
-    assert one(conn, "SELECT count(embedding) FROM notes WHERE id <= 5") == 0
+    filled = "SELECT array_agg(id ORDER BY id) FROM notes WHERE embedding IS NOT NULL"
+    assert one(conn, filled) == [*range(9, 16), *range(106, 109)]
     assert one(
-        conn, "SELECT bool_and(embedding = rowvec.embed('one', body)) FROM notes"
-        " WHERE embedding_of IS NOT NULL"
-    )  # fmt: skip
-    assert one(conn, "SELECT count(*) FROM notes WHERE embedding = '[1,2,3,4,5,6,7,8]'") == 2
+        conn,
+        "SELECT bool_and(embedding = rowvec.embed('one', body)) FROM notes"
+        " WHERE embedding IS NOT NULL",
+    )
     conn.execute("UPDATE notes SET body = 'note' WHERE id <= 5")
     assert pending(conn) == 5
 
@@ -491,3 +492,31 @@ def test_the_index_of_a_partition_that_was_away_is_built_anew(
     fill("notes")
     assert one(conn, index) == one(conn, "SELECT rowvec._pending_stamp(id) FROM rowvec.embedding")
     assert one(conn, index) != before
+
+
+def test_weights_that_are_replaced_behind_a_name(
+    database: Database, fill: Fill, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """Of a folder that the list does not pin: columns get nothing of other weights."""
+    models = f'[[model]]\nname = "words"\nkind = "word-vectors"\npath = "{tmp_path}"\n'
+    weights = tmp_path / "words.txt"
+    weights.write_text("note 1 0 0\ntext 0 1 0\n")
+    point_at(database, start_worker(models))
+    with database.connect() as conn:
+        notes(conn, 2)
+        conn.execute("UPDATE notes SET body = CASE id WHEN 1 THEN 'note' ELSE 'text' END")
+        define(conn, model="words")
+        fill("notes")
+    weights.write_text("note 0 0 1\ntext 0 1 1\n")
+    point_at(database, start_worker(models))
+    with database.connect() as conn:
+        conn.execute("INSERT INTO notes VALUES (3, 'note')")
+        with pytest.raises(RowvecError, match="pins revision"):
+            fill("notes")
+        with refused("0A000", "pins revision", "alter_embedding"):
+            conn.execute("SELECT rowvec.embed_query('notes', 'note')")
+        conn.execute("SELECT rowvec.alter_embedding('notes')")
+        assert pending(conn) == 3
+        assert fill("notes").written == 3
+        assert are_right(conn, model="words")
+        assert one(conn, "SELECT embedding::text FROM notes WHERE id = 1") == "[0,0,1]"
