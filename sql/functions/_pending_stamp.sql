@@ -11,12 +11,14 @@ AS $function$
     -- whose name stands in the text. One too many costs an index that is built for nothing.
     WITH RECURSIVE foreign_function AS MATERIALIZED (
         SELECT p.oid, coalesce(o.oprname, p.proname)::text AS name,
-            concat_ws(' ', p.prosrc, pg_get_function_sqlbody(p.oid), p.probin, p.proconfig, p.proisstrict) AS body,
+            concat_ws(' ', p.prosrc, pg_get_function_sqlbody(p.oid), p.proconfig, p.proisstrict) AS body,
             c.oid IS NOT NULL AS is_cast
         FROM pg_proc AS p
         LEFT JOIN pg_operator AS o ON o.oprcode = p.oid
         LEFT JOIN pg_cast AS c ON c.castfunc = p.oid
-        WHERE p.oid >= 16384 AND p.pronamespace NOT IN ('rowvec'::regnamespace, 'rowvec_jobs'::regnamespace)
+        -- Not Postgres's own, nor those in C: extensions bring hundreds, and are not replaced in daily life.
+        WHERE p.oid >= 16384 AND p.prolang NOT IN (SELECT oid FROM pg_language WHERE lanname IN ('internal', 'c'))
+            AND p.pronamespace NOT IN ('rowvec'::regnamespace, 'rowvec_jobs'::regnamespace)
     ), called (oid, body) AS (
         SELECT 0::oid, rowvec._pending(p_embedding_id) COLLATE "C"
         UNION
