@@ -65,7 +65,6 @@ BEGIN
         SET adopted_before = NULL, adopted_cluster = NULL, adopted_tables = NULL
         WHERE e.id = p_old.id;
     END IF;
-    PERFORM rowvec._drop_pending_index(p_old);
     DELETE FROM rowvec.shard AS s WHERE s.embedding_id = p_old.id;
     -- Of texts, or of a recipe, that nobody asks about any more.
     DELETE FROM rowvec.failure AS f WHERE f.embedding_id = p_old.id;

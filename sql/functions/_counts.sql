@@ -47,6 +47,7 @@ BEGIN
         WHERE i.indrelid = p_definition.source AND i.indisvalid
             AND pg_get_expr(i.indpred, i.indrelid)
                 LIKE '%' || quote_ident(p_definition.name || '_of') || ' IS DISTINCT FROM%'
+            AND pg_get_expr(i.indpred, i.indrelid) LIKE '%' || rowvec._recipe(p_definition) || '%'
     ) INTO STRICT v_has_index;
     IF coalesce(v_rows, 0) <= c_large OR v_has_index THEN
         EXECUTE format('SELECT count(*) FROM %s WHERE %s',

@@ -1,4 +1,4 @@
--- Called by drop_embedding, alter_embedding and backfill: the index on pending rows goes, on every partition.
+-- Called by drop_embedding and backfill: the index on pending rows goes, on every partition.
 --
 -- One that bears the stamp p_keeps stays.
 CREATE OR REPLACE FUNCTION rowvec._drop_pending_index(
@@ -25,7 +25,11 @@ BEGIN
             AND (i.indrelid = p_definition.source
                 OR i.indrelid IN (SELECT relid FROM pg_partition_tree(p_definition.source)))
     LOOP
-        EXECUTE format('DROP INDEX %s', v_index);
+        -- A job may be building, or dropping, the same one: what it has done until the lock is there counts.
+        EXECUTE format('LOCK TABLE %s', p_definition.source);
+        IF EXISTS (SELECT FROM pg_class WHERE oid = v_index) THEN
+            EXECUTE format('DROP INDEX %s', v_index);
+        END IF;
     END LOOP;
 END
 $function$;
