@@ -54,28 +54,29 @@ KEYS = st.integers(-20, 20)
 HERE = "FOR VALUES FROM (0) TO (MAXVALUE)"
 AWAY = "FOR VALUES FROM (MINVALUE) TO (0)"
 
-# Of `t`, a row, and `e`, the definition: the text that is to be embedded, and whether it can be.
+# `t`, rows with the text that is to be embedded and whether it can be; `e`, the definition.
 WANTED = """
-    notes AS t
+    (
+        SELECT *, {input} AS text, ({filter}) IS TRUE AS takes_part, {hash} AS hash,
+            {pending} AS is_pending
+        FROM notes
+    ) AS t
     CROSS JOIN (SELECT * FROM rowvec.embedding WHERE source = 'notes'::regclass) AS e
-    CROSS JOIN LATERAL (
-        SELECT {input} AS text, ({filter}) IS TRUE AS takes_part, {hash} AS hash
-    ) AS w
 """
 WRONG_COLUMN = """
-    SELECT t.id, w.text FROM {wanted}
+    SELECT t.id, t.text FROM {wanted}
     WHERE CASE
-        WHEN w.text IS NULL THEN t.embedding IS NOT NULL OR t.embedding_of IS NOT NULL
-        WHEN w.text LIKE '%%refuse me%%' THEN false
-        WHEN w.takes_part OR t.embedding IS NOT NULL
+        WHEN t.text IS NULL THEN t.embedding IS NOT NULL OR t.embedding_of IS NOT NULL
+        WHEN t.text LIKE '%%refuse me%%' THEN false
+        WHEN t.takes_part OR t.embedding IS NOT NULL
             THEN t.embedding_of IS NULL
-                OR t.embedding IS DISTINCT FROM rowvec.embed(e.model, w.text, e.kwargs)
+                OR t.embedding IS DISTINCT FROM rowvec.embed(e.model, t.text, e.kwargs)
         ELSE t.embedding_of IS NOT NULL
     END
 """
 WRONG_TABLE = """
     SELECT id, text
-    FROM (SELECT t.id, t.embedding_of, w.*, e.model, e.kwargs, e.chunk FROM {wanted}) AS t
+    FROM (SELECT t.*, e.model, e.kwargs, e.chunk FROM {wanted}) AS t
     FULL JOIN (
         SELECT n.id, array_agg((n.ordinality, n.chunk, start_char, end_char, tokens)::text
                    ORDER BY n.ordinality) AS chunks,
@@ -99,11 +100,11 @@ WRONG_TABLE = """
     END
 """
 PENDING = """
-    SELECT t.id, w.text FROM {wanted}
-    WHERE ({pending}) AND NOT EXISTS (
+    SELECT t.id, t.text FROM {wanted}
+    WHERE t.is_pending AND NOT EXISTS (
         SELECT FROM rowvec.failure AS f
-        WHERE f.embedding_id = e.id AND f.key = to_jsonb(t.id) AND f.input_hash = w.hash
-            AND w.text LIKE '%%refuse me%%')
+        WHERE f.embedding_id = e.id AND f.key = to_jsonb(t.id) AND f.input_hash = t.hash
+            AND t.text LIKE '%%refuse me%%')
 """
 
 
@@ -417,10 +418,10 @@ class Machine(RuleBasedStateMachine):
             " FROM rowvec.embedding AS e WHERE e.source = 'notes'::regclass"
         )
         input_, filter_, hash_, pending = (str(part).replace("%", "%%") for part in now)
-        wanted = WANTED.format(input=input_, filter=filter_, hash=hash_)
+        wanted = WANTED.format(input=input_, filter=filter_, hash=hash_, pending=pending)
         limit = time.monotonic() + QUIET_SECONDS
         for statement in (PENDING, wrong):
-            while found := self._rows(statement.format(wanted=wanted, pending=pending)):
+            while found := self._rows(statement.format(wanted=wanted)):
                 assert time.monotonic() < limit, found
                 assert self.stage.sync.poll() is None
 
