@@ -52,7 +52,8 @@ class Reviews:
         self, model: str = "stand-in-small", *, table: str = "reviews", text: str = "body"
     ) -> bool:
         """Whether every row has the vector of its text, and rows without a text have none."""
-        of = row_hash(self.connection, table)
+        # `table` and `text` stand in a statement with parameters.
+        of = row_hash(self.connection, table.replace("%%", "%")).replace("%", "%%")
         return bool(
             self.one(
                 f"WITH r AS MATERIALIZED (SELECT row_number() OVER () AS n, {text} AS t,"

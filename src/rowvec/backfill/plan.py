@@ -29,7 +29,7 @@ _SECONDS = 10.0
 _AT_ONCE, _IN_FLIGHT = 64, 4
 
 _PAGE_BYTES, _PAGE_ROOM = 8192, 8152
-_ROW_BYTES = 28  # header, pointer, the hash
+_ROW_BYTES = 36  # header, pointer, the hash
 _SPARE_CONNECTIONS = 3
 
 
