@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from alembic import context
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 VERSION_TABLE = "alembic_version"
 SCHEMA = "rowvec"
 
 
 def run_online(connection: Connection) -> None:
-    """Upgrades in one transaction; the schema must be there before alembic's own table."""
-    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-    connection.commit()
+    """Upgrades in one transaction, in the schema that `migrate` has made and checked."""
     context.configure(
         connection=connection, version_table=VERSION_TABLE, version_table_schema=SCHEMA
     )

@@ -25,6 +25,8 @@ _STATEMENTS = (
         modality text NOT NULL DEFAULT 'text'
             CHECK (modality IN ('text', 'image', 'image_file')),
         filter text,
+        columns jsonb NOT NULL,
+        guarded jsonb,
         destination text NOT NULL DEFAULT 'column' CHECK (destination IN ('column', 'table')),
         dimensions int NOT NULL CHECK (dimensions > 0),
         kwargs jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(kwargs) = 'object'),
@@ -34,6 +36,7 @@ _STATEMENTS = (
         version int NOT NULL DEFAULT 1,
         paused boolean NOT NULL DEFAULT false,
         hash text NOT NULL DEFAULT 'md5' CHECK (hash IN ('md5', 'sha256')),
+        is_default boolean NOT NULL DEFAULT false,
         adopted_before xid8,
         adopted_cluster bigint,
         adopted_tables oid[],
@@ -63,10 +66,22 @@ _STATEMENTS = (
     IS 'What the input is to the model; an image is read as base64'
     """,
     "COMMENT ON COLUMN rowvec.embedding.filter IS 'Which rows take part; all where NULL'",
+    """
+    COMMENT ON COLUMN rowvec.embedding.columns
+    IS 'Columns that input and filter name, with their numbers: these stay where a name changes'
+    """,
+    """
+    COMMENT ON COLUMN rowvec.embedding.guarded
+    IS 'Where input or filter may raise an error: SQL that reads without it, and SQL of the error'
+    """,
     "COMMENT ON COLUMN rowvec.embedding.version IS 'Raised when what is embedded changes'",
     """
     COMMENT ON COLUMN rowvec.embedding.hash
     IS 'Digest of recipe and text beside a vector; sha256 where the server has no md5'
+    """,
+    """
+    COMMENT ON COLUMN rowvec.embedding.is_default
+    IS 'Chosen for queries that name no embedding; where none of a source is, its first serves'
     """,
     """
     COMMENT ON COLUMN rowvec.embedding.adopted_before
@@ -103,6 +118,7 @@ _STATEMENTS = (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
         kind text NOT NULL CHECK (kind <> ''),
         relation regclass NOT NULL,
+        relation_name text NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (embedding_id, kind)
     )
@@ -126,6 +142,7 @@ _STATEMENTS = (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
         key jsonb NOT NULL,
         input_hash uuid,
+        kind text NOT NULL CHECK (kind IN ('model', 'database')),
         sqlstate text NOT NULL,
         message text NOT NULL,
         attempts int NOT NULL DEFAULT 1,
@@ -136,6 +153,10 @@ _STATEMENTS = (
     )
     """,
     "COMMENT ON TABLE rowvec.failure IS 'Rows left alone until their input changes'",
+    """
+    COMMENT ON COLUMN rowvec.failure.kind
+    IS 'Who refused: the model the text, or the database what was read or written of the row'
+    """,
     """
     COMMENT ON COLUMN rowvec.failure.next_attempt_at
     IS 'When the row is tried again by itself; never where NULL'
@@ -235,7 +256,6 @@ _STATEMENTS = (
     OPTIONS (host '127.0.0.1', port '5466', dbname 'rowvec', connect_timeout '2',
         tcp_user_timeout '2500', keepalives_idle '1', keepalives_interval '1')
     """,
-    "GRANT USAGE ON FOREIGN SERVER rowvec_worker TO rowvec_caller",
 )
 
 

@@ -1,4 +1,4 @@
-"""The schema of the functions by which jobs reach tables."""
+"""The schemas of functions by which jobs reach tables, and by which indexes read rows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ _STATEMENTS = (
     COMMENT ON SCHEMA rowvec_jobs
     IS 'rowvec: what jobs do to a table, as its owner. Nobody else may look in here'
     """,
+    "CREATE SCHEMA rowvec_inputs",
+    """
+    COMMENT ON SCHEMA rowvec_inputs
+    IS 'rowvec: what indexes of tables evaluate, with the rights of whoever writes a row'
+    """,
+    # Within an index a function runs without it; a search names it.
+    "GRANT USAGE ON SCHEMA rowvec_inputs TO PUBLIC",
     # Both have other arguments now.
     "DROP FUNCTION IF EXISTS rowvec._backfill_read(rowvec.embedding, jsonb, int)",
     """
@@ -23,7 +30,7 @@ _STATEMENTS = (
 
 
 def upgrade() -> None:
-    """Makes the schema; one that is there already is somebody else's, and refused."""
+    """Makes the schemas; one that is there already is somebody else's, and refused."""
     for statement in _STATEMENTS:
         op.execute(statement)
 

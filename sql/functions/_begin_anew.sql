@@ -19,8 +19,8 @@ BEGIN
     -- Hashes of another recipe need no mark that the chunks are gone.
     PERFORM set_config('rowvec.settles', 'on', true);
     FOR v_derived IN
-        SELECT d.relation
-        FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = d.relation
+        SELECT c.oid
+        FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = rowvec._derived(d.embedding_id, d.kind)
         WHERE d.embedding_id = p_definition.id AND c.relkind = 'r'
     LOOP
         EXECUTE format('TRUNCATE %s', v_derived);

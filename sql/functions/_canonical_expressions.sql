@@ -1,15 +1,19 @@
 -- Called by create_embedding and alter_embedding: input and filter as Postgres writes them, once it has checked them.
+--
+-- columns are those that they read; may_raise says whether that may be an error for some row.
 CREATE OR REPLACE FUNCTION rowvec._canonical_expressions(
     p_source regclass, p_input text, p_filter text,
-    OUT input text, OUT filter text, OUT modality text
+    OUT input text, OUT filter text, OUT modality text, OUT columns text[], OUT may_raise boolean
 )
 -- No search_path of its own: the expressions are the caller's, and mean what they mean to the caller.
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
+    c_path CONSTANT text := pg_catalog.current_setting('search_path');
     v_message text;
     v_name text;
     v_copy regclass;
+    v_view text;
     v_problem text;
     v_plan json;
     v_type pg_catalog.regtype;
@@ -27,6 +31,8 @@ BEGIN
     EXECUTE pg_catalog.format(
         'CREATE TEMPORARY TABLE %s (LIKE %s) ON COMMIT DROP', v_name, p_source);
     v_copy := ('pg_temp.' || v_name)::pg_catalog.regclass;
+    v_view := pg_catalog.concat('CREATE TEMPORARY VIEW rowvec_computed AS SELECT ctid AS place, (', p_input,
+        E'\n) AS input', ', (' || p_filter || E'\n) AS filter', ' FROM pg_temp.', v_name);
     BEGIN
         EXECUTE pg_catalog.concat(
             'CREATE INDEX ON pg_temp.', v_name, ' ((', p_input, E'\n))',
@@ -38,6 +44,9 @@ BEGIN
                 'the filter is not immutable: for the same row it could change its answer'
                 ELSE 'the input is not immutable: for the same row it could give another text' END,
             HINT = rowvec._immutable_hint(pg_catalog.concat(p_input, ' ', p_filter));
+    WHEN undefined_function OR undefined_table OR undefined_object THEN
+        EXECUTE v_view;
+        PERFORM rowvec._refuse_path('pg_temp.rowvec_computed', SQLERRM, SQLSTATE, c_path);
     END;
     v_problem := rowvec._unfollowable(p_source, v_copy);
     IF v_problem IS NOT NULL THEN
@@ -45,12 +54,14 @@ BEGIN
             HINT = 'write out the columns, or the expression of the generated column';
     END IF;
     SELECT c.* INTO STRICT input, filter, modality FROM rowvec._index_expressions(v_copy) AS c;
+    columns := rowvec._columns_read(v_copy);
+    may_raise := rowvec._may_raise(v_copy);
     -- Functions in SQL are written out before Postgres judges the expression, and t || f of a number is one.
     EXECUTE pg_catalog.concat('EXPLAIN (VERBOSE, FORMAT json) SELECT (', p_input, E'\n)', ', (' || p_filter || E'\n)',
         ' FROM pg_temp.', v_name)
     INTO STRICT v_plan;
     v_plan := v_plan -> 0 -> 'Plan' -> 'Output';
-    EXECUTE pg_catalog.concat('CREATE INDEX ON pg_temp.', v_name, ' ((', v_plan ->> 0, '))',
+    EXECUTE pg_catalog.concat('CREATE INDEX rowvec_written_out ON pg_temp.', v_name, ' ((', v_plan ->> 0, '))',
         ' WHERE (' || (v_plan ->> 1) || ')');
     v_type := rowvec._depends_on_session(v_copy);
     IF v_type IS NOT NULL THEN
@@ -59,6 +70,10 @@ BEGIN
                 'input or the filter could change', v_type),
             HINT = rowvec._immutable_hint(pg_catalog.concat(p_input, ' ', p_filter), v_type);
     END IF;
+    DROP INDEX pg_temp.rowvec_written_out;
+    EXECUTE v_view;
+    PERFORM rowvec._check_computable(p_source, v_copy, 'pg_temp.rowvec_computed', c_path);
+    DROP VIEW pg_temp.rowvec_computed;
     EXECUTE 'DROP TABLE pg_temp.' || v_name;
 END
 $function$;

@@ -20,10 +20,16 @@ BEGIN
         JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
             AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid
             AND d.refobjsubid = a.attnum
-        WHERE pg_get_expr(i.indpred, i.indrelid) LIKE '%IS DISTINCT FROM%'
-            AND (p_keeps IS NULL OR obj_description(i.indexrelid, 'pg_class') IS DISTINCT FROM p_keeps)
+        -- That of a partition goes with its parent's.
+        WHERE NOT (SELECT c.relispartition FROM pg_class AS c WHERE c.oid = i.indexrelid)
+            AND pg_get_expr(i.indpred, i.indrelid) LIKE '%IS DISTINCT FROM%'
+            AND (p_keeps IS NULL OR obj_description(i.indexrelid, 'pg_class') IS DISTINCT FROM p_keeps
+                OR EXISTS (
+                    SELECT FROM pg_partition_tree(i.indexrelid) AS t
+                    WHERE obj_description(t.relid, 'pg_class') <> p_keeps))
             AND (i.indrelid = p_definition.source
-                OR i.indrelid IN (SELECT relid FROM pg_partition_tree(p_definition.source)))
+                OR i.indrelid IN (SELECT relid FROM pg_partition_tree(p_definition.source))
+                OR i.indrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = p_definition.source))
     LOOP
         -- A job may be building, or dropping, the same one: what it has done until the lock is there counts.
         EXECUTE format('LOCK TABLE %s', p_definition.source);

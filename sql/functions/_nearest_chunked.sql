@@ -30,6 +30,11 @@ DECLARE
     v_keys text;
     v_condition text;
 BEGIN
+    IF EXISTS (SELECT FROM rowvec._key_of_derived(c_chunks, p_definition.source) AS k WHERE k.name <> k.source_name) THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('the key of %s was renamed, and that of its chunks was not yet', p_definition.source),
+            HINT = '`rowvec migrate` does it, as does every job when it starts';
+    END IF;
     -- The innermost FROM has the source alone: that is what the condition is about.
     SELECT string_agg('c' || i, ', ' ORDER BY o),
         string_agg(format('%I AS c%s', p_names[i], i), ', ' ORDER BY o),

@@ -20,7 +20,7 @@ AS $function$
         ELSE
             -- A scan of a graph knows no row behind a broken link, and one of hnsw ends after
             -- hnsw.max_scan_tuples: where it found too few that pass the filter, all that pass it
-            -- are compared. A scan of lists goes on to the last.
+            -- are compared. A scan of lists continues to the last.
             pg_catalog.format(
                 'WITH a AS MATERIALIZED (%1$s) '
                 'SELECT * FROM a WHERE %3$s OPERATOR(pg_catalog.>=) %4$s '

@@ -65,5 +65,11 @@ BEGIN
         v_ignored := set_config('rowvec.filled',
             concat_ws(' ', p_definition.id, date_trunc('second', clock_timestamp())), false);
     END IF;
+EXCEPTION WHEN undefined_column OR undefined_function OR undefined_object OR datatype_mismatch THEN
+    -- A search needs the vectors alone.
+    RAISE WARNING USING ERRCODE = '01000',
+        MESSAGE = format('pending rows of %s cannot be counted: the embedding "%s" needs what is not there any more',
+            p_definition.source, p_definition.name),
+        HINT = 'where it was renamed, `rowvec migrate` and every job follow';
 END
 $function$;

@@ -28,14 +28,19 @@ DECLARE
     v_input text;
     v_filter text;
     v_modality text;
+    v_columns text[];
+    v_may_raise boolean;
     v_dimensions int;
     v_adopts boolean;
     v_hash text;
     v_id bigint;
 BEGIN
+    -- Of a dropped table whose number this one has by now.
+    DELETE FROM rowvec.embedding AS e
+    WHERE e.source OPERATOR(pg_catalog.=) create_embedding.source AND NOT rowvec._is_source(e);
     PERFORM rowvec._check_definition(
         source, model, input, name, v_destination, v_kwargs, v_on_truncate, chunk, adopt);
-    SELECT c.* INTO STRICT v_input, v_filter, v_modality
+    SELECT c.* INTO STRICT v_input, v_filter, v_modality, v_columns, v_may_raise
     FROM rowvec._canonical_expressions(source, input, filter) AS c;
 
     -- The model itself says how long its vectors are, and whether it is listed at all. Before any
@@ -48,21 +53,14 @@ BEGIN
     END IF;
     v_hash := rowvec._digest();
     v_adopts := rowvec._check_columns(source, name, v_dimensions, adopt, v_destination);
-    IF v_adopts AND adopt = 'verify' THEN
-        PERFORM rowvec._check_adopted(pg_catalog.jsonb_populate_record(
-            NULL::rowvec.embedding,
-            pg_catalog.jsonb_build_object('source', source::oid, 'name', name, 'model', model,
-                'input', v_input, 'modality', v_modality, 'filter', v_filter, 'kwargs', v_kwargs,
-                'on_truncate', v_on_truncate)));
-    END IF;
 
     PERFORM rowvec._add_columns(source, name, v_dimensions, v_destination);
     INSERT INTO rowvec.embedding AS e
-        (source, name, model, input, modality, filter, destination, dimensions, kwargs, on_truncate,
+        (source, name, model, input, modality, filter, columns, destination, dimensions, kwargs, on_truncate,
         chunk, hash)
     VALUES
-        (source, name, model, v_input, v_modality, v_filter, v_destination, v_dimensions, v_kwargs,
-        v_on_truncate, v_chunk, v_hash)
+        (source, name, model, v_input, v_modality, v_filter, rowvec._numbered(source, v_columns), v_destination,
+        v_dimensions, v_kwargs, v_on_truncate, v_chunk, v_hash)
     RETURNING e.id INTO STRICT v_id;
     IF v_adopts AND adopt = 'trust' THEN
         -- The columns are there, so their lock is held: whatever wrote before has ended.
@@ -70,14 +68,27 @@ BEGIN
         SET adopted_before = pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()),
             adopted_cluster = (SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c),
             adopted_tables = ARRAY(
-                SELECT e.source::pg_catalog.oid
-                UNION ALL SELECT t.relid FROM pg_catalog.pg_partition_tree(e.source) AS t)
-        WHERE e.id = v_id;
+                WITH RECURSIVE part AS (
+                    SELECT e.source::pg_catalog.oid AS relation
+                    UNION ALL
+                    SELECT h.inhrelid
+                    FROM part AS p
+                    JOIN pg_catalog.pg_inherits AS h ON h.inhparent OPERATOR(pg_catalog.=) p.relation
+                )
+                SELECT p.relation FROM part AS p)
+        WHERE e.id OPERATOR(pg_catalog.=) v_id;
+    END IF;
+    IF v_may_raise THEN
+        PERFORM rowvec._guard(v_id);
     END IF;
     IF v_destination = 'table' THEN
         PERFORM rowvec._create_chunks(v_id);
     END IF;
     PERFORM rowvec._prepare_jobs(v_id);
+    IF v_adopts AND adopt = 'verify' THEN
+        PERFORM rowvec._check_adopted(e) FROM rowvec.embedding AS e
+        WHERE e.id OPERATOR(pg_catalog.=) v_id;
+    END IF;
 
     RAISE NOTICE USING
         MESSAGE = pg_catalog.format('embedding "%s" of %s is defined, its rows are pending', name, source),

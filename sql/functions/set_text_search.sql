@@ -40,16 +40,15 @@ BEGIN
                 MESSAGE = format('%s has no column "%s" of type tsvector', source, document);
         END IF;
     ELSIF weights IS NULL THEN
-        v_document := format('to_tsvector(%L::regconfig, %s)', v_config, v_definition.input);
+        v_document := format('rowvec_inputs.words(%L::regconfig, ''D'', %s)', v_config, v_definition.input);
     ELSIF jsonb_typeof(weights) <> 'object' OR weights = '{}' THEN
         RAISE EXCEPTION USING ERRCODE = '22023',
             MESSAGE = 'weights must be a JSON object of columns and their weights',
             HINT = '{"title": "A", "body": "D"}';
     ELSE
-        SELECT string_agg(
-                format('setweight(to_tsvector(%L::regconfig, coalesce(%I, '''')), %L)',
-                    v_config, w.key, w.value),
-                ' || ' ORDER BY w.value, w.key),
+        SELECT format('rowvec_inputs.words(%L::regconfig, %L, %s)', v_config,
+                string_agg(w.value, '' ORDER BY w.value, w.key),
+                string_agg(format('%I::text', w.key), ', ' ORDER BY w.value, w.key)),
             min(w.key) FILTER (WHERE a.attnum IS NULL OR w.value !~ '^[ABCD]$')
         INTO STRICT v_document, v_unknown
         FROM jsonb_each_text(weights) AS w
@@ -61,7 +60,6 @@ BEGIN
                 MESSAGE = format('"%s" is not a column of %s that holds text, or its weight is not '
                     'A, B, C or D', v_unknown, source);
         END IF;
-        v_document := format('(%s)', v_document);
     END IF;
 
     SELECT n.nspname, left(c.relname || '_' || v_definition.name || '_text_idx', 63),

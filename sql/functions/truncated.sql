@@ -1,4 +1,4 @@
--- Called by the owner of a table, and by `rowvec status --truncated`: rows whose end is not in their vector.
+-- Called by the owner of a table, and by `rowvec status --truncated`: rows with a text that was cut off.
 CREATE OR REPLACE FUNCTION rowvec.truncated(source regclass, embedding text DEFAULT NULL)
 RETURNS TABLE (key jsonb, tokens int, max_tokens int, lost int)
 LANGUAGE plpgsql STABLE

@@ -3,7 +3,7 @@ SELECT d.source::text AS source, d.destination = 'table' AS is_chunked, d.dimens
     CASE d.destination WHEN 'table' THEN 'embedding' ELSE d.name END AS vector,
     CASE d.destination WHEN 'table' THEN 'chunk' ELSE d.input END AS text,
     n.nspname AS schema, c.relname AS table,
-    (SELECT array_agg(k.name) FROM rowvec._key_columns(d.source) AS k) AS key,
+    rowvec._key_json(d.source) AS key,
     (SELECT array_agg(k.type) FROM rowvec._key_columns(d.source) AS k) AS key_types
 FROM rowvec._definition(%(source)s::regclass, %(embedding)s) AS d
 LEFT JOIN pg_class AS c

@@ -6,8 +6,18 @@ SELECT 'the extension dblink'
 WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'dblink')
 UNION ALL
 SELECT format('the role %s', needed)
-FROM unnest(ARRAY['rowvec_caller', 'rowvec_user']) AS needed
+FROM unnest(ARRAY['rowvec_caller', 'rowvec_user', 'rowvec_job']) AS needed
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = needed)
+UNION ALL
+SELECT 'USAGE on the schema of dblink for rowvec_caller'
+FROM pg_extension
+WHERE extname = 'dblink'
+    AND NOT has_schema_privilege(to_regrole('rowvec_caller'), extnamespace, 'USAGE')
+UNION ALL
+-- A dump that somebody else restored without its owners.
+SELECT format('the schema %I for %I', nspname, current_user)
+FROM pg_namespace
+WHERE nspname IN ('rowvec', 'rowvec_jobs') AND NOT pg_has_role(nspowner, 'USAGE')
 UNION ALL
 SELECT format('membership of %I in rowvec_caller', current_user)
 FROM pg_roles

@@ -24,11 +24,13 @@ SELECT e.id,
            OR e.source IN (SELECT to_regclass(s) FROM unnest(%(sources)s::text[]) AS s))
        -- Paths of images mean nothing to a sync that was not told the folder.
        AND (e.modality <> 'image_file' OR %(reads_files)s) AS is_wanted,
+       -- A table that is new among them has no index on pending rows.
+       (SELECT count(*) FROM pg_inherits AS h WHERE h.inhparent = e.source) AS children,
        ARRAY(
            SELECT c.pid FROM candidate AS c
            WHERE c.lock = hashtextextended('rowvec.sync.candidate:' || e.id, 0)
            ORDER BY c.pid
        ) AS candidates
 FROM rowvec.embedding AS e
-JOIN pg_class AS c ON c.oid = e.source
+WHERE rowvec._is_source(e)
 ORDER BY e.id;

@@ -1,3 +1,3 @@
 -- Vectors of a sample of rows, held against what the model says now.
-SELECT key, similarity
-FROM rowvec.verify(%(source)s::regclass, %(embedding)s::text, %(sample)s);
+SELECT v.key, v.similarity, rowvec._is_same(v.similarity) AS is_same
+FROM rowvec.verify(%(source)s::regclass, %(embedding)s::text, %(sample)s) AS v;

@@ -1,4 +1,4 @@
--- Read by anybody with the role rowvec_user, and by `rowvec status`: how the filling of each embedding goes.
+-- Read by every member of rowvec_user, and by `rowvec status`: the progress of filling each embedding.
 CREATE OR REPLACE VIEW rowvec.progress AS
 SELECT
     e.id,

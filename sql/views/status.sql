@@ -1,4 +1,4 @@
--- Read by anybody with the role rowvec_user, and by `rowvec status`: one row an embedding.
+-- Read by every member of rowvec_user, and by `rowvec status`: one row per embedding.
 CREATE OR REPLACE VIEW rowvec.status AS
 SELECT
     e.id,
@@ -23,6 +23,7 @@ SELECT
         WHERE t.embedding_id OPERATOR(pg_catalog.=) e.id
     ) END AS truncated,
     rowvec._index_advice(e, c.rows OPERATOR(pg_catalog.-) coalesce(c.pending, 0)) AS index_advice,
+    (rowvec._definition(e.source, NULL)).id OPERATOR(pg_catalog.=) e.id AS is_default,
     c.unproven
 FROM rowvec.embedding AS e
 CROSS JOIN LATERAL rowvec._counts(e) AS c;
@@ -30,4 +31,6 @@ CROSS JOIN LATERAL rowvec._counts(e) AS c;
 COMMENT ON VIEW rowvec.status IS
 'One row an embedding. rows is an estimate for large tables; pending has the failed rows in it; '
 'counts are NULL where the caller may not read the table. '
-'index_advice says why the index should be built anew; unproven counts vectors adopted on trust.';
+'index_advice says why the index should be built anew. '
+'is_default marks the embedding that is meant where none is named. '
+'unproven counts vectors adopted on trust.';

@@ -34,6 +34,13 @@ class NearestRows:
         # A prepared statement would keep the plan of the setting that it was first run with.
         session.connection.prepare_threshold = None
 
+    async def query(self, source: str, embedding: str | None, text: str) -> Query:
+        """A text as `search` embeds it, for an embedding of `source`, a table's name as in SQL."""
+        vector = await self._session.value(
+            "SELECT rowvec.embed_query(%s::regclass, %s, %s)", (source, text, embedding)
+        )
+        return Query(np.asarray(vector.to_numpy()))
+
     async def beside(self, rows: list[Query], setting: Setting) -> list[Query]:
         """A vector beside each row, as far from it as the nearest other row that is found."""
         await self.use_index(setting)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from psycopg import sql
 
 from rowvec.db.compose import comma, expression, identifier
@@ -21,7 +23,7 @@ def index_name(table: str, name: str, ending: str) -> str:
 async def try_lock(session: Session, definition: Definition) -> bool:
     """Whether this session may build; who waits must ask again, not block.
 
-    A session blocked in a lock would be one of those whose end CREATE INDEX CONCURRENTLY awaits.
+    CREATE INDEX CONCURRENTLY would wait for a session that is blocked in a lock.
     """
     return bool(await session.value(query("try_lock_index"), {"id": definition.id}))
 
@@ -31,57 +33,114 @@ async def unlock(session: Session, definition: Definition) -> None:
     await session.run(query("unlock_index"), {"id": definition.id})
 
 
-async def missing(session: Session, definition: Definition) -> list[tuple[str, str, bool]]:
-    """Tables that lack the index: schema, table, and whether one that will not do is in the way.
+@dataclass(frozen=True)
+class PendingPart:
+    """A table that holds rows of a source, or is made of such, and its index on pending rows.
 
-    That is what a killed build left behind, or was built for another definition (a partition that
-    was attached), or before a function was replaced that the input or the filter calls.
-    The leaves of a partitioned source count one by one, as each is indexed concurrently.
+    `parent` is what it is a partition of; `index` the name of its index, where it has one. That is
+    *stale* where it was built for another definition, or before a function was replaced that the
+    input or the filter calls. Postgres makes an index of its own for a partition that comes later:
+    nothing says what that was built from, and its parent's speaks for it until it is marked.
     """
-    return [
-        (schema, table, leftover)
-        for schema, table in await _leaves(session, definition)
-        for valid, leftover in [await _state(session, schema, table, definition)]
-        if not valid
-    ]
+
+    schema: str
+    table: str
+    is_leaf: bool
+    parent_schema: str | None
+    parent_table: str | None
+    index: str | None
+    is_valid: bool
+    is_attached: bool
+    is_marked: bool
+    is_stale: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its rows are indexed, and those of its partitions to come."""
+        is_placed = self.parent_table is None or self.is_attached
+        return self.is_valid and is_placed and self.is_marked and not self.is_stale
 
 
-async def build(
-    session: Session, definition: Definition, schema: str, table: str, *, leftover: bool
-) -> None:
-    """Builds the index of one table after dropping the one that will not do."""
+async def parts(session: Session, definition: Definition) -> list[PendingPart]:
+    """The source, its partitions and the tables that inherit from it, parents first."""
+    found = await session.dicts(
+        query("pending_index_parts"),
+        {
+            "id": definition.id,
+            "schema": definition.schema,
+            "table": definition.table,
+            "of": f"{definition.name}_of",
+            "name": index_name(definition.table, definition.name, "pending"),
+        },
+    )
+    return [PendingPart(**each) for each in found]
+
+
+async def drop_stale(session: Session, part: PendingPart) -> None:
+    """Drops the stale index of a table of partitions, and with it those of its partitions."""
+    assert part.index is not None
+    await session.briefly(
+        sql.SQL("DROP INDEX IF EXISTS {}").format(identifier(part.schema, part.index))
+    )
+
+
+async def build(session: Session, definition: Definition, part: PendingPart) -> None:
+    """Builds the index of one table, in the place of one that will not do.
+
+    That of a table of partitions indexes nothing itself: Postgres gives partitions that are made
+    or attached later one of their own for it, before they have a row.
+    """
     # Before the build: a function that is replaced meanwhile makes the index stale.
-    stamp = await session.value(query("pending_stamp"), {"id": definition.id})
-    name = index_name(table, definition.name, "pending")
-    if leftover:
+    stamp = await _stamp(session, definition)
+    if part.is_attached and part.index is not None:
+        # It cannot be dropped without its parent's, and has the predicate of that.
+        if part.is_stale:
+            await session.run(
+                sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(identifier(part.schema, part.index))
+            )
+        await _mark(session, part, part.index, stamp)
+        return
+    ending = "pending" if part.is_leaf else "pending_all"
+    name = index_name(part.table, definition.name, ending)
+    if part.is_leaf and part.index is not None:
         await session.run(
-            sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(identifier(schema, name))
+            sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(
+                identifier(part.schema, part.index)
+            )
         )
-    await session.run(
-        sql.SQL("CREATE INDEX CONCURRENTLY {} ON {} ({}) WHERE {}").format(
-            identifier(name),
-            identifier(schema, table),
-            comma([identifier(column.name) for column in definition.key]),
-            expression(definition.pending),
+    statement = sql.SQL("CREATE INDEX {}{} ON {}{} ({}) WHERE {}").format(
+        sql.SQL("CONCURRENTLY " if part.is_leaf else ""),
+        identifier(name),
+        sql.SQL("" if part.is_leaf else "ONLY "),
+        identifier(part.schema, part.table),
+        comma([identifier(column.name) for column in definition.key]),
+        expression(definition.pending),
+    )
+    if part.is_leaf:
+        await session.run(statement)
+    else:
+        await session.briefly(statement)
+    await _mark(session, part, name, stamp)
+
+
+async def attach(session: Session, part: PendingPart, parent: PendingPart) -> None:
+    """Makes the index of a partition a part of its parent's."""
+    assert part.index is not None
+    assert parent.index is not None
+    await session.briefly(
+        sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(
+            identifier(parent.schema, parent.index), identifier(part.schema, part.index)
         )
     )
+
+
+async def _stamp(session: Session, definition: Definition) -> str:
+    return str(await session.value(query("pending_stamp"), {"id": definition.id}))
+
+
+async def _mark(session: Session, part: PendingPart, index: str, stamp: str) -> None:
     await session.run(
-        sql.SQL("COMMENT ON INDEX {} IS {}").format(identifier(schema, name), sql.Literal(stamp))
+        sql.SQL("COMMENT ON INDEX {} IS {}").format(
+            identifier(part.schema, index), sql.Literal(stamp)
+        )
     )
-
-
-async def _leaves(session: Session, definition: Definition) -> list[tuple[str, str]]:
-    source = {"schema": definition.schema, "table": definition.table}
-    found = await session.all(query("leaf_tables"), source)
-    return [(schema, table) for schema, table in found] or [(definition.schema, definition.table)]
-
-
-async def _state(
-    session: Session, schema: str, table: str, definition: Definition
-) -> tuple[bool, bool]:
-    name = index_name(table, definition.name, "pending")
-    found = await session.first(
-        query("pending_index"),
-        {"id": definition.id, "schema": schema, "table": table, "index": name},
-    )
-    return (bool(found and found[0]), bool(found and not found[0]))

@@ -1,4 +1,4 @@
-"""The schema pgml: PostgresML's functions over ours, for whoever asks `rowvec migrate` for them."""
+"""The schema pgml: PostgresML's functions over ours, made by `rowvec migrate --with pgml`."""
 
 from __future__ import annotations
 
@@ -28,22 +28,26 @@ def prepare(conn: psycopg.Connection) -> None:
     """Makes the schema pgml ours; its functions come with the next files that migrate applies.
 
     Tables in it are no obstacle: that is where PostgresML's users have theirs. Raises
-    DatabaseError where PostgresML itself, or anybody else, has functions there.
+    DatabaseError if PostgresML itself, or another owner, has functions there.
     """
     if is_wanted(conn):
         return
     strangers = [str(row[0]) for row in conn.execute(query("strangers_in_pgml"))]
     if strangers:
         raise DatabaseError(
-            f"the schema pgml is somebody else's: {', '.join(strangers)}",
+            f"the schema pgml has functions that are not rowvec's: {', '.join(strangers)}",
             hint="install rowvec's pgml in a database without PostgresML, or use rowvec.embed here",
             code="42P06",
         )
     with conn.transaction():
         conn.execute("CREATE SCHEMA IF NOT EXISTS pgml")
-        conn.execute("GRANT USAGE ON SCHEMA pgml TO rowvec_user")
         conn.execute("DELETE FROM rowvec.sql_object WHERE path LIKE 'pgml/%'")
         conn.execute(_RECORD)
+
+
+def grant(conn: psycopg.Connection) -> None:
+    """Lets into the schema who may embed; the files of its functions have their own grants."""
+    conn.execute("GRANT USAGE ON SCHEMA pgml TO rowvec_user")
 
 
 def drop_functions(conn: psycopg.Connection) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from rowvec.db import pgml
-from rowvec.db.connection import connect, database_errors
+from rowvec.db.connection import PIN, connect, database_errors
 from rowvec.db.queries import query, sql_file, sql_files
 from rowvec.errors import DatabaseError, SchemaError
 
@@ -35,7 +35,7 @@ _GRANTS = "grants.sql"
 _LOCK = "rowvec.migrate"
 _LOCK_POLL_SECONDS = 0.1
 
-# The first major whose parallel workers can run a subtransaction of PL/pgSQL.
+# The first major with parallel workers that can run a subtransaction of PL/pgSQL.
 _PARALLEL_SUBTRANSACTIONS = 170000
 
 
@@ -52,27 +52,36 @@ class Migration:
 def bootstrap_sql(owner: str) -> str:
     """The script that a superuser runs once so that `owner` can run `migrate`."""
     with database_errors():
-        name, literal = sql.Identifier(owner).as_string(), sql.Literal(owner).as_string()
-    # Inside the DO block the name stands within a string: its quotes are doubled there.
-    lines = sql_file("bootstrap.sql").replace("@owner_literal@", literal).splitlines()
-    quoted = [
-        line.replace("@owner@", name.replace("'", "''") if "EXECUTE" in line else name)
-        for line in lines
-    ]
-    return "\n".join(quoted) + "\n"
+        literal = sql.Literal(owner).as_string()
+    check = sql_file("foreign_objects.sql")
+    return sql_file("bootstrap.sql").replace("@foreign_objects@", check).replace("@owner@", literal)
+
+
+def ensure_database(conn: psycopg.Connection, name: str) -> None:
+    """Creates the database where the cluster has none of that name."""
+    with database_errors():
+        known = conn.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if known is None:
+            conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
 def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> Migration:
-    """Brings the database to this release's revision and functions.
+    """Brings the database to this release's revision and functions, and repairs what is not ours.
 
     `search_path` also puts the schema on the database's search_path, `with_pgml` also installs
     PostgresML's functions, which every later run keeps up to date. Raises DatabaseError that names
-    what a superuser has to do first, SchemaError if the database is newer than the release.
+    what a superuser has to do first, or what bears a name of ours and is somebody else's,
+    SchemaError if the database is newer than the release.
     """
     with connect(dsn, application_name="rowvec migrate") as conn, database_errors(), _lock(conn):
+        conn.execute(PIN)
+        _refuse_foreign(conn)
         bootstrapped = _ensure_prerequisites(conn)
         schemas = _extension_schemas(conn)
         before = revision(conn)
+        conn.execute("CREATE SCHEMA IF NOT EXISTS rowvec")
+        # Again, now that nobody else can make it any more.
+        _refuse_foreign(conn)
         _upgrade(dsn)
         after = revision(conn)
         assert after is not None
@@ -88,10 +97,11 @@ def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> 
 
 def revision(conn: psycopg.Connection) -> str | None:
     """The revision the database is at, None where rowvec is not installed."""
-    row = conn.execute("SELECT to_regclass('rowvec.alembic_version') IS NOT NULL").fetchone()
-    if row is None or not row[0]:
-        return None
-    found = conn.execute("SELECT version_num FROM rowvec.alembic_version").fetchone()
+    with database_errors():
+        row = conn.execute("SELECT to_regclass('rowvec.alembic_version') IS NOT NULL").fetchone()
+        if row is None or not row[0]:
+            return None
+        found = conn.execute("SELECT version_num FROM rowvec.alembic_version").fetchone()
     return None if found is None else str(found[0])
 
 
@@ -114,6 +124,14 @@ def require_head(conn: psycopg.Connection) -> None:
         )
 
 
+@contextmanager
+def connect_migrated(dsn: str, application_name: str = "rowvec") -> Iterator[psycopg.Connection]:
+    """A connection to a database at this release's revision; raises DatabaseError, SchemaError."""
+    with connect(dsn, application_name=application_name) as conn:
+        require_head(conn)
+        yield conn
+
+
 def render(text: str, schemas: dict[str, str], server_version: int) -> str:
     """A file of sql/ for one database: extension schemas put in, marks that it can keep."""
     for extension, schema in schemas.items():
@@ -128,7 +146,7 @@ def _lock(conn: psycopg.Connection) -> Iterator[None]:
     """One migration at a time.
 
     Polled: a session that blocks in pg_advisory_lock holds a snapshot, on which a CREATE INDEX
-    CONCURRENTLY of the holder would wait for ever.
+    CONCURRENTLY of the holder would wait without end.
     """
     key = {"name": _LOCK}
     while True:
@@ -152,8 +170,7 @@ def _ensure_prerequisites(conn: psycopg.Connection) -> bool:
         return False
     owner = conn.info.user
     try:
-        with conn.transaction():
-            conn.execute(bootstrap_sql(owner))
+        _run_script(conn, bootstrap_sql(owner))
     except psycopg.errors.InsufficientPrivilege as exc:
         raise DatabaseError(
             f"a superuser has to prepare this database first: missing {', '.join(missing)}",
@@ -169,22 +186,31 @@ def _ensure_prerequisites(conn: psycopg.Connection) -> bool:
     return True
 
 
+def _run_script(conn: psycopg.Connection, script: str) -> None:
+    """Runs statements that begin and commit by themselves."""
+    try:
+        conn.execute(script.encode())
+    except psycopg.Error:
+        conn.rollback()
+        raise
+
+
 def _missing(conn: psycopg.Connection) -> list[str]:
     return [str(row[0]) for row in conn.execute(query("missing_prerequisites"))]
 
 
+def _refuse_foreign(conn: psycopg.Connection) -> None:
+    """Raises DatabaseError at the first object that bears a name of ours and is not ours."""
+    conn.execute("SELECT set_config('rowvec.owner', current_user, false)")
+    found = conn.execute(sql_file("foreign_objects.sql").encode()).fetchone()
+    if found is not None:
+        problem, cure = found
+        raise DatabaseError(str(problem), hint=str(cure), code="42501")
+
+
 def _extension_schemas(conn: psycopg.Connection) -> dict[str, str]:
-    """Extension -> its schema, quoted; refuses a dblink that everybody could call."""
-    schemas = {}
-    for name, schema, is_public in conn.execute(query("extension_schemas")):
-        if name == "dblink" and is_public:
-            raise DatabaseError(
-                f"dblink is installed in schema {schema}, where every user may connect anywhere",
-                hint="a superuser moves it: CREATE SCHEMA IF NOT EXISTS rowvec_dblink; "
-                "ALTER EXTENSION dblink SET SCHEMA rowvec_dblink",
-            )
-        schemas[str(name)] = str(schema)
-    return schemas
+    """Extension -> its schema, quoted."""
+    return {str(name): str(schema) for name, schema in conn.execute(query("extension_schemas"))}
 
 
 def _alembic_config() -> Config:
@@ -196,11 +222,14 @@ def _alembic_config() -> Config:
 
 def _upgrade(dsn: str) -> None:
     """Alembic to head over psycopg, whatever form the DSN has."""
-    engine = create_engine(
-        "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(dsn, application_name="rowvec migrate"),
-        poolclass=NullPool,
-    )
+
+    def pinned() -> psycopg.Connection:
+        connection = psycopg.connect(dsn, application_name="rowvec migrate")
+        connection.execute(PIN)
+        connection.commit()
+        return connection
+
+    engine = create_engine("postgresql+psycopg://", creator=pinned, poolclass=NullPool)
     config = _alembic_config()
     with engine.connect() as connection:
         config.attributes["connection"] = connection
@@ -214,20 +243,23 @@ def _upgrade(dsn: str) -> None:
 
 
 def _apply_files(conn: psycopg.Connection, schemas: dict[str, str]) -> list[str]:
-    """Applies the functions and views whose text changed, and the grants, all or nothing."""
+    """Applies the functions and views with a changed text, and the grants, all or nothing."""
     version = conn.info.server_version
+    schemas_of_ours = ["rowvec", "pgml"] if pgml.is_wanted(conn) else ["rowvec"]
     files = {
         path: render(text, schemas, version)
         for path, text in {
             **sql_files("functions"),
             **sql_files("views"),
-            **(sql_files("pgml") if pgml.is_wanted(conn) else {}),
+            **(sql_files("pgml") if "pgml" in schemas_of_ours else {}),
             _GRANTS: sql_file(_GRANTS),
         }.items()
     }
     hashes = {path: hashlib.sha256(text.encode()).hexdigest() for path, text in files.items()}
     known = {str(p): str(h) for p, h in conn.execute("SELECT path, sha256 FROM rowvec.sql_object")}
-    changed = [path for path in files if known.get(path) != hashes[path]]
+    # Where anything is not as the last run left it, after a restore for one, all is made anew.
+    is_as_left = _states(conn, schemas_of_ours).items() <= known.items()
+    changed = [path for path in files if not is_as_left or known.get(path) != hashes[path]]
     if not changed:
         return []
     # Always, and last: a new function is everybody's until its grants are.
@@ -240,10 +272,18 @@ def _apply_files(conn: psycopg.Connection, schemas: dict[str, str]) -> list[str]
             for path in changed[:-1]:
                 _replace(conn, path, files[path])
         conn.execute(files[_GRANTS])
-        for path in changed:
-            parameters = {"path": path, "sha256": hashes[path]}
-            conn.execute(query("record_sql_object"), parameters)
+        if "pgml" in schemas_of_ours:
+            pgml.grant(conn)
+        applied = {path: hashes[path] for path in changed}
+        for path, sha256 in (applied | _states(conn, schemas_of_ours)).items():
+            conn.execute(query("record_sql_object"), {"path": path, "sha256": sha256})
     return changed
+
+
+def _states(conn: psycopg.Connection, schemas: list[str]) -> dict[str, str]:
+    """Beside the files that were applied: a hash of what each schema looks like now."""
+    found = conn.execute(query("installed_state"), {"schemas": schemas})
+    return {f"schema {name}": str(sha256) for name, sha256 in found}
 
 
 def _replace(conn: psycopg.Connection, path: str, text: str) -> None:

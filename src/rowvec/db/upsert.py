@@ -20,13 +20,13 @@ class Stage:
     def __init__(
         self,
         connection: psycopg.Connection,
-        name: sql.Identifier,
+        name: tuple[str, ...],
         number: str,
         key: Sequence[str],
     ) -> None:
         self._connection = connection
         self._names: dict[str, sql.Composable] = {
-            "stage": name,
+            "stage": sql.Identifier(*name),
             "number": sql.Identifier(number),
             "key": sql.SQL(", ").join(map(sql.Identifier, key)),
             "no_key": sql.SQL(" OR ").join(
@@ -60,16 +60,16 @@ class Stage:
             " FROM {stage}) AS r WHERE nth > 1)"
         )
 
-    def merge(self, target: sql.Identifier, columns: dict[str, str]) -> tuple[int, int]:
+    def merge(self, target: tuple[str, ...], columns: dict[str, str]) -> tuple[int, int]:
         """Inserts and updates the target's rows, in key order; how many of each.
 
         `columns` with their types. A row that is the same already is not written again. Raises
         DatabaseError, 42P10 where the target has no unique index on the key.
         """
         others = [name for name in columns if name not in self._key]
-        update = sql.SQL("DO NOTHING")
+        update: sql.Composable = sql.SQL("DO NOTHING")
         if others:
-            update = sql.SQL("DO UPDATE SET {} WHERE {} IS DISTINCT FROM {}").format(  # type: ignore[assignment]
+            update = sql.SQL("DO UPDATE SET {} WHERE {} IS DISTINCT FROM {}").format(
                 sql.SQL(", ").join(
                     sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others
                 ),
@@ -82,7 +82,7 @@ class Stage:
             " ON CONFLICT ({key}) {update} RETURNING t.xmax = 0 AS is_new)"
             " SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)"
             " FROM written",
-            target=target,
+            target=sql.Identifier(*target),
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
             update=update,
         )

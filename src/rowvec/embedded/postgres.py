@@ -172,8 +172,8 @@ class PostgresCluster:
     def _pid_file_is_stale(self) -> bool:
         """Whether the pid file names a process that is gone or another one.
 
-        After a restart of the machine or a container its number may be anybody's, and Postgres
-        then refuses to start. A postmaster's working directory is its data.
+        After a restart of the machine or a container its number may be another process's, and
+        Postgres then refuses to start. A postmaster's working directory is its data.
         """
         pid = self.pid()
         if pid is None:
@@ -219,7 +219,7 @@ class PostgresCluster:
         try:
             for folder in (self.root, self.run, self.log.parent):
                 folder.mkdir(parents=True, exist_ok=True)
-            # Passable, not readable: what lies beside the sockets is nobody else's business.
+            # Passable, not readable: other users need only the sockets.
             self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
             self.run.chmod(0o755)
             self.log.parent.chmod(0o755)

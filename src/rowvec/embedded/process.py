@@ -1,6 +1,6 @@
 """A process that outlives its starter: remembered by number and birth, ended if it is the same.
 
-A number alone is not enough: after a crash or a restart of a container it may be anybody's.
+A number alone is not enough: after a crash or a restart of a container another process may have it.
 """
 
 from __future__ import annotations

@@ -14,20 +14,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from rowvec.config import Settings
-from rowvec.db.connection import resolve_dsn
+from rowvec.db.connection import job_dsn, owner_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query
+from rowvec.db.job_reports import is_backfilled
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
+from rowvec.db.sync_turns import SyncTurns
 from rowvec.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
-from rowvec.filling.arguments import document_kwargs
 from rowvec.filling.batch import transaction_rows
 from rowvec.filling.heartbeat import Heartbeat
 from rowvec.filling.image_paths import reading
 from rowvec.filling.isolation import Isolation
 from rowvec.filling.making import maker
 from rowvec.filling.patience import Patience, sleep_unless
-from rowvec.filling.worker_embedder import WorkerEmbedder
+from rowvec.filling.worker_embedder import CALLS_AT_ONCE, WorkerEmbedder
+from rowvec.sync.commits import Commits
 from rowvec.sync.keeper import Keeper, KeeperTools
 from rowvec.sync.trouble import Trouble
 
@@ -59,7 +60,7 @@ async def sync(task: Task) -> None:
     trouble = Trouble("the database", task.say)
     while not task.stop.is_set():
         try:
-            async with open_session(resolve_dsn(task.settings), APPLICATION) as session:
+            async with open_session(job_dsn(task.settings), APPLICATION) as session:
                 await _Dealing(session, task, trouble).run()
         except (DatabaseUnavailable, DatabaseConflict) as exc:
             await sleep_unless(task.stop, trouble.met(exc))
@@ -82,7 +83,7 @@ class _Kept:
     """An embedding that this process keeps filled."""
 
     state: tuple[int, str]
-    job: int
+    keeper: Keeper
     running: asyncio.Task[None]
     stop: asyncio.Event
 
@@ -97,19 +98,23 @@ class _Dealing:
 
     def __init__(self, session: Session, task: Task, trouble: Trouble) -> None:
         self._session = session
+        self._turns = SyncTurns(session)
         self._task = task
         self._trouble = trouble
         self._pid = session.connection.info.backend_pid
         self._sources: list[str] | None = None
         self._standing: set[int] = set()
         self._kept: dict[int, _Kept] = {}
-        self._heartbeat = Heartbeat(session, "sync")
+        self._commits = Commits(session)
+        self._heartbeat = Heartbeat(session, "sync", self._commits.own)
+        # Beside the session that all share and the one that finds the worker.
+        self._builders = asyncio.Semaphore(task.settings.sync_connections - 2)
+        self._finding = asyncio.Lock()
+        self._places = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def run(self) -> None:
         """Deals until the stop, which lets every keeper end its batch in hand."""
-        await self._pin()
-        # The session is shared: a table that somebody has locked must not hold up the others.
-        await self._session.run("SET lock_timeout = '500ms'")
+        self._sources = await self._turns.pin(self._task.sources)
         try:
             async with self._heartbeat.beating():
                 while not self._task.stop.is_set():
@@ -120,19 +125,6 @@ class _Dealing:
             for kept in self._kept.values():
                 kept.stop.set()
             await asyncio.gather(*(k.running for k in self._kept.values()), return_exceptions=True)
-            for kept in self._kept.values():
-                await self._heartbeat.end(kept.job)
-
-    async def _pin(self) -> None:
-        """Names mean Postgres's own from here on; those of the sources what they meant before."""
-        if self._task.sources is None:
-            await self._session.pin()
-            return
-        found = await self._session.value(
-            "SELECT %s::text[]::regclass[]::oid[]", ([*self._task.sources],)
-        )
-        await self._session.pin()
-        self._sources = await self._session.value("SELECT %s::oid[]::regclass[]::text[]", (found,))
 
     async def _deal(self) -> None:
         state = await self._read_state()
@@ -140,19 +132,19 @@ class _Dealing:
             state = await self._read_state()
         wanted = mine(state, self._pid)
         for number, kept in [*self._kept.items()]:
-            is_current = number in wanted and kept.state == _state(wanted[number])
-            if not is_current or kept.running.done():
-                await self._give_up(number)
+            if number not in wanted or kept.state != _state(wanted[number]):
+                kept.stop.set()  # it ends after the batch in hand, which nobody else waits for
+            if kept.running.done():
+                await self._let_go(number)
         for number, each in wanted.items():
-            if number not in self._kept:
+            if number in self._kept:
+                self._kept[number].keeper.see_children(each["children"])
+            else:
                 await self._take(each)
 
     async def _read_state(self) -> list[dict[str, Any]]:
         reads_files = self._task.settings.image_folder is not None
-        async with self._session.turn:
-            return await self._session.dicts(
-                query("sync_state"), {"sources": self._sources, "reads_files": reads_files}
-            )
+        return await self._turns.state(self._sources, reads_files=reads_files)
 
     async def _stand(self, state: Sequence[Mapping[str, Any]]) -> bool:
         """Stands for what is to be kept filled, steps back from the rest; whether it changed."""
@@ -161,58 +153,74 @@ class _Dealing:
             for each in state
             if each["is_wanted"] and not each["paused"] and not each["is_backfilled"]
         }
-        changes = [(number, "stand_for_sync") for number in wanted - self._standing]
-        changes += [(number, "step_back_from_sync") for number in self._standing - wanted]
-        for number, statement in changes:
-            async with self._session.turn:
-                await self._session.run(query(statement), {"id": number})
+        before = self._standing
+        for number in wanted - before:
+            await self._turns.stand(number)
+        for number in before - wanted:
+            await self._turns.step_back(number)
         self._standing = wanted
-        return bool(changes)
+        return wanted != before
 
     async def _take(self, each: Mapping[str, Any]) -> None:
-        named = {"id": each["id"]}
-        async with self._session.turn:
-            if not await self._session.value(query("try_lock_sync"), named):
-                return  # until its keeper has ended the batch in hand
+        if not await self._turns.take(each["id"]):
+            return  # until its keeper has ended the batch in hand
         try:
             await self._begin(each)
         except DatabaseError as exc:
             if exc.retryable:
                 raise
             # Dropped or renamed since the list was read; the next list knows.
-            async with self._session.turn:
-                await self._session.run(query("unlock_sync"), named)
+            await self._turns.give_up(each["id"])
 
     async def _begin(self, each: Mapping[str, Any]) -> None:
-        async with self._session.turn:
-            definition = await Definition.read(self._session, each["source"], each["name"])
+        definition = await Definition.read(self._session, each["source"], each["name"])
         stop = asyncio.Event()
         keeper = await self._keeper(definition, stop)
         job = await self._heartbeat.begin(each["id"], keeper.gauge)
-        self._task.say(f"keeping {definition.label} filled")
-        running = asyncio.create_task(keeper.run(stop))
-        self._kept[each["id"]] = _Kept(_state(each), job, running, stop)
+        # Each tells of itself before it looks for the other: one of the two sees it.
+        if await is_backfilled(self._session, each["id"]):
+            stop.set()
+        else:
+            self._task.say(f"keeping {definition.label} filled")
+        running = asyncio.create_task(self._keep(keeper, job, stop))
+        self._kept[each["id"]] = _Kept(_state(each), keeper, running, stop)
 
-    async def _give_up(self, number: int) -> None:
+    async def _keep(self, keeper: Keeper, job: int, stop: asyncio.Event) -> None:
+        """Tells at once when nothing is in hand any more: a backfill may wait for it."""
+        try:
+            await keeper.run(stop)
+        finally:
+            await self._heartbeat.end(job)
+
+    async def _let_go(self, number: int) -> None:
         kept = self._kept.pop(number)
-        kept.stop.set()
         await kept.running  # raises what ended it
-        await self._heartbeat.end(kept.job)
-        async with self._session.turn:
-            await self._session.run(query("unlock_sync"), {"id": number})
+        await self._turns.give_up(number)
+
+    async def _find_worker(self) -> str:
+        async with self._finding:
+            return await asyncio.to_thread(self._task.find_worker)
 
     async def _keeper(self, definition: Definition, stop: asyncio.Event) -> Keeper:
         task = self._task
-        worker = await asyncio.to_thread(task.find_worker)
+        worker = await self._find_worker()
         embedder = WorkerEmbedder(
-            worker, definition.model, document_kwargs(definition), definition.modality
+            worker,
+            definition.model,
+            definition.document_kwargs,
+            definition.modality,
+            places=self._places,
         )
         tools = KeeperTools(
             session=self._session,
-            dsn=resolve_dsn(task.settings),
+            builders=self._builders,
+            spare=self._finding,
+            commits=self._commits,
+            dsn=job_dsn(task.settings),
+            owner_dsn=owner_dsn(task.settings),
             application=APPLICATION,
             transaction_rows=transaction_rows(task.settings.commit_rows),
-            find_worker=task.find_worker,
+            find_worker=self._find_worker,
             say=task.say,
         )
         # No patience of its own: the keeper has all the time, and may be asked to stop.

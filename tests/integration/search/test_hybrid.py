@@ -384,3 +384,24 @@ def test_the_command(conn: psycopg.Connection, database: Database, rowvec: Rowve
     assert again is not None
     assert again[0] == 999
     assert "an okapi" in rowvec(*arguments).stdout
+
+
+@pytest.mark.parametrize("weights", [None, '{"title": "A", "body": "D"}'])
+def test_a_text_with_more_words_than_a_tsvector_holds(
+    conn: psycopg.Connection, weights: str | None
+) -> None:
+    """It is left out of the words; searches go on, and the application writes it as any other."""
+    huge = " ".join(f"word{n:x}" for n in range(150_000))
+    conn.execute("INSERT INTO notes VALUES (500, 'large', %s)", (huge,))
+    for method in ("text", "hybrid"):
+        assert 40 in keys(conn, "'zebra', 200, method => %s", method)
+    (statement,) = conn.execute(
+        "SELECT rowvec.set_text_search('notes', weights => %s)", (weights,)
+    ).fetchone() or ("",)
+    conn.execute(statement)
+    conn.execute("INSERT INTO notes VALUES (501, 'larger', %s)", (huge,))
+    conn.execute("UPDATE notes SET body = body || ' zebra' WHERE id = 500")
+    for method in ("text", "hybrid"):
+        assert 40 in keys(conn, "'zebra', 200, method => %s", method)
+    assert keys(conn, "'zebra', method => 'text'") == [40, 80, 120, 160, 200]
+    assert conn.execute("SELECT count(*) FROM rowvec.context('notes', 'zebra')").fetchone()
