@@ -18,7 +18,8 @@ GRANT SELECT ON rowvec.secret TO rowvec_caller;
 GRANT USAGE ON FOREIGN SERVER rowvec_worker TO rowvec_caller;
 
 GRANT USAGE ON SCHEMA rowvec TO rowvec_user;
-GRANT SELECT ON rowvec.alembic_version, rowvec.derived, rowvec.embedding, rowvec.measurement,
+GRANT SELECT ON rowvec.alembic_version, rowvec.derived, rowvec.embedding, rowvec.failed_row,
+    rowvec.measurement,
     rowvec.progress, rowvec.setting, rowvec.status
 TO rowvec_user;
 GRANT EXECUTE ON FUNCTION
@@ -35,11 +36,11 @@ GRANT EXECUTE ON FUNCTION
     rowvec._exchange_settings,
     rowvec._execute_statement, rowvec._farthest, rowvec._fused_row,
     rowvec._fused_statement, rowvec._hashed, rowvec._index_advice, rowvec._input_named_in, rowvec._input_of,
-    rowvec._is_source, rowvec._key_columns,
-    rowvec._kept, rowvec._key_compare, rowvec._key_json, rowvec._key_of_derived, rowvec._nearest,
+    rowvec._is_source, rowvec._key_columns, rowvec._kept, rowvec._key_compare, rowvec._key_condition,
+    rowvec._key_is, rowvec._key_json, rowvec._key_of_derived, rowvec._nearest,
     rowvec._nearest_chunked, rowvec._nearest_enough, rowvec._operator, rowvec._pairs_statement,
     rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._query_kwargs, rowvec._recipe, rowvec._room,
-    rowvec._row_hash, rowvec._run_search,
+    rowvec._row_hash, rowvec._run_search, rowvec._sees,
     rowvec._search, rowvec._search_options, rowvec._search_settings,
     rowvec._search_statement, rowvec._shell_words, rowvec._similar, rowvec._similar_pairs,
     rowvec._stray_questions, rowvec._text_config,

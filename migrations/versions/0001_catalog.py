@@ -25,7 +25,7 @@ _STATEMENTS = (
         modality text NOT NULL DEFAULT 'text'
             CHECK (modality IN ('text', 'image', 'image_file')),
         filter text,
-        columns jsonb NOT NULL,
+        columns jsonb NOT NULL DEFAULT '{}',
         guarded jsonb,
         destination text NOT NULL DEFAULT 'column' CHECK (destination IN ('column', 'table')),
         dimensions int NOT NULL CHECK (dimensions > 0),
@@ -142,7 +142,7 @@ _STATEMENTS = (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
         key jsonb NOT NULL,
         input_hash uuid,
-        kind text NOT NULL CHECK (kind IN ('model', 'database')),
+        kind text NOT NULL DEFAULT 'model' CHECK (kind IN ('model', 'database')),
         sqlstate text NOT NULL,
         message text NOT NULL,
         attempts int NOT NULL DEFAULT 1,

@@ -49,6 +49,15 @@ BEGIN
 
     IF json_typeof(p_request) <> 'object' THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a request is a JSON object';
+    ELSIF p_request ->> 'op' = 'dataset' AND NOT EXISTS (
+        -- The one operation that not every function of rowvec_user's calls.
+        SELECT FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+        WHERE n.nspname = 'pgml' AND p.proname = 'load_dataset'
+            AND has_schema_privilege(v_role, n.oid, 'USAGE') AND has_function_privilege(v_role, p.oid, 'EXECUTE'))
+    THEN
+        RAISE EXCEPTION USING ERRCODE = '42501',
+            MESSAGE = format('"%s" may not read datasets', v_role),
+            HINT = 'who may execute pgml.load_dataset may; it is the owner''s';
     END IF;
 
     LOOP

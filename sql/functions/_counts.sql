@@ -58,14 +58,17 @@ BEGIN
             INTO STRICT pending;
         END IF;
     END IF;
-    rows := coalesce(rows, v_rows);
+    -- An estimate has the rows in it that a policy hides.
+    IF rows IS NULL AND NOT row_security_active(p_definition.source::oid) THEN
+        rows := v_rows;
+    END IF;
     IF p_definition.adopted_before IS NULL THEN
         unproven := 0;
     END IF;
 EXCEPTION WHEN OTHERS THEN
     -- A column that is gone, a row that the expressions fail at, whatever a function of the owner's raises:
     -- the job says it, and the other embeddings are shown as ever.
-    rows := v_rows;
+    rows := CASE WHEN NOT row_security_active(p_definition.source::oid) THEN v_rows END;
     pending := NULL;
     unproven := NULL;
 END

@@ -13,9 +13,10 @@ DECLARE
     v_view text;
     v_match text;
 BEGIN
-    SELECT string_agg(format('s.%1$I OPERATOR(pg_catalog.=) c.%1$I', k.name), ' AND ')
-    INTO STRICT v_match
-    FROM rowvec._key_columns(v_source) AS k;
+    v_match := rowvec._key_condition(v_source, '=', ARRAY(
+        SELECT format('c.%I', k.name)
+        FROM ROWS FROM (rowvec._key_columns(v_source)) WITH ORDINALITY AS k(name, type, position)
+        ORDER BY k.position), 's');
     SELECT format('%I.%I', n.nspname, c.relname || '_rows') INTO STRICT v_view
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.oid = v_table;

@@ -60,6 +60,7 @@ DECLARE
     v_between text;
     v_rows_read text;
     v_rows text;
+    v_written text;
     v_done text;
     v_keys text;
     v_hashes text;
@@ -79,7 +80,7 @@ BEGIN
     SELECT array_agg(k.name ORDER BY k.n), array_agg(k.type ORDER BY k.n), count(*),
         string_agg('pg_catalog.text[]', ', '), string_agg(format('pg_catalog.unnest($%s)', k.n), ', ' ORDER BY k.n),
         string_agg('rowvec_k' || k.n, ', ' ORDER BY k.n),
-        array_agg(format('g.rowvec_k%s::%s', k.n, k.type) ORDER BY k.n)
+        array_agg(format('rowvec_g.rowvec_k%s::%s', k.n, k.type) ORDER BY k.n)
     INTO STRICT v_names, v_types, v_count, v_arrays, v_given, v_given_names, v_given_values
     FROM ROWS FROM (rowvec._key_columns(v_definition.source)) WITH ORDINALITY AS k(name, type, n);
     v_lower := ' AND ' || rowvec._key_condition(v_definition.source, '>', ARRAY(
@@ -96,8 +97,8 @@ BEGIN
     -- The key of a row is that of a jsonb value.
     v_is_key := rowvec._key_condition(v_definition.source, '=', ARRAY(
         SELECT format(CASE v_count WHEN 1
-            THEN '(g.rowvec_key OPERATOR(pg_catalog.#>>) ''{}''::pg_catalog.text[])::%2$s'
-            ELSE '(g.rowvec_key OPERATOR(pg_catalog.->>) %1$L)::%2$s' END, n, t)
+            THEN '(rowvec_g.rowvec_key OPERATOR(pg_catalog.#>>) ''{}''::pg_catalog.text[])::%2$s'
+            ELSE '(rowvec_g.rowvec_key OPERATOR(pg_catalog.->>) %1$L)::%2$s' END, n, t)
         FROM unnest(v_names, v_types) WITH ORDINALITY AS k(n, t, i) ORDER BY i));
 
     -- Rows that a policy hides would never be filled: rather an error that says so.
@@ -113,7 +114,7 @@ BEGIN
     v_rows := E'\nDECLARE\n    v_rows bigint;\nBEGIN\n    EXECUTE %L\n    USING %s;'
         '\n    GET DIAGNOSTICS v_rows = ROW_COUNT;' || c_tail || E'    RETURN v_rows;\nEND\n';
     -- The row is still as it was read: it is to get this hash, and does not have it with what belongs to it.
-    v_guard := format('%s AND %s IS NOT DISTINCT FROM g.rowvec_hash AND (%I IS DISTINCT FROM g.rowvec_hash%s)',
+    v_guard := format('%s AND %s IS NOT DISTINCT FROM rowvec_g.rowvec_hash AND (%I IS DISTINCT FROM rowvec_g.rowvec_hash%s)',
         rowvec._key_condition(v_definition.source, '=', v_given_values), v_hash, v_definition.name || '_of',
         CASE v_definition.destination WHEN 'column' THEN format(
             ' OR (%I IS NULL) IS DISTINCT FROM (%I IS NULL)', v_definition.name, v_definition.name || '_of') END);
@@ -126,14 +127,29 @@ BEGIN
         '\n    USING %s;' || c_tail || E'    EXECUTE '
         || replace(quote_literal(format(
             'SELECT EXISTS (SELECT FROM %s, ROWS FROM (%s, pg_catalog.unnest($%s)) WITH ORDINALITY '
-            'AS g(%s, rowvec_hash, rowvec_place) WHERE %s AND (%s) AND '
-            '(g.rowvec_place OPERATOR(pg_catalog.=) ANY ($%s) OR %s IS NOT DISTINCT FROM g.rowvec_hash))',
+            'AS rowvec_g(%s, rowvec_hash, rowvec_place) WHERE %s AND (%s) AND '
+            '(rowvec_g.rowvec_place OPERATOR(pg_catalog.=) ANY ($%s) OR %s IS NOT DISTINCT FROM rowvec_g.rowvec_hash))',
             v_source, v_given, v_count + 1, v_given_names,
             rowvec._key_condition(v_definition.source, '=', v_given_values), v_pending, v_count + 2, v_hash)),
             '%', '%%')
         || E'\n    INTO v_returns\n    USING ' || v_keys || E', %s, v_places;\n    IF v_returns THEN\n'
         '        RAISE EXCEPTION USING ERRCODE = ''27000'', MESSAGE = ''a row is pending after it was written'';\n'
         '    END IF;\n    %s\nEND\n';
+
+    -- The same of rows whose own hash tells that they were written: a statement that returns something can have no
+    -- rule beside it, and an UPDATE of a column may.
+    v_written := E'\nDECLARE\n    v_rows bigint;\n    v_returns boolean;\nBEGIN\n    EXECUTE %L\n    USING %s;'
+        '\n    GET DIAGNOSTICS v_rows = ROW_COUNT;' || c_tail || E'    EXECUTE '
+        || replace(quote_literal(format(
+            'SELECT EXISTS (SELECT FROM %1$s, ROWS FROM (%2$s, pg_catalog.unnest($%3$s)) '
+            'AS rowvec_g(%4$s, rowvec_hash) WHERE %5$s AND (%6$s) AND (%1$s.%7$I OPERATOR(pg_catalog.=) '
+            'rowvec_g.rowvec_hash OR %8$s IS NOT DISTINCT FROM rowvec_g.rowvec_hash))',
+            v_source, v_given, v_count + 1, v_given_names,
+            rowvec._key_condition(v_definition.source, '=', v_given_values), v_pending,
+            v_definition.name || '_of', v_hash)), '%', '%%')
+        || E'\n    INTO v_returns\n    USING ' || v_keys || ', ' || v_hashes || E';\n    IF v_returns THEN\n'
+        '        RAISE EXCEPTION USING ERRCODE = ''27000'', MESSAGE = ''a row is pending after it was written'';\n'
+        '    END IF;\n    RETURN v_rows;\nEND\n';
 
     -- Pending rows in key order between two keys; the text where it is asked for, and the SQLSTATE of the error
     -- that it raises. The planner takes nearly all rows for pending, whatever was filled since, and would read
@@ -178,7 +194,7 @@ BEGIN
     arguments := 'pg_catalog.jsonb[]';
     result := 'SETOF jsonb';
     body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE %L\n    USING $1;%sEND\n',
-        format('SELECT g.rowvec_key FROM pg_catalog.unnest($1) AS g(rowvec_key) '
+        format('SELECT rowvec_g.rowvec_key FROM pg_catalog.unnest($1) AS rowvec_g(rowvec_key) '
             'WHERE NOT EXISTS (SELECT FROM %s WHERE %s)', v_source, v_is_key), c_tail);
     RETURN NEXT;
 
@@ -230,30 +246,24 @@ BEGIN
         name := 'write';
         arguments := format('%s, uuid[], %s[]', v_arrays, c_vector);
         result := 'bigint';
-        body := format(v_done, format(
-            'WITH done AS (UPDATE %s SET %I = g.rowvec_vector, %I = g.rowvec_hash FROM ROWS FROM (%s, '
-            'pg_catalog.unnest($%s), pg_catalog.unnest($%s)) WITH ORDINALITY '
-            'AS g(%s, rowvec_hash, rowvec_vector, rowvec_place) WHERE %s RETURNING g.rowvec_place) '
-            'SELECT pg_catalog.array_agg(done.rowvec_place) FROM done',
+        body := format(v_written, format(
+            'UPDATE %s SET %I = rowvec_g.rowvec_vector, %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, '
+            'pg_catalog.unnest($%s), pg_catalog.unnest($%s)) AS rowvec_g(%s, rowvec_hash, rowvec_vector) WHERE %s',
             v_source, v_definition.name, v_definition.name || '_of', v_given, v_count + 1, v_count + 2,
             v_given_names, v_guard),
-            format('%s, %s, $%s', v_keys, v_hashes, v_count + 2), v_hashes,
-            'RETURN coalesce(pg_catalog.cardinality(v_places), 0);');
+            format('%s, %s, $%s', v_keys, v_hashes, v_count + 2));
         RETURN NEXT;
 
         -- Beside vectors that were adopted the mark of it, which is not the hash of a proven one.
         name := 'keep';
         arguments := format('%s, uuid[]', v_arrays);
-        body := format(v_done, format(
-            'WITH done AS (UPDATE %s SET %I = %s FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
-            'WITH ORDINALITY AS g(%s, rowvec_hash, rowvec_place) WHERE %s AND %s RETURNING g.rowvec_place) '
-            'SELECT pg_catalog.array_agg(done.rowvec_place) FROM done',
+        -- A row that was written is not kept again: no trigger makes a loop of this.
+        body := format(v_rows, format(
+            'UPDATE %s SET %I = %s FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
+            'AS rowvec_g(%s, rowvec_hash) WHERE %s AND %s',
             v_source, v_definition.name || '_of', coalesce(rowvec._adopted_hash(v_definition), 'NULL'), v_given,
             v_count + 1, v_given_names, v_guard, rowvec._kept(p_embedding_id)),
-            format('%s, %s', v_keys, v_hashes),
-            -- Unmarked are rows that somebody wrote meanwhile: their vectors are not kept.
-            format('pg_catalog.array_fill(%L::uuid, ARRAY[pg_catalog.cardinality(%s)])', c_torn, v_hashes),
-            'RETURN coalesce(pg_catalog.cardinality(v_places), 0);');
+            format('%s, %s', v_keys, v_hashes));
         RETURN NEXT;
     ELSIF v_chunks IS NOT NULL THEN
         -- Marks the rows that are still as they were read, removes their old chunks, gives their places.
@@ -262,10 +272,10 @@ BEGIN
         arguments := format('%s, uuid[]', v_arrays);
         result := 'SETOF bigint';
         body := format(v_done, format(
-            'WITH settled AS (UPDATE %s SET %I = g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
-            'WITH ORDINALITY AS g(%s, rowvec_hash, rowvec_place) WHERE %s RETURNING g.*), '
-            'gone AS (DELETE FROM %s USING settled AS g WHERE %s) '
-            'SELECT pg_catalog.array_agg(g.rowvec_place) FROM settled AS g',
+            'WITH rowvec_settled AS (UPDATE %s SET %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
+            'WITH ORDINALITY AS rowvec_g(%s, rowvec_hash, rowvec_place) WHERE %s RETURNING rowvec_g.*), '
+            'rowvec_gone AS (DELETE FROM %s USING rowvec_settled AS rowvec_g WHERE %s) '
+            'SELECT pg_catalog.array_agg(rowvec_g.rowvec_place) FROM rowvec_settled AS rowvec_g',
             v_source, v_definition.name || '_of', v_given, v_count + 1, v_given_names, v_guard, v_chunks,
             rowvec._key_condition(v_definition.source, '=', v_given_values)),
             format('%s, %s', v_keys, v_hashes), v_hashes,
@@ -283,7 +293,7 @@ BEGIN
             '            UPDATE %1$s SET %2$I = %3$L WHERE %2$I IS NOT NULL;\n'
             '        ELSE\n'
             '            UPDATE %1$s SET %2$I = %3$L WHERE %2$I IS NOT NULL\n'
-            '                AND EXISTS (SELECT FROM rowvec_gone AS g(%4$s) WHERE %5$s);\n'
+            '                AND EXISTS (SELECT FROM rowvec_gone AS rowvec_g(%4$s) WHERE %5$s);\n'
             '        END IF;\n    END IF;\n    RETURN NULL;\nEND\n',
             v_source, v_definition.name || '_of', c_torn, v_given_names,
             rowvec._key_condition(v_definition.source, '=', v_given_values));
@@ -294,8 +304,8 @@ BEGIN
         result := 'bigint';
         body := format(v_rows, format(
             'INSERT INTO %s (%s, ordinality, chunk, start_char, end_char, tokens, embedding) '
-            'SELECT %s, g.ordinality, g.chunk, g.start_char, g.end_char, g.tokens, g.embedding '
-            'FROM ROWS FROM (%s) AS g(%s, ordinality, chunk, start_char, end_char, tokens, embedding)',
+            'SELECT %s, rowvec_g.ordinality, rowvec_g.chunk, rowvec_g.start_char, rowvec_g.end_char, rowvec_g.tokens, rowvec_g.embedding '
+            'FROM ROWS FROM (%s) AS rowvec_g(%s, ordinality, chunk, start_char, end_char, tokens, embedding)',
             v_chunks, v_columns, array_to_string(v_given_values, ', '),
             (SELECT string_agg(format('pg_catalog.unnest($%s)', i), ', ' ORDER BY i)
                 FROM generate_series(1, v_count + 6) AS i),

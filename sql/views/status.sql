@@ -11,6 +11,7 @@ SELECT
     CASE WHEN pg_catalog.has_table_privilege(e.source, 'SELECT') THEN (
         SELECT pg_catalog.count(*) FROM rowvec.failure AS f
         WHERE f.embedding_id OPERATOR(pg_catalog.=) e.id
+            AND (NOT pg_catalog.row_security_active(e.source::pg_catalog.oid) OR rowvec._sees(e.id, f.key))
     ) END AS failed,
     e.index_name AS index,
     e.index_kind,
@@ -21,6 +22,7 @@ SELECT
     CASE WHEN pg_catalog.has_table_privilege(e.source, 'SELECT') THEN (
         SELECT pg_catalog.count(*) FROM rowvec.truncation AS t
         WHERE t.embedding_id OPERATOR(pg_catalog.=) e.id
+            AND (NOT pg_catalog.row_security_active(e.source::pg_catalog.oid) OR rowvec._sees(e.id, t.key))
     ) END AS truncated,
     rowvec._index_advice(e, c.rows OPERATOR(pg_catalog.-) coalesce(c.pending, 0)) AS index_advice,
     (rowvec._definition(e.source, NULL)).id OPERATOR(pg_catalog.=) e.id AS is_default,

@@ -26,7 +26,7 @@ def nearest_to_image(source: str, file: str, k: int) -> str:
 
 def failures(number: int) -> str:
     """What the embedding with this id could not fill."""
-    return f"SELECT * FROM rowvec.failure WHERE embedding_id = {number};"  # noqa: S608
+    return f"SELECT * FROM rowvec.failed_row WHERE embedding_id = {number};"  # noqa: S608
 
 
 def measurements(number: int) -> str:

@@ -21,7 +21,7 @@ from rowvec.errors import BadRow, DatabaseError
 _TO_JSON = "to_jsonb({column})"
 
 # The context of an error in COPY: its table, then the number of its line.
-_COPY_LINE = re.compile(r"^COPY .*, \D+(\d+)")
+_COPY_LINE = re.compile(r"^COPY .*?, \w+ (\d+)(?:, \w+ ([^:]+))?")
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,8 @@ class Landing:
         if found is None:
             return translate(exc)
         message, hint = said(exc)
-        return BadRow(f"row {self._copied_before + int(found[1])}: {message}", hint=hint)
+        column = "" if found[2] is None else f", {found[2]}"
+        return BadRow(f"row {self._copied_before + int(found[1])}{column}: {message}", hint=hint)
 
     def _run(self, statement: sql.Composed) -> None:
         with database_errors():

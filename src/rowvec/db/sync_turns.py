@@ -18,6 +18,11 @@ def syncs_connected(connection: psycopg.Connection) -> bool:
     return bool(fetch(connection, "syncs_connected", None, tuple_row))
 
 
+async def current_snapshot(session: Session) -> str:
+    """What is committed now, as Postgres writes a snapshot."""
+    return str(await session.value(query("current_snapshot")))
+
+
 class SyncTurns:
     """What one sync says to the others and hears of them, each statement in the session's turn."""
 

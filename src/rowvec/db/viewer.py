@@ -51,9 +51,7 @@ def make_viewer(
     role = sql.Identifier(name)
     with database_errors(), connection.transaction():
         make_login(connection, name, password)
-        connection.execute(
-            sql.SQL("GRANT rowvec_user TO {0}; GRANT SELECT ON rowvec.failure TO {0}").format(role)
-        )
+        connection.execute(sql.SQL("GRANT rowvec_user TO {}").format(role))
         tables = connection.execute(query("viewer_tables"), {"sources": list(sources)}).fetchall()
         for schema in {schema for schema, _ in tables}:
             _let_into(connection, name, schema)

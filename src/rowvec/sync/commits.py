@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from rowvec.db.session import Session
+from rowvec.db.sync_turns import current_snapshot
 
 # Many keepers wake within a moment, and one statement tells them all.
 _FRESH_SECONDS = 0.1
@@ -56,7 +57,7 @@ class Commits:
         """What is committed now, or was a moment ago."""
         now = self._clock()
         if self._latest is None or now - self._read_at > _FRESH_SECONDS:
-            text = await self._session.value("SELECT pg_current_snapshot()::text")
+            text = await current_snapshot(self._session)
             self._latest, self._read_at = Snapshot.parse(text), now
         return self._latest
 

@@ -48,12 +48,14 @@ def data(request: Request) -> Response:
     with database.reading() as reading:
         found = of(request, reading)
     with database.turn() as dsn:
-        rows = asyncio.run(_read(dsn, found))
+        rows = asyncio.run(read(dsn, found))
     return _json(map_data(_points(rows)))
 
 
-async def _read(dsn: str, found: dict[str, Any]) -> list[PointRow]:
+async def read(dsn: str, found: dict[str, Any]) -> list[PointRow]:
+    """The points of rows that the role of `dsn` may see."""
     async with open_session(dsn, APPLICATION) as session:
+        await session.run("SET row_security = on")  # rows that a policy hides are left out
         definition = await Definition.read(session, found["table"], found["name"])
         points = await DerivedTable.find(session, definition, "map")
         if points is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.backfills import Fill
+from support.commands import Rowvec
 from support.postgres import Database, refused
 from support.reviews import Reviews
 
@@ -123,3 +124,22 @@ def test_a_dropped_text_is_a_sentence(reviews: Reviews, kind: str, fill: Fill) -
     reviews.run("UPDATE t SET note = 'n' || id")
     assert fill("t").written == 9
     assert kind in TEXTS
+
+
+def test_what_is_derived_follows_the_key(
+    reviews: Reviews, kind: str, rowvec: Rowvec, database: Database
+) -> None:
+    """A list of similar rows has the key twice; clusters have it once."""
+    dsn = database.dsn
+    derive = (("similarities", "t"), ("cluster", "t", "2"))
+    for command in derive:
+        assert rowvec(*command, "--dsn", dsn).returncode == 0
+    if kind == "table":
+        reviews.run("DROP VIEW t_embedding_rows")
+    reviews.run("ALTER TABLE t ALTER id TYPE bigint")
+    reviews.run("ALTER TABLE t RENAME id TO number")
+    for command in (("backfill", "t"), *derive):
+        done = rowvec(*command, "--dsn", dsn)
+        assert done.returncode == 0, done.stderr
+    columns = "SELECT number, other_number, cluster FROM t_similar JOIN t_cluster USING (number)"
+    assert len(reviews.run(columns).fetchall()) > 0

@@ -168,9 +168,13 @@ def _listen_unix(path: Path) -> socket.socket:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     unfinished.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(str(unfinished))
     # The password is what protects it, as over TCP; Postgres runs as another user than the worker.
-    unfinished.chmod(0o777)
+    # Its mode is that of its making: by its name, somebody else's file could be meant by then.
+    mask = os.umask(0)
+    try:
+        listening.bind(str(unfinished))
+    finally:
+        os.umask(mask)
     listening.listen(BACKLOG)
     listening.setblocking(False)  # noqa: FBT003  # its only parameter
     unfinished.rename(path)
