@@ -30,7 +30,7 @@ BEGIN
             CROSS JOIN LATERAL (
                 SELECT EXISTS (
                     SELECT FROM rowvec.failure AS f
-                    WHERE f.embedding_id = %1$s AND f.key = r.json_key AND f.input_hash = r.input_hash
+                    WHERE f.embedding_id = %1$s AND f.key = r.json_key AND f.input_hash IS NOT DISTINCT FROM r.input_hash
                         AND (f.next_attempt_at IS NULL OR f.next_attempt_at > now())
                 )
             ) AS f(failed)
@@ -43,12 +43,6 @@ BEGIN
     END LOOP;
 EXCEPTION WHEN undefined_column OR undefined_function OR undefined_object OR datatype_mismatch THEN
     GET STACKED DIAGNOSTICS v_context = PG_EXCEPTION_CONTEXT;
-    RAISE EXCEPTION USING ERRCODE = SQLSTATE,
-        -- What a function of the table's owner says may have words of a row in it.
-        MESSAGE = format('the embedding "%s" of %s needs what is not there any more%s',
-            p_definition.name, p_definition.source,
-            CASE WHEN v_context ~ '^\S+ \S+ rowvec_jobs\.' THEN ': ' || SQLERRM END),
-        HINT = format('rename it back, or say the new expression: rowvec.alter_embedding(%L, %L, input => ...)',
-            p_definition.source, p_definition.name);
+    PERFORM rowvec._refuse_gone(p_definition.id, SQLSTATE, SQLERRM, v_context);
 END
 $function$;

@@ -22,9 +22,9 @@ BEGIN
         kind = excluded.kind,
         sqlstate = excluded.sqlstate,
         message = excluded.message,
-        attempts = CASE WHEN f.input_hash = excluded.input_hash THEN f.attempts + 1 ELSE 1 END,
+        attempts = CASE WHEN f.input_hash IS NOT DISTINCT FROM excluded.input_hash THEN f.attempts + 1 ELSE 1 END,
         first_failed_at = CASE
-            WHEN f.input_hash = excluded.input_hash THEN f.first_failed_at ELSE now() END,
+            WHEN f.input_hash IS NOT DISTINCT FROM excluded.input_hash THEN f.first_failed_at ELSE now() END,
         last_failed_at = now()
     RETURNING f.attempts INTO STRICT v_attempts;
     UPDATE rowvec.failure AS f

@@ -12,6 +12,7 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v_row rowvec.shard;
+    v_context text;
 BEGIN
     is_over := false;
     PERFORM pg_advisory_xact_lock(hashtextextended('rowvec.frontier:' || p_embedding_id, 0));
@@ -50,5 +51,8 @@ BEGIN
         DELETE FROM rowvec.shard AS s WHERE s.embedding_id = p_embedding_id;
         is_over := true;
     END IF;
+EXCEPTION WHEN undefined_column OR undefined_function OR undefined_object OR datatype_mismatch THEN
+    GET STACKED DIAGNOSTICS v_context = PG_EXCEPTION_CONTEXT;
+    PERFORM rowvec._refuse_gone(p_embedding_id, SQLSTATE, SQLERRM, v_context);
 END
 $function$;

@@ -68,7 +68,7 @@ COUNTED = 100_000
 
 # Of `r`, a pending row: that very input failed, and is not due to be tried again.
 _IS_SET_ASIDE = sql.SQL(
-    "f.embedding_id = %s AND f.key = r.json_key AND f.input_hash = r.input_hash"
+    "f.embedding_id = %s AND f.key = r.json_key AND f.input_hash IS NOT DISTINCT FROM r.input_hash"
     " AND (f.next_attempt_at IS NULL OR f.next_attempt_at > now())"
 )
 
