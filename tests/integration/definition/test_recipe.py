@@ -265,6 +265,26 @@ def test_adopted_on_trust_is_a_state_of_its_own(conn: psycopg.Connection) -> Non
     assert are_right(conn)
 
 
+@pytest.mark.parametrize("raises", [False, True])
+def test_vectors_adopted_on_trust_stay_where_the_filter_leaves_rows_out(
+    conn: psycopg.Connection, *, raises: bool
+) -> None:
+    """A row that it leaves out has a text, also where the input is read by a function of ours."""
+    with_vectors(conn, 0)
+    text = "body::json #>> '{}'" if raises else "body"
+    if raises:
+        conn.execute("UPDATE notes SET body = to_json(body)::text")
+    define(conn, adopt="trust", input=text, filter="id > 100")
+    assert one(conn, "SELECT guarded IS NOT NULL FROM rowvec.embedding") == raises
+    conn.execute("CALL rowvec.backfill('notes')")
+    assert one(conn, "SELECT unproven FROM rowvec.status") == 200
+    # What is not of its text is taken away there, too.
+    conn.execute("UPDATE notes SET body = '\"new\"' WHERE id IN (1, 101)")
+    conn.execute("CALL rowvec.backfill('notes')")
+    assert one(conn, "SELECT array_agg(id) FROM notes WHERE embedding IS NULL") == [1]
+    assert one(conn, "SELECT unproven FROM rowvec.status") == 198
+
+
 def test_trust_ends_with_the_definition(conn: psycopg.Connection) -> None:
     with_vectors(conn, 2)
     define(conn, adopt="trust")
