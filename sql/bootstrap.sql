@@ -57,7 +57,7 @@ BEGIN
     FOR v_handed IN
         SELECT format('ALTER SCHEMA %I OWNER TO %I', n.nspname, c_owner) AS statement
         FROM pg_namespace AS n JOIN pg_roles AS r ON r.oid = n.nspowner
-        WHERE n.nspname IN ('rowvec', 'rowvec_jobs') AND r.rolsuper
+        WHERE n.nspname IN ('rowvec', 'rowvec_jobs', 'rowvec_inputs') AND r.rolsuper
         UNION ALL
         SELECT format('ALTER %s %s OWNER TO %I',
             CASE c.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass, c_owner)
@@ -66,7 +66,7 @@ BEGIN
         UNION ALL
         SELECT format('ALTER ROUTINE %s OWNER TO %I', p.oid::regprocedure, c_owner)
         FROM pg_proc AS p JOIN pg_roles AS r ON r.oid = p.proowner
-        WHERE p.pronamespace = to_regnamespace('rowvec') AND r.rolsuper
+        WHERE p.pronamespace IN (to_regnamespace('rowvec'), to_regnamespace('rowvec_inputs')) AND r.rolsuper
         UNION ALL
         SELECT format('ALTER DOMAIN %s OWNER TO %I', t.oid::regtype, c_owner)
         FROM pg_type AS t JOIN pg_roles AS r ON r.oid = t.typowner

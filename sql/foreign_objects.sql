@@ -19,7 +19,7 @@ WITH trusted AS (
     FROM pg_namespace AS n
     JOIN pg_database AS d ON d.datname = current_database()
     LEFT JOIN pg_extension AS e ON e.extnamespace = n.oid AND e.extname = 'dblink'
-    WHERE n.nspname IN ('rowvec', 'rowvec_jobs', 'rowvec_dblink') OR e.oid IS NOT NULL
+    WHERE n.nspname IN ('rowvec', 'rowvec_jobs', 'rowvec_inputs', 'rowvec_dblink') OR e.oid IS NOT NULL
 ), objects AS (
     SELECT CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'S' THEN 'SEQUENCE' WHEN 'm' THEN 'MATERIALIZED VIEW'
             WHEN 'f' THEN 'FOREIGN TABLE' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END AS kind,
@@ -29,7 +29,7 @@ WITH trusted AS (
     UNION ALL
     SELECT 'ROUTINE', p.oid::regprocedure::text, p.proowner
     FROM pg_proc AS p
-    WHERE p.pronamespace = to_regnamespace('rowvec')
+    WHERE p.pronamespace IN (to_regnamespace('rowvec'), to_regnamespace('rowvec_inputs'))
         -- Where dblink lives, nothing may be taken for one of its functions.
         OR p.pronamespace = (SELECT extnamespace FROM pg_extension WHERE extname = 'dblink')
             AND p.proname ^@ 'dblink' AND NOT EXISTS (

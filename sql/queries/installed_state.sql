@@ -10,17 +10,19 @@ FROM (
     FROM (
         SELECT split_part(nspname, '_', 1), nspname::text, nspowner, NULL, coalesce(nspacl, acldefault('n', nspowner))
         FROM pg_namespace
-        WHERE nspname IN ('pgml', 'rowvec', 'rowvec_jobs')
+        WHERE nspname IN ('pgml', 'rowvec', 'rowvec_jobs', 'rowvec_inputs')
         UNION ALL
         SELECT 'rowvec', relname, relowner, CASE relkind WHEN 'v' THEN pg_get_viewdef(oid) END,
             coalesce(relacl, acldefault('r', relowner))
         FROM pg_class
         WHERE relnamespace = to_regnamespace('rowvec') AND relkind IN ('r', 'v')
         UNION ALL
-        SELECT n.nspname, p.oid::regprocedure::text, p.proowner, pg_get_functiondef(p.oid),
+        SELECT split_part(n.nspname, '_', 1), p.oid::regprocedure::text, p.proowner, pg_get_functiondef(p.oid),
             coalesce(p.proacl, acldefault('f', p.proowner))
         FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-        WHERE n.nspname IN ('pgml', 'rowvec') AND p.prokind IN ('f', 'p')
+        WHERE p.prokind IN ('f', 'p') AND (n.nspname IN ('pgml', 'rowvec')
+            -- The others there are made for an embedding each.
+            OR n.nspname = 'rowvec_inputs' AND p.proname = 'words')
         UNION ALL
         SELECT 'rowvec', srvname, srvowner, NULL, coalesce(srvacl, acldefault('S', srvowner))
         FROM pg_foreign_server

@@ -17,7 +17,7 @@ UNION ALL
 -- A dump that somebody else restored without its owners.
 SELECT format('the schema %I for %I', nspname, current_user)
 FROM pg_namespace
-WHERE nspname IN ('rowvec', 'rowvec_jobs') AND NOT pg_has_role(nspowner, 'USAGE')
+WHERE nspname IN ('rowvec', 'rowvec_jobs', 'rowvec_inputs') AND NOT pg_has_role(nspowner, 'USAGE')
 UNION ALL
 SELECT format('membership of %I in rowvec_caller', current_user)
 FROM pg_roles

@@ -299,9 +299,9 @@ def test_what_is_left_in_the_session_changes_no_statement_of_a_job(
         BEGIN PERFORM app.note('count'); RETURN 1; END $$;
         CREATE FUNCTION app.set_config(text, text, boolean) RETURNS text LANGUAGE plpgsql AS $$
         BEGIN PERFORM app.note('set_config'); RETURN 'x'; END $$;
-        CREATE FUNCTION app.same(bigint, bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+        CREATE FUNCTION app.same(uuid, uuid) RETURNS boolean LANGUAGE plpgsql AS $$
         BEGIN PERFORM app.note('equal'); RETURN $1 OPERATOR(pg_catalog.=) $2; END $$;
-        CREATE OPERATOR app.= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = app.same);
+        CREATE OPERATOR app.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = app.same);
         CREATE FUNCTION app.leave() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
             PERFORM note('leave');
