@@ -39,9 +39,9 @@ BEGIN
     -- Who sees all rows lends no rights to the functions that the expressions call; whom a policy binds
     -- counts what the policy shows.
     IF NOT row_security_active(p_definition.source::oid) AND has_schema_privilege('rowvec_jobs', 'USAGE') THEN
-        EXECUTE format('SELECT * FROM rowvec_jobs.count_%s($1, $2)', p_definition.id)
+        EXECUTE format('SELECT * FROM rowvec_jobs.count_%s($1, $2, $3)', p_definition.id)
         INTO STRICT rows, pending, unproven
-        USING v_is_small, v_is_small OR v_has_index;
+        USING v_is_small, v_is_small OR v_has_index, p_definition.source::oid;
         PERFORM rowvec._refuse_other_path();
     ELSE
         IF v_is_small THEN

@@ -214,9 +214,10 @@ BEGIN
     -- Rows that take part, pending ones, and those with a vector that was adopted on trust; NULL for what is not
     -- to be counted.
     name := 'count';
-    arguments := 'boolean, boolean';
+    arguments := 'boolean, boolean, pg_catalog.oid';
     result := 'TABLE (all_rows bigint, pending bigint, unproven bigint)';
-    -- It is called without a look at whether it is as it has to be: by whatever name the source has now.
+    -- It is called without a look at whether it is as it has to be: by whatever name the source has now, and in a
+    -- copy of the database, where it has another number.
     body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE pg_catalog.concat(%1$L, %5$s, %2$L, %5$s, %3$L, %5$s, %4$L)\n'
         '    USING $1, $2;',
         'SELECT CASE WHEN $1 THEN (SELECT pg_catalog.count(*) FROM ',
@@ -226,7 +227,7 @@ BEGIN
         format(' WHERE %s) END', coalesce(
             format('%I OPERATOR(pg_catalog.=) ', v_definition.name || '_of') || rowvec._adopted_hash(v_definition),
             'false')),
-        format('%s::pg_catalog.oid::pg_catalog.regclass', v_definition.source::oid))
+        '$3::pg_catalog.regclass')
         || c_tail || E'END\n';
     RETURN NEXT;
 

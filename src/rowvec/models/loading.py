@@ -15,6 +15,7 @@ from rowvec.config import engine_environment
 from rowvec.errors import ModelError, NotSupported
 from rowvec.models.compiled.artifact import Artifacts, Manifest
 from rowvec.models.embedder import Embedder
+from rowvec.models.folder import check_folder
 from rowvec.models.registry import family
 from rowvec.models.sparse_vector import SparseEmbedder
 from rowvec.models.spec import ModelSpec
@@ -44,6 +45,8 @@ def compiled(spec: ModelSpec, make: Callable[[ModelSpec], Path] | None = None) -
     artifacts = Artifacts(runtime.compiled)
     if (found := artifacts.find(spec)) is not None:
         return found
+    # Before a process is started for it: what may not be loaded is refused at once.
+    check_folder(spec.folder, spec.sha256)
     with artifacts.one_maker():
         return artifacts.find(spec) or (make or _in_a_process)(spec)
 

@@ -227,6 +227,7 @@ def test_fault_53_writes_go_on_without_sync_and_worker(migrated_database: Databa
                      " embedding_of uuid)")  # fmt: skip
         conn.execute("INSERT INTO rowvec.embedding (source, name, model, input, dimensions)"
                      " VALUES ('t', 'embedding', 'stand-in-small', 'body', 8)")  # fmt: skip
+        conn.execute("SELECT rowvec._prepare_jobs(id) FROM rowvec.embedding")
         conn.execute("INSERT INTO t (id, body) VALUES (1, 'one')")
         conn.execute("UPDATE t SET body = 'two'")
         assert conn.execute("SELECT pending FROM rowvec.status").fetchone() == (1,)
