@@ -514,6 +514,38 @@ def test_the_index_of_a_partition_that_was_away_is_built_anew(
     assert one(conn, index) != before
 
 
+@pytest.mark.parametrize("job", ["procedure", "command"])
+def test_a_function_is_replaced_while_a_partition_is_away(
+    conn: psycopg.Connection, fill: Fill, job: str
+) -> None:
+    """Postgres makes the index of a partition, and takes it back as it was when it comes again."""
+    function = (
+        "CREATE OR REPLACE FUNCTION prepared(t text) RETURNS text"
+        " IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN {}; END'"
+    )
+    conn.execute(function.format("t").encode())
+    notes(conn, 0, tail="PARTITION BY RANGE (id)")
+    conn.execute("CREATE TABLE low PARTITION OF notes FOR VALUES FROM (0) TO (11)")
+    define(conn, input="prepared(body)")
+    fill("notes")
+    conn.execute("CREATE TABLE high PARTITION OF notes FOR VALUES FROM (11) TO (21)")
+    conn.execute("INSERT INTO notes SELECT i, 'note ' || i FROM generate_series(1, 20) AS i")
+    fill("notes")
+    conn.execute("ALTER TABLE notes DETACH PARTITION high")
+    conn.execute(function.format("upper(t)").encode())
+    fill("notes")
+    conn.execute("ALTER TABLE notes ATTACH PARTITION high FOR VALUES FROM (11) TO (21)")
+    if job == "command":
+        fill("notes")
+    else:
+        conn.execute("CALL rowvec.backfill('notes')")
+    conn.execute("SET enable_indexscan = off")
+    assert one(
+        conn,
+        "SELECT bool_and(embedding = rowvec.embed('one', prepared(body))) FROM notes",
+    )
+
+
 def test_weights_that_are_replaced_behind_a_name(
     database: Database, fill: Fill, start_worker: StartWorker, tmp_path: Path
 ) -> None:
