@@ -238,7 +238,7 @@ def test_what_ends_in_the_middle_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         compiled(spec, compiling.compile_model)
     assert runtime.compiled is not None
-    assert [path.name for path in runtime.compiled.iterdir()] == [".lock"]
+    assert all(path.name.startswith(".lock-") for path in runtime.compiled.iterdir())
     monkeypatch.undo()
     assert load(spec, compiled(spec, compiling.compile_model)).backend == "onnx"
 

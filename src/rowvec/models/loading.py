@@ -47,7 +47,7 @@ def compiled(spec: ModelSpec, make: Callable[[ModelSpec], Path] | None = None) -
         return found
     # Before a process is started for it: what may not be loaded is refused at once.
     check_folder(spec.folder, spec.sha256)
-    with artifacts.one_maker():
+    with artifacts.one_maker(spec):
         return artifacts.find(spec) or (make or _in_a_process)(spec)
 
 

@@ -128,15 +128,14 @@ class Artifacts:
         return next((manifest.parent for manifest in sorted(there)), None)
 
     @contextmanager
-    def one_maker(self) -> Iterator[None]:
-        """Waits until nobody else on this machine compiles into the folder.
+    def one_maker(self, spec: ModelSpec) -> Iterator[None]:
+        """Waits until nobody else on this machine compiles the model: whoever waits finds it made.
 
-        Compiling takes hundreds of megabytes, and who waits may find what it wants. Raises
-        ModelError where the disk does not take it.
+        Raises ModelError where the disk does not take it.
         """
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            lock = (self._folder / ".lock").open("a")
+            lock = (self._folder / f".lock-{_name(spec)}").open("a")
         except OSError as exc:
             raise self._unkept(exc) from exc
         with lock:
