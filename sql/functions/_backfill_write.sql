@@ -42,6 +42,12 @@ BEGIN
             v_vectors := v_vectors || v_row.embedding;
         END IF;
     END LOOP;
+    -- Of a model that gives other vectors than the column was made for: no row is at fault.
+    IF @extschema:vector@.vector_dims(v_vectors[1]::@extschema:vector@.vector) <> p_definition.dimensions THEN
+        RAISE EXCEPTION USING ERRCODE = '22000', MESSAGE = format('%s gives %s dimensions, the column has %s',
+            p_definition.model, @extschema:vector@.vector_dims(v_vectors[1]::@extschema:vector@.vector),
+            p_definition.dimensions);
+    END IF;
     -- As the owner of the source, and where the row is still pending with the text that was embedded, or
     -- that an adopted vector was there for.
     FOR v_done IN

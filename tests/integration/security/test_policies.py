@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -131,10 +132,12 @@ def test_pairs_are_of_rows_that_are_shown(bound: Bound, database: Database) -> N
     assert all(key % 3 == 0 and other % 3 == 0 for key, other in found)
 
 
-def test_the_page_draws_the_points_of_rows_that_are_shown(bound: Bound, database: Database) -> None:
+def test_the_page_draws_the_points_of_rows_that_are_shown(
+    bound: Bound, database: Database, tmp_path: Path
+) -> None:
     declare(bound)
     fill(database)
-    job(database, "map", "notes")
+    job(database, "map", "notes", "--output", str(tmp_path / "map.html"))
     job(database, "cluster", "notes", "3")
     bound.owner.execute(
         f"GRANT SELECT ON notes_map, notes_cluster, notes_centroid TO {bound.name}".encode()
