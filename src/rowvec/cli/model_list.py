@@ -16,6 +16,7 @@ from rowvec.models import editing, hub
 from rowvec.models.description import tokens_in_words
 from rowvec.models.folder import sha256_of, weights
 from rowvec.models.listing import read_listing
+from rowvec.models.pinning import weights_of
 from rowvec.models.spec import ModelSpec
 
 
@@ -124,7 +125,7 @@ def verify(*, name: str | None, models: Path | None, as_json: bool) -> None:
 def _verdict(spec: ModelSpec) -> tuple[str, str | None]:
     """What to report about a model's weights, and their hash."""
     try:
-        files = editing.weights_of(spec)
+        files = weights_of(spec)
         found = sha256_of(files) if files else None
     except ModelError as exc:
         stderr().print(f"{spec.name}: {exc}")

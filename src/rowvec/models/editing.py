@@ -15,9 +15,9 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from rowvec.errors import ConfigError, NotAllowed, reason
-from rowvec.models.families.word_vectors.word_files import vectors_file
-from rowvec.models.folder import check_folder, sha256_of, weights
+from rowvec.models.folder import check_folder, sha256_of
 from rowvec.models.listing import Listing, parse_listing
+from rowvec.models.pinning import weights_of
 from rowvec.models.spec import ModelSpec
 
 
@@ -58,15 +58,6 @@ def remove(path: Path, name: str) -> None:
             return
     listed = ", ".join(str(entry.get("name")) for entry in models)
     raise NotAllowed(f"{path} lists no {name!r}", hint=f"listed: {listed}")
-
-
-def weights_of(spec: ModelSpec) -> list[Path]:
-    """The files that a model's sha256 is of; none where it has no folder. Raises ModelError."""
-    if spec.folder is None:
-        return []
-    if spec.kind == "word-vectors":
-        return [vectors_file(spec.folder, spec.options.get("vectors"))]
-    return weights(spec.folder)
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:
