@@ -15,6 +15,7 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from rowvec.errors import ConfigError, NotAllowed
+from rowvec.models.compiled.artifact import COMPILED, Manifest
 from rowvec.models.families.word_vectors.word_files import vectors_file
 from rowvec.models.folder import check_folder, sha256_of, weights
 from rowvec.models.listing import Listing, parse_listing
@@ -32,15 +33,13 @@ def add(path: Path, entry: Mapping[str, Any]) -> ModelSpec:
     Raises ConfigError, and writes nothing, where the list that results is not a good one.
     """
     spec = parse_listing(_with_entry(path, entry), path).find(str(entry["name"]))
-    if spec.folder is not None and spec.kind != "word-vectors":
+    if spec.folder is not None and spec.kind != "word-vectors" and not is_packed(spec):
         check_folder(spec.folder, None)
     pinned = dict(entry)
-    if files := weights_of(spec):
-        found = sha256_of(files)
-        if pinned.setdefault("sha256", found) != found:
-            raise ConfigError(
-                f"the weights of {spec.name} have the sha256 {found}, not {pinned['sha256']}"
-            )
+    if (found := hash_of(spec)) and pinned.setdefault("sha256", found) != found:
+        raise ConfigError(
+            f"the weights of {spec.name} have the sha256 {found}, not {pinned['sha256']}"
+        )
     return _write(_with_entry(path, pinned), path).find(spec.name)
 
 
@@ -60,13 +59,23 @@ def remove(path: Path, name: str) -> None:
     raise NotAllowed(f"{path} lists no {name!r}", hint=f"listed: {listed}")
 
 
-def weights_of(spec: ModelSpec) -> list[Path]:
-    """The files that a model's sha256 is of; none where it has no folder. Raises ModelError."""
+def hash_of(spec: ModelSpec) -> str | None:
+    """The sha256 of a model's weights, None where it has none; raises ModelError.
+
+    Of a model that was compiled elsewhere it is what its artifact says.
+    """
     if spec.folder is None:
-        return []
+        return None
+    if is_packed(spec):
+        return Manifest.read(spec.folder / COMPILED).weights
     if spec.kind == "word-vectors":
-        return [vectors_file(spec.folder, spec.options.get("vectors"))]
-    return weights(spec.folder)
+        return sha256_of([vectors_file(spec.folder, spec.options.get("vectors"))])
+    return sha256_of(weights(spec.folder))
+
+
+def is_packed(spec: ModelSpec) -> bool:
+    """Whether it was compiled elsewhere, and its weights are not here."""
+    return spec.folder is not None and (spec.folder / COMPILED).is_dir()
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:
