@@ -81,13 +81,20 @@ def unpack(*, file: Path, models: Path | None, into: Path | None, sha256: str | 
             raise ConfigError(f"there is a {target} already", hint="give --into FOLDER")
         unpacked.folder.rename(target)
         try:
-            spec = editing.add(listed, {**unpacked.entry, "path": str(target.resolve())})
+            path = _from_the_list(target, listed)
+            spec = editing.add(listed, {**unpacked.entry, "path": path})
         except BaseException:
             shutil.rmtree(target)
             raise
     stdout().print(
         f"{spec.name}: {spec.description.dimensions} dimensions, in {target}, listed in {listed}"
     )
+
+
+def _from_the_list(folder: Path, listed: Path) -> str:
+    """As the list names it: both may be mounted elsewhere later."""
+    found, home = folder.resolve(), listed.parent.resolve()
+    return str(found.relative_to(home) if found.is_relative_to(home) else found)
 
 
 def _folder_name(name: str) -> str:
