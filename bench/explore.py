@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 from pgvector.psycopg import register_vector
-from stage import MODEL, instance, load_model, report
+from stage import MODEL, instance, load_model, report, row_hash
 
 DIMENSIONS = 384
 GROUPS = 200
@@ -174,7 +174,7 @@ def insert(
                 copy.write_row((first + i, text, vector))
         cursor.execute(
             f"INSERT INTO {table} (id, body, embedding, embedding_of)"
-            " SELECT id, body, embedding, hashtextextended(body, 0) FROM part"
+            f" SELECT id, body, embedding, {row_hash(connection, table)} FROM part"
         )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 from pgvector.psycopg import register_vector
-from stage import MODEL, ROWVEC
+from stage import MODEL, ROWVEC, row_hash
 
 K = 10
 TABLE = "words"
@@ -58,7 +58,7 @@ def fill(dsn: str, batches: Iterable[tuple[Sequence[str], Vectors]]) -> int:
                     stream.write_row(row)
             connection.execute(
                 f"INSERT INTO {TABLE} (id, gloss, embedding, embedding_of)"
-                " SELECT id, gloss, embedding, hashtextextended(gloss, 0) FROM batch"
+                f" SELECT id, gloss, embedding, {row_hash(connection, TABLE)} FROM batch"
             )
             connection.execute("DROP TABLE batch")
             rows += len(texts)

@@ -14,7 +14,7 @@ import time
 import numpy as np
 import psycopg
 from pgvector.psycopg import register_vector
-from stage import ROWVEC, instance, report
+from stage import ROWVEC, instance, report, row_hash
 
 DIMENSIONS = 384
 NEIGHBOURS = 10
@@ -70,7 +70,7 @@ def fill(conn: psycopg.Connection, rows: int) -> None:
     centres = rng.normal(size=(1_000, DIMENSIONS))
     conn.execute(
         f"CREATE TABLE items (id int PRIMARY KEY, body text, embedding vector({DIMENSIONS}),"
-        " embedding_of bigint)"
+        " embedding_of uuid)"
     )
     with (
         conn.cursor() as cursor,
@@ -80,12 +80,12 @@ def fill(conn: psycopg.Connection, rows: int) -> None:
         for i in range(rows):
             vector = centres[i % len(centres)] + rng.normal(size=DIMENSIONS)
             copy.write_row((i, f"item {i}", vector.astype(np.float32)))
-    conn.execute("UPDATE items SET embedding_of = hashtextextended(body, 0)")
     conn.execute(
         "INSERT INTO rowvec.embedding (source, name, model, input, dimensions)"
         " VALUES ('items', 'embedding', 'made up', 'body', %s)",
         (DIMENSIONS,),
     )
+    conn.execute(f"UPDATE items SET embedding_of = {row_hash(conn, 'items')}")
     conn.execute("VACUUM ANALYZE items")
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from rowvec.config import read_secret
@@ -76,6 +77,16 @@ def processes_of(dsn: str) -> tuple[psutil.Process, psutil.Process]:
 def megabytes(*processes: psutil.Process) -> float:
     """Memory of their own and their share of what is shared (proportional set size)."""
     return round(sum(process.memory_full_info().pss for process in processes) / 1e6, 3)
+
+
+def row_hash(connection: psycopg.Connection, table: str) -> str:
+    """The SQL of the hash beside a vector that was made of a row of the table."""
+    found = connection.execute(
+        "SELECT rowvec._row_hash(e) FROM rowvec.embedding AS e WHERE e.source = %s::regclass",
+        (table,),
+    ).fetchone()
+    assert found is not None
+    return str(found[0])
 
 
 def percentile(values: list[float], percent: float) -> float:

@@ -2,8 +2,8 @@
 
 The vectors are there before the job asks for them, so what is measured is ours: reading pending
 rows, the guard, the commit. COPY writes into a logged table with the same primary key, in
-transactions of the same size. Then memory and the time a batch takes, over a million rows, and what
-rows cost that the model refuses.
+transactions of the same size. Then memory and the time a batch takes, over a million rows, how long
+it takes to find the one that is pending among them, and what rows cost that the model refuses.
 
     .venv/bin/python bench/write_path.py [ROWS]
 """
@@ -50,6 +50,7 @@ refuse = "^refuse"
 """
 TRANSACTION_ROWS = 256
 REFUSED = 20
+LOOKS = 200
 
 Connect = Callable[[str, Definition], JobEmbedder]
 
@@ -167,6 +168,30 @@ def copy(connection: psycopg.Connection, rows: int) -> float:
     return rows / took
 
 
+def found(connection: psycopg.Connection, table: str, key: int) -> tuple[float, float]:
+    """Milliseconds until the only pending row is found: the statement, and the function of jobs."""
+    connection.execute(f"VACUUM ANALYZE {table}")
+    connection.execute(f"UPDATE {table} SET body = body || '.' WHERE id = {key}")
+    row = connection.execute(
+        "SELECT id, rowvec._pending(id) FROM rowvec.embedding WHERE source = %s::regclass", (table,)
+    ).fetchone()
+    assert row is not None
+    number, pending = row
+    looks = (
+        f"SELECT id::text FROM {table} WHERE {pending} ORDER BY id LIMIT 512",
+        f"SELECT row_key[1] FROM rowvec_jobs.read_{number}(NULL, NULL, 512, true)",
+    )
+    taken: list[float] = []
+    for look in looks:
+        times = []
+        for _ in range(LOOKS):
+            began = time.perf_counter()
+            assert connection.execute(look).fetchall() == [(str(key),)]
+            times.append(1000 * (time.perf_counter() - began))
+        taken.append(statistics.median(times))
+    return taken[0], taken[1]
+
+
 def refused(dsn: str, connection: psycopg.Connection) -> dict[str, float]:
     """Seconds for 5,000 rows of a worker's model of 1,000 texts/s, and with twenty refused."""
     seconds = {}
@@ -198,6 +223,7 @@ def main() -> None:
         make(connection, "docs", rows)
         summary, watch = fill(dsn, "docs", ready)
         assert summary.written == rows, summary
+        statement_ms, function_ms = found(connection, "docs", rows // 2)
         plain.append(copy(connection, few))
         make(connection, "pieces", few, destination="table")
         pieces, _ = fill(dsn, "pieces", ready)
@@ -221,6 +247,10 @@ def main() -> None:
         "write_path_long_run", last_tenth_by_second_tenth=round(last / second, 3),
         batch_ms=round(second * 1000, 2), memory_grows_mb=round(max(steady) - steady[0], 1),
         memory_mb=round(max(steady), 1), rows=rows,
+    )  # fmt: skip
+    report(
+        "write_path_found", statement_ms=round(statement_ms, 3), function_ms=round(function_ms, 3),
+        rows=rows,
     )  # fmt: skip
     report(
         "write_path_refused", ratio=round(seconds["refusing"] / seconds["clean"], 3),

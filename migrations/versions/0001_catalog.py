@@ -35,8 +35,11 @@ _STATEMENTS = (
         metric text NOT NULL DEFAULT 'cosine' CHECK (metric IN ('cosine', 'inner_product', 'l2')),
         version int NOT NULL DEFAULT 1,
         paused boolean NOT NULL DEFAULT false,
+        hash text NOT NULL DEFAULT 'md5' CHECK (hash IN ('md5', 'sha256')),
         is_default boolean NOT NULL DEFAULT false,
         adopted_before xid8,
+        adopted_cluster bigint,
+        adopted_tables oid[],
         index_name text,
         index_kind text,
         index_is_graph boolean,
@@ -73,13 +76,22 @@ _STATEMENTS = (
     """,
     "COMMENT ON COLUMN rowvec.embedding.version IS 'Raised when what is embedded changes'",
     """
+    COMMENT ON COLUMN rowvec.embedding.hash
+    IS 'Digest of recipe and text beside a vector; sha256 where the server has no md5'
+    """,
+    """
     COMMENT ON COLUMN rowvec.embedding.is_default
     IS 'Chosen for queries that name no embedding; where none of a source is, its first serves'
     """,
     """
     COMMENT ON COLUMN rowvec.embedding.adopted_before
-    IS 'Vectors of rows that no later transaction wrote were there before, and are kept'
+    IS 'Vectors of rows that no later transaction wrote were there before, and are kept on trust'
     """,
+    """
+    COMMENT ON COLUMN rowvec.embedding.adopted_cluster
+    IS 'The system identifier of the cluster whose transactions adopted_before counts'
+    """,
+    "COMMENT ON COLUMN rowvec.embedding.adopted_tables IS 'Where the rows were: source or leaves'",
     "COMMENT ON COLUMN rowvec.embedding.index_rows IS 'Rows when the index was built'",
     "COMMENT ON COLUMN rowvec.embedding.index_kind IS 'Its access method'",
     """
@@ -129,7 +141,7 @@ _STATEMENTS = (
     CREATE TABLE rowvec.failure (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
         key jsonb NOT NULL,
-        input_hash bigint,
+        input_hash uuid,
         kind text NOT NULL DEFAULT 'model' CHECK (kind IN ('model', 'database')),
         sqlstate text NOT NULL,
         message text NOT NULL,
@@ -153,7 +165,7 @@ _STATEMENTS = (
     CREATE TABLE rowvec.truncation (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
         key jsonb NOT NULL,
-        input_hash bigint NOT NULL,
+        input_hash uuid NOT NULL,
         tokens int NOT NULL,
         max_tokens int NOT NULL,
         truncated_at timestamptz NOT NULL DEFAULT now(),
@@ -218,6 +230,7 @@ _STATEMENTS = (
     """,
     """
     INSERT INTO rowvec.setting (name, value, description) VALUES
+        ('hash', '"md5"', 'digest beside new embeddings: md5 or sha256, which is slower'),
         ('worker_deadline_ms', '60000', 'longest wait for the worker, in milliseconds'),
         ('target_recall', '0.95', 'recall that the measured number of probes must reach')
     """,

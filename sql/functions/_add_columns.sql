@@ -11,7 +11,7 @@ AS $function$
 DECLARE
     c_columns CONSTANT text[] := ARRAY[p_name, p_name || '_of'];
     c_types CONSTANT text[] := ARRAY[
-        format('@extschema:vector@.vector(%s)', p_dimensions), 'bigint'];
+        format('@extschema:vector@.vector(%s)', p_dimensions), 'uuid'];
 BEGIN
     -- Whatever wrote before has ended once this is there: see rowvec._kept.
     EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', p_source);

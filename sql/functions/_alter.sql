@@ -16,6 +16,7 @@ DECLARE
     -- The revision is that of the old vectors, unless somebody names one again.
     v_kwargs jsonb := coalesce(p_kwargs, p_old.kwargs - 'revision');
     v_chunk jsonb := p_old.chunk;
+    v_hash CONSTANT text := rowvec._digest();
     v_dimensions int;
 BEGIN
     PERFORM rowvec._check_options(
@@ -37,9 +38,9 @@ BEGIN
         END IF;
         v_chunk := rowvec._chunk_options(v_model, p_modality, v_chunk, v_kwargs);
     END IF;
-    IF (v_model, v_kwargs, p_input, p_modality, v_filter, v_on_truncate, v_chunk) IS NOT DISTINCT FROM
+    IF (v_model, v_kwargs, p_input, p_modality, v_filter, v_on_truncate, v_chunk, v_hash) IS NOT DISTINCT FROM
         (p_old.model, p_old.kwargs, p_old.input, p_old.modality, p_old.filter, p_old.on_truncate,
-        p_old.chunk)
+        p_old.chunk, p_old.hash)
     THEN
         RETURN;
     END IF;
@@ -49,9 +50,7 @@ BEGIN
     SET model = v_model, input = p_input, modality = p_modality, filter = v_filter,
         columns = CASE WHEN v_reads_as_before THEN e.columns ELSE rowvec._numbered(e.source, p_columns) END,
         guarded = CASE WHEN v_reads_as_before THEN e.guarded END,
-        kwargs = v_kwargs, on_truncate = v_on_truncate, chunk = v_chunk, version = p_old.version + 1,
-        -- Adopted vectors are those of the old input.
-        adopted_before = CASE WHEN p_input = p_old.input THEN e.adopted_before END,
+        kwargs = v_kwargs, on_truncate = v_on_truncate, chunk = v_chunk, hash = v_hash, version = p_old.version + 1,
         -- So is what hybrid search reads, unless it was declared separately.
         text_document = CASE
             WHEN v_reads_as_before OR (p_input = p_old.input AND p_old.guarded IS NULL)
@@ -63,25 +62,31 @@ BEGIN
             MESSAGE = 'somebody else changed the embedding at the same time',
             HINT = 'look at it, and alter it again';
     END IF;
-    PERFORM rowvec._drop_pending_index(p_old);
+    IF (v_model, v_kwargs, p_input, v_on_truncate) IS DISTINCT FROM
+        (p_old.model, p_old.kwargs, p_old.input, p_old.on_truncate)
+    THEN
+        -- What was adopted was adopted for the old ones.
+        UPDATE rowvec.embedding AS e
+        SET adopted_before = NULL, adopted_cluster = NULL, adopted_tables = NULL
+        WHERE e.id = p_old.id;
+    END IF;
     IF p_may_raise AND NOT v_reads_as_before THEN
         PERFORM rowvec._guard(p_old.id);
     END IF;
+    -- Those that the old index on pending rows is on stay, until the next job has built it anew.
     PERFORM rowvec._drop_guards(p_old.id, (SELECT e.guarded FROM rowvec.embedding AS e WHERE e.id = p_old.id));
     DELETE FROM rowvec.shard AS s WHERE s.embedding_id = p_old.id;
+    -- Of texts, or of a recipe, that nobody asks about any more.
+    DELETE FROM rowvec.failure AS f WHERE f.embedding_id = p_old.id;
+    DELETE FROM rowvec.truncation AS t WHERE t.embedding_id = p_old.id;
     IF (v_model, v_kwargs, p_modality) IS DISTINCT FROM (p_old.model, p_old.kwargs, p_old.modality) THEN
-        PERFORM rowvec._begin_anew(p_old, false);
+        PERFORM rowvec._begin_anew(p_old);
         RAISE NOTICE USING
             MESSAGE = format('embedding "%s" of %s is empty now: its vectors were of another model',
                 p_old.name, p_old.source),
             HINT = format('fill it: rowvec backfill %1$s, then rowvec index %1$s',
                 rowvec._shell_words(p_old.source, p_old.source::text, p_old.name));
-    ELSIF v_chunk IS DISTINCT FROM p_old.chunk THEN
-        PERFORM rowvec._begin_anew(p_old, true);
     END IF;
     PERFORM rowvec._prepare_jobs(p_old.id);
-    IF v_on_truncate <> p_old.on_truncate THEN
-        PERFORM rowvec._retry_long(p_old);
-    END IF;
 END
 $function$;

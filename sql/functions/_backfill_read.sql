@@ -3,7 +3,7 @@
 -- Read as the owner of the source. A row's key comes as jsonb, and as an array of text written as text.
 CREATE OR REPLACE FUNCTION rowvec._backfill_read(
     p_definition rowvec.embedding, p_after text, p_upto text[], p_rows int,
-    OUT keys jsonb[], OUT row_keys text[], OUT inputs text[], OUT hashes bigint[], OUT kept boolean[],
+    OUT keys jsonb[], OUT row_keys text[], OUT inputs text[], OUT hashes uuid[], OUT kept boolean[],
     OUT errors text[], OUT last text
 )
 LANGUAGE plpgsql VOLATILE
@@ -30,7 +30,7 @@ BEGIN
             CROSS JOIN LATERAL (
                 SELECT EXISTS (
                     SELECT FROM rowvec.failure AS f
-                    WHERE f.embedding_id = %1$s AND f.key = r.json_key AND f.input_hash = r.input_hash
+                    WHERE f.embedding_id = %1$s AND f.key = r.json_key AND f.input_hash IS NOT DISTINCT FROM r.input_hash
                         AND (f.next_attempt_at IS NULL OR f.next_attempt_at > now())
                 )
             ) AS f(failed)

@@ -1,6 +1,6 @@
 -- Called by backfill alone: embeds the texts of some rows and writes where the text is still the same.
 CREATE OR REPLACE FUNCTION rowvec._backfill_write(
-    p_definition rowvec.embedding, p_keys jsonb[], p_row_keys text[], p_inputs text[], p_hashes bigint[],
+    p_definition rowvec.embedding, p_keys jsonb[], p_row_keys text[], p_inputs text[], p_hashes uuid[],
     p_kept boolean[], p_errors text[], OUT written bigint, OUT failed bigint
 )
 LANGUAGE plpgsql VOLATILE

@@ -1,8 +1,7 @@
--- Called by _alter alone: makes every row pending, at once whatever the size of the table.
+-- Called by _alter alone: takes all vectors away, at once whatever the size of the table.
 --
--- Vectors go, with what was derived from them and what is known of their index; p_keeps_chunks lets old
--- chunks serve until new ones are there.
-CREATE OR REPLACE FUNCTION rowvec._begin_anew(p_definition rowvec.embedding, p_keeps_chunks boolean)
+-- With them go what was derived from them and what is known of their index.
+CREATE OR REPLACE FUNCTION rowvec._begin_anew(p_definition rowvec.embedding)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -11,18 +10,14 @@ AS $function$
 DECLARE
     v_derived regclass;
 BEGIN
-    -- New columns are empty without a row being written, and the index on the old one goes with it.
+    -- A new column is empty without a row being written, and the index on the old one goes with it. The
+    -- hashes stay: they are of another recipe.
     IF p_definition.destination = 'column' THEN
         EXECUTE format('ALTER TABLE %s DROP COLUMN %I', p_definition.source, p_definition.name);
+        PERFORM rowvec._add_columns(p_definition.source, p_definition.name, p_definition.dimensions);
     END IF;
-    EXECUTE format('ALTER TABLE %s DROP COLUMN %I', p_definition.source, p_definition.name || '_of');
-    PERFORM rowvec._add_columns(
-        p_definition.source, p_definition.name, p_definition.dimensions, p_definition.destination);
-    DELETE FROM rowvec.failure WHERE embedding_id = p_definition.id;
-    IF p_keeps_chunks THEN
-        RETURN;
-    END IF;
-
+    -- Hashes of another recipe need no mark that the chunks are gone.
+    PERFORM set_config('rowvec.settles', 'on', true);
     FOR v_derived IN
         SELECT c.oid
         FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = rowvec._derived(d.embedding_id, d.kind)
@@ -30,12 +25,11 @@ BEGIN
     LOOP
         EXECUTE format('TRUNCATE %s', v_derived);
     END LOOP;
-    DELETE FROM rowvec.truncation WHERE embedding_id = p_definition.id;
+    PERFORM set_config('rowvec.settles', '', true);
     UPDATE rowvec.embedding
     SET index_name = NULL, index_kind = NULL, index_is_graph = NULL, index_storage = NULL,
         index_lists = NULL, index_rows = NULL, setting_name = NULL, setting = NULL,
-        setting_most = NULL, rescore = NULL, recall = NULL, measured_at = NULL,
-        adopted_before = NULL
+        setting_most = NULL, rescore = NULL, recall = NULL, measured_at = NULL
     WHERE id = p_definition.id;
 EXCEPTION
     WHEN lock_not_available THEN

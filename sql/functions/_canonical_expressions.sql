@@ -15,6 +15,8 @@ DECLARE
     v_copy regclass;
     v_view text;
     v_problem text;
+    v_plan json;
+    v_type pg_catalog.regtype;
 BEGIN
     PERFORM rowvec._check_expression(p_source, p_input);
     IF p_filter IS NOT NULL THEN
@@ -54,6 +56,21 @@ BEGIN
     SELECT c.* INTO STRICT input, filter, modality FROM rowvec._index_expressions(v_copy) AS c;
     columns := rowvec._columns_read(v_copy);
     may_raise := rowvec._may_raise(v_copy);
+    -- Functions in SQL are written out before Postgres judges the expression, and t || f of a number is one.
+    EXECUTE pg_catalog.concat('EXPLAIN (VERBOSE, FORMAT json) SELECT (', p_input, E'\n)', ', (' || p_filter || E'\n)',
+        ' FROM pg_temp.', v_name)
+    INTO STRICT v_plan;
+    v_plan := v_plan -> 0 -> 'Plan' -> 'Output';
+    EXECUTE pg_catalog.concat('CREATE INDEX rowvec_written_out ON pg_temp.', v_name, ' ((', v_plan ->> 0, '))',
+        ' WHERE (' || (v_plan ->> 1) || ')');
+    v_type := rowvec._depends_on_session(v_copy);
+    IF v_type IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '42P17',
+            MESSAGE = pg_catalog.format('the text of a %s depends on settings of the session: for the same row the '
+                'input or the filter could change', v_type),
+            HINT = rowvec._immutable_hint(pg_catalog.concat(p_input, ' ', p_filter), v_type);
+    END IF;
+    DROP INDEX pg_temp.rowvec_written_out;
     EXECUTE v_view;
     PERFORM rowvec._check_computable(p_source, v_copy, 'pg_temp.rowvec_computed', c_path);
     DROP VIEW pg_temp.rowvec_computed;

@@ -11,7 +11,7 @@ AS $function$
 DECLARE
     c_columns CONSTANT text[] := ARRAY[p_name, p_name || '_of'];
     c_types CONSTANT text[] := ARRAY[
-        format('@extschema:vector@.vector(%s)', p_dimensions), 'bigint'];
+        format('@extschema:vector@.vector(%s)', p_dimensions), 'uuid'];
     v_column pg_attribute;
     v_is_used boolean;
     v_holds_vectors boolean := false;

@@ -1,9 +1,10 @@
--- Called by the view rowvec.status: the rows of an embedding, and those without their vector.
+-- Called by the view rowvec.status: the rows of an embedding, those without their vector, and those with a
+-- vector that was adopted on trust.
 --
 -- NULL where the caller may not read the table, where it is large and counting would read all of it, or
 -- where the expressions fail.
 CREATE OR REPLACE FUNCTION rowvec._counts(
-    p_definition rowvec.embedding, OUT rows bigint, OUT pending bigint
+    p_definition rowvec.embedding, OUT rows bigint, OUT pending bigint, OUT unproven bigint
 )
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -30,16 +31,16 @@ BEGIN
     SELECT EXISTS (
         SELECT FROM pg_index AS i
         WHERE i.indrelid = p_definition.source AND i.indisvalid
-            AND pg_get_expr(i.indpred, i.indrelid) LIKE '%hashtextextended(%'
             AND pg_get_expr(i.indpred, i.indrelid)
                 LIKE '%' || quote_ident(p_definition.name || '_of') || ' IS DISTINCT FROM%'
+            AND pg_get_expr(i.indpred, i.indrelid) LIKE '%' || rowvec._recipe(p_definition) || '%'
     ) INTO STRICT v_has_index;
     v_is_small := coalesce(v_rows, 0) <= c_large;
     -- Who sees all rows lends no rights to the functions that the expressions call; whom a policy binds
     -- counts what the policy shows.
     IF NOT row_security_active(p_definition.source::oid) AND has_schema_privilege('rowvec_jobs', 'USAGE') THEN
         EXECUTE format('SELECT * FROM rowvec_jobs.count_%s($1, $2, $3)', p_definition.id)
-        INTO STRICT rows, pending
+        INTO STRICT rows, pending, unproven
         USING v_is_small, v_is_small OR v_has_index, p_definition.source::oid;
         PERFORM rowvec._refuse_other_path();
     ELSE
@@ -47,6 +48,9 @@ BEGIN
             EXECUTE format('SELECT count(*) FROM %s WHERE %s',
                 p_definition.source, coalesce((rowvec._as_read(p_definition)).filter, 'true'))
             INTO STRICT rows;
+            EXECUTE format('SELECT count(*) FROM %s WHERE %s', p_definition.source, coalesce(
+                format('%I = ', p_definition.name || '_of') || rowvec._adopted_hash(p_definition), 'false'))
+            INTO STRICT unproven;
         END IF;
         IF v_is_small OR v_has_index THEN
             EXECUTE format('SELECT count(*) FROM %s WHERE %s',
@@ -58,10 +62,14 @@ BEGIN
     IF rows IS NULL AND NOT row_security_active(p_definition.source::oid) THEN
         rows := v_rows;
     END IF;
+    IF p_definition.adopted_before IS NULL THEN
+        unproven := 0;
+    END IF;
 EXCEPTION WHEN OTHERS THEN
     -- A column that is gone, a row that the expressions fail at, whatever a function of the owner's raises:
     -- the job says it, and the other embeddings are shown as ever.
     rows := CASE WHEN NOT row_security_active(p_definition.source::oid) THEN v_rows END;
     pending := NULL;
+    unproven := NULL;
 END
 $function$;

@@ -24,13 +24,14 @@ BEGIN
     INTO STRICT v_parameters, v_arguments
     FROM pg_attribute AS a
     WHERE a.attrelid = v_definition.source AND v_definition.columns ? a.attname AND NOT a.attisdropped;
-    v_text := format('CASE WHEN (%s) THEN (%s)::pg_catalog.text END',
-        coalesce(v_definition.filter, 'true'), v_definition.input);
+    v_text := format('(%s)::pg_catalog.text', v_definition.input);
     FOR v_function IN
         SELECT * FROM (VALUES
-            ('input', 'text', format('RETURN %s;', v_text), 'NULL'),
+            -- A row that the filter leaves out has its text; one that the filter raises for has none.
+            ('input', 'text', concat('IF ' || v_definition.filter || ' THEN END IF; ', 'RETURN ', v_text, ';'), 'NULL'),
             ('filter', 'boolean', 'RETURN ' || v_definition.filter || ';', 'true'),
-            ('error', 'text', format('PERFORM %s; RETURN NULL;', v_text), 'SQLSTATE')
+            ('error', 'text', format('PERFORM CASE WHEN (%s) THEN %s END; RETURN NULL;',
+                coalesce(v_definition.filter, 'true'), v_text), 'SQLSTATE')
         ) AS v(name, type, statements, otherwise)
         WHERE statements IS NOT NULL
     LOOP

@@ -9,16 +9,14 @@ AS $function$
 DECLARE
     v_type regtype;
     v_category text;
-    v_is_deterministic boolean;
 BEGIN
     SELECT coalesce(pg_get_expr(i.indexprs, i.indrelid), pg_get_indexdef(i.indexrelid, 1, false)),
         pg_get_expr(i.indpred, i.indrelid),
-        a.atttypid, t.typcategory, coalesce(c.collisdeterministic, true)
-    INTO STRICT input, filter, v_type, v_category, v_is_deterministic
+        a.atttypid, t.typcategory
+    INTO STRICT input, filter, v_type, v_category
     FROM pg_index AS i
     JOIN pg_attribute AS a ON a.attrelid = i.indexrelid AND a.attnum = 1
     JOIN pg_type AS t ON t.oid = a.atttypid
-    LEFT JOIN pg_collation AS c ON c.oid = i.indcollation[0]
     WHERE i.indrelid = p_table;
     modality := CASE v_type WHEN 'bytea'::regtype THEN 'image'
         WHEN 'rowvec.image_path'::regtype THEN 'image_file' ELSE 'text' END;
@@ -33,10 +31,6 @@ BEGIN
     END IF;
     IF v_type <> 'text'::regtype THEN
         input := format('(%s)::text', input);
-    END IF;
-    -- Under such a collation texts that differ have one hash, and a change would go unseen.
-    IF NOT v_is_deterministic THEN
-        input := format('(%s) COLLATE "C"', input);
     END IF;
 END
 $function$;

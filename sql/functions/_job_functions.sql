@@ -23,6 +23,8 @@ DECLARE
             'MESSAGE = ''triggers of the table put off work to the commit again and again'';\n'
             '            END IF;\n        END LOOP;\n    END;', '@changes', c_changes)
         END;
+    -- The hash of nothing, so of no text.
+    c_torn CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
     -- The commit reads a cursor WITH HOLD to its end, as the session's role: none that was opened in here is left.
     c_tail CONSTANT text := c_constraints || E'\n    DECLARE\n        v_cursor pg_catalog.text;\n    BEGIN\n'
         '        FOR v_cursor IN SELECT c.name FROM pg_catalog.pg_cursors AS c WHERE c.is_holdable '
@@ -33,6 +35,8 @@ DECLARE
     v_source text;
     v_chunks CONSTANT regclass := rowvec._derived(p_embedding_id, 'chunks');
     v_pending CONSTANT text := rowvec._pending(p_embedding_id);
+    -- Of a row: its text where it takes part, and the hash that it is to get.
+    v_input text;
     v_hash text;
     v_names text[];
     v_types text[];
@@ -67,7 +71,12 @@ BEGIN
     SELECT format('%I.%I', n.nspname, c.relname) INTO STRICT v_source
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.oid = v_definition.source;
-    v_hash := format('pg_catalog.hashtextextended((%s), 0)', rowvec._hashed(v_definition));
+    v_input := format('(%s)', v_definition.input);
+    v_hash := rowvec._wanted_hash(v_definition);
+    IF v_definition.filter IS NOT NULL THEN
+        v_input := format('CASE WHEN %s THEN %s END', v_definition.filter, v_input);
+        v_hash := format('CASE WHEN %s THEN %s END', v_definition.filter, v_hash);
+    END IF;
     SELECT array_agg(k.name ORDER BY k.n), array_agg(k.type ORDER BY k.n), count(*),
         string_agg('pg_catalog.text[]', ', '), string_agg(format('pg_catalog.unnest($%s)', k.n), ', ' ORDER BY k.n),
         string_agg('rowvec_k' || k.n, ', ' ORDER BY k.n),
@@ -104,9 +113,11 @@ BEGIN
         '    USING %s;\n';
     v_rows := E'\nDECLARE\n    v_rows bigint;\nBEGIN\n    EXECUTE %L\n    USING %s;'
         '\n    GET DIAGNOSTICS v_rows = ROW_COUNT;' || c_tail || E'    RETURN v_rows;\nEND\n';
-    -- The row is still as it was read: pending, and of the same text.
-    v_guard := format('%s AND (%s) AND %s IS NOT DISTINCT FROM rowvec_g.rowvec_hash',
-        rowvec._key_condition(v_definition.source, '=', v_given_values), v_pending, v_hash);
+    -- The row is still as it was read: it is to get this hash, and does not have it with what belongs to it.
+    v_guard := format('%s AND %s IS NOT DISTINCT FROM rowvec_g.rowvec_hash AND (%I IS DISTINCT FROM rowvec_g.rowvec_hash%s)',
+        rowvec._key_condition(v_definition.source, '=', v_given_values), v_hash, v_definition.name || '_of',
+        CASE v_definition.destination WHEN 'column' THEN format(
+            ' OR (%I IS NULL) IS DISTINCT FROM (%I IS NULL)', v_definition.name, v_definition.name || '_of') END);
     v_keys := (SELECT string_agg('$' || i, ', ' ORDER BY i) FROM generate_series(1, v_count) AS i);
     v_hashes := '$' || v_count + 1;
     -- Triggers that change the text of the row, or undo what was written, make a row pending again, and a job
@@ -132,11 +143,11 @@ BEGIN
         || replace(quote_literal(format(
             'SELECT EXISTS (SELECT FROM %1$s, ROWS FROM (%2$s, pg_catalog.unnest($%3$s)) '
             'AS rowvec_g(%4$s, rowvec_hash) WHERE %5$s AND (%6$s) AND (%1$s.%7$I OPERATOR(pg_catalog.=) '
-            'rowvec_g.rowvec_hash OR $%8$s AND %9$s IS NOT DISTINCT FROM rowvec_g.rowvec_hash))',
+            'rowvec_g.rowvec_hash OR %8$s IS NOT DISTINCT FROM rowvec_g.rowvec_hash))',
             v_source, v_given, v_count + 1, v_given_names,
             rowvec._key_condition(v_definition.source, '=', v_given_values), v_pending,
-            v_definition.name || '_of', v_count + 2, v_hash)), '%', '%%')
-        || E'\n    INTO v_returns\n    USING ' || v_keys || ', ' || v_hashes || E', %s;\n    IF v_returns THEN\n'
+            v_definition.name || '_of', v_hash)), '%', '%%')
+        || E'\n    INTO v_returns\n    USING ' || v_keys || ', ' || v_hashes || E';\n    IF v_returns THEN\n'
         '        RAISE EXCEPTION USING ERRCODE = ''27000'', MESSAGE = ''a row is pending after it was written'';\n'
         '    END IF;\n    RETURN v_rows;\nEND\n';
 
@@ -150,13 +161,13 @@ BEGIN
     settings := v_settings || ARRAY['enable_sort=off', 'enable_bitmapscan=off', 'plan_cache_mode=force_generic_plan'];
     name := 'read';
     arguments := 'pg_catalog.text[], pg_catalog.text[], bigint, boolean';
-    result := 'TABLE (row_key text[], json_key jsonb, input text, input_hash bigint, is_kept boolean, error text)';
-    v_rows_read := format('SELECT ARRAY[%s], %s, CASE WHEN $4 THEN (%s)::pg_catalog.text END, %s, %s, %s FROM %s WHERE (%s)',
-        v_texts, rowvec._key_json(v_definition.source), v_definition.input, v_hash,
+    result := 'TABLE (row_key text[], json_key jsonb, input text, input_hash uuid, is_kept boolean, error text)';
+    v_rows_read := format('SELECT ARRAY[%s], %s, CASE WHEN $4 THEN %s::pg_catalog.text END, %s, %s, %s FROM %s WHERE %s',
+        v_texts, rowvec._key_json(v_definition.source), v_input, v_hash,
         rowvec._kept(p_embedding_id),
         -- Only of a row that gives no text: to know it costs as much as to read the input again.
         CASE WHEN v_definition.guarded IS NULL THEN 'NULL::pg_catalog.text'
-            ELSE format('CASE WHEN (%s) IS NULL THEN %s END', v_definition.input,
+            ELSE format('CASE WHEN %s IS NULL THEN %s END', v_definition.input,
                 v_definition.guarded ->> 'error') END,
         v_source, v_pending);
     -- An idle sync looks without bounds every second: that is planned once a session.
@@ -195,23 +206,27 @@ BEGIN
         'SELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE s.rowvec_pending), '
         '(pg_catalog.array_agg(s.rowvec_input ORDER BY pg_catalog.random()) '
         'FILTER (WHERE s.rowvec_pending AND s.rowvec_input IS NOT NULL))[:$2] '
-        'FROM (SELECT (%1$s) AS rowvec_pending, CASE WHEN %1$s THEN (%2$s)::pg_catalog.text END AS rowvec_input '
+        'FROM (SELECT (%1$s) AS rowvec_pending, CASE WHEN %1$s THEN %2$s::pg_catalog.text END AS rowvec_input '
         'FROM %3$s TABLESAMPLE SYSTEM ($1)) AS s',
-        v_pending, v_definition.input, v_source), c_tail);
+        v_pending, v_input, v_source), c_tail);
     RETURN NEXT;
 
-    -- Rows that take part, and pending ones; NULL for what is not to be counted.
+    -- Rows that take part, pending ones, and those with a vector that was adopted on trust; NULL for what is not
+    -- to be counted.
     name := 'count';
     arguments := 'boolean, boolean, pg_catalog.oid';
-    result := 'TABLE (all_rows bigint, pending bigint)';
+    result := 'TABLE (all_rows bigint, pending bigint, unproven bigint)';
     -- It is called without a look at whether it is as it has to be: by whatever name the source has now, and in a
     -- copy of the database, where it has another number.
-    body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE pg_catalog.concat(%1$L, %4$s, %2$L, %4$s, %3$L)\n'
+    body := format(E'\nBEGIN\n    RETURN QUERY EXECUTE pg_catalog.concat(%1$L, %5$s, %2$L, %5$s, %3$L, %5$s, %4$L)\n'
         '    USING $1, $2;',
         'SELECT CASE WHEN $1 THEN (SELECT pg_catalog.count(*) FROM ',
         format(' WHERE %s) END, CASE WHEN $2 THEN (SELECT pg_catalog.count(*) FROM ',
             coalesce(v_definition.filter, 'true')),
-        format(' WHERE %s) END', v_pending),
+        format(' WHERE %s) END, CASE WHEN $1 THEN (SELECT pg_catalog.count(*) FROM ', v_pending),
+        format(' WHERE %s) END', coalesce(
+            format('%I OPERATOR(pg_catalog.=) ', v_definition.name || '_of') || rowvec._adopted_hash(v_definition),
+            'false')),
         '$3::pg_catalog.regclass')
         || c_tail || E'END\n';
     RETURN NEXT;
@@ -226,44 +241,36 @@ BEGIN
 
     -- Few rows of many are found by their key, in the order given: whatever statistics say.
     settings := ARRAY['row_security=on', 'enable_hashjoin=off', 'enable_mergejoin=off'];
-    -- Makes rows pending that still have a vector of this text.
-    name := 'retry';
-    arguments := 'pg_catalog.jsonb[], bigint[]';
-    result := 'bigint';
-    body := format(v_rows, format('UPDATE %1$s SET %2$I = NULL FROM ROWS FROM (pg_catalog.unnest($1), '
-        'pg_catalog.unnest($2)) AS rowvec_g(rowvec_key, rowvec_hash) '
-        'WHERE %3$s AND %2$I OPERATOR(pg_catalog.=) rowvec_g.rowvec_hash',
-        v_source, v_definition.name || '_of', v_is_key), '$1, $2');
-    RETURN NEXT;
 
     IF v_definition.destination = 'column' THEN
-        -- Vectors and the hashes of what they were made from; NULL and NULL where the input is NULL.
+        -- Vectors and the hashes of what they were made from; NULL and NULL where there is no input.
         name := 'write';
-        arguments := format('%s, bigint[], %s[]', v_arrays, c_vector);
+        arguments := format('%s, uuid[], %s[]', v_arrays, c_vector);
         result := 'bigint';
         body := format(v_written, format(
             'UPDATE %s SET %I = rowvec_g.rowvec_vector, %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, '
             'pg_catalog.unnest($%s), pg_catalog.unnest($%s)) AS rowvec_g(%s, rowvec_hash, rowvec_vector) WHERE %s',
             v_source, v_definition.name, v_definition.name || '_of', v_given, v_count + 1, v_count + 2,
             v_given_names, v_guard),
-            format('%s, %s, $%s', v_keys, v_hashes, v_count + 2), 'true');
+            format('%s, %s, $%s', v_keys, v_hashes, v_count + 2));
         RETURN NEXT;
 
-        -- The hashes alone, beside vectors that were adopted.
+        -- Beside vectors that were adopted the mark of it, which is not the hash of a proven one.
         name := 'keep';
-        arguments := format('%s, bigint[]', v_arrays);
-        body := format(v_written, format(
-            'UPDATE %s SET %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
-            'AS rowvec_g(%s, rowvec_hash) WHERE %s AND (%s)',
-            v_source, v_definition.name || '_of', v_given, v_count + 1, v_given_names, v_guard,
-            rowvec._kept(p_embedding_id)),
-            -- Unmarked are rows that somebody wrote meanwhile: their vectors are not kept.
-            format('%s, %s', v_keys, v_hashes), 'false');
+        arguments := format('%s, uuid[]', v_arrays);
+        -- A row that was written is not kept again: no trigger makes a loop of this.
+        body := format(v_rows, format(
+            'UPDATE %s SET %I = %s FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
+            'AS rowvec_g(%s, rowvec_hash) WHERE %s AND %s',
+            v_source, v_definition.name || '_of', coalesce(rowvec._adopted_hash(v_definition), 'NULL'), v_given,
+            v_count + 1, v_given_names, v_guard, rowvec._kept(p_embedding_id)),
+            format('%s, %s', v_keys, v_hashes));
         RETURN NEXT;
     ELSIF v_chunks IS NOT NULL THEN
         -- Marks the rows that are still as they were read, removes their old chunks, gives their places.
+        settings := settings || 'rowvec.settles=on'::text;
         name := 'settle';
-        arguments := format('%s, bigint[]', v_arrays);
+        arguments := format('%s, uuid[]', v_arrays);
         result := 'SETOF bigint';
         body := format(v_done, format(
             'WITH rowvec_settled AS (UPDATE %s SET %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
@@ -274,6 +281,23 @@ BEGIN
             rowvec._key_condition(v_definition.source, '=', v_given_values)),
             format('%s, %s', v_keys, v_hashes), v_hashes,
             'RETURN QUERY SELECT pg_catalog.unnest(v_places);');
+        RETURN NEXT;
+        settings := settings[:3];
+
+        -- Where chunks are removed in another way, what is left of the row is not of its text any more.
+        name := 'torn';
+        arguments := '';
+        result := 'trigger';
+        body := format(E'\nBEGIN\n'
+            '    IF pg_catalog.current_setting(''rowvec.settles'', true) IS DISTINCT FROM ''on'' THEN\n'
+            '        IF TG_OP OPERATOR(pg_catalog.=) ''TRUNCATE'' THEN\n'
+            '            UPDATE %1$s SET %2$I = %3$L WHERE %2$I IS NOT NULL;\n'
+            '        ELSE\n'
+            '            UPDATE %1$s SET %2$I = %3$L WHERE %2$I IS NOT NULL\n'
+            '                AND EXISTS (SELECT FROM rowvec_gone AS rowvec_g(%4$s) WHERE %5$s);\n'
+            '        END IF;\n    END IF;\n    RETURN NULL;\nEND\n',
+            v_source, v_definition.name || '_of', c_torn, v_given_names,
+            rowvec._key_condition(v_definition.source, '=', v_given_values));
         RETURN NEXT;
 
         name := 'add';

@@ -97,7 +97,8 @@ BEGIN
         SELECT oid FROM pg_proc
         WHERE pronamespace = v_schema.oid AND proname LIKE '%\_' || p_embedding_id
     LOOP
-        EXECUTE format('DROP FUNCTION %s', v_old);
+        -- With the triggers of a chunk table.
+        EXECUTE format('DROP FUNCTION %s CASCADE', v_old);
     END LOOP;
     v_may_create := has_schema_privilege(v_source.relowner, v_schema.oid, 'CREATE');
     IF NOT v_may_create THEN
@@ -124,6 +125,12 @@ BEGIN
     END LOOP;
     IF NOT v_may_create THEN
         EXECUTE pg_catalog.format('REVOKE CREATE ON SCHEMA rowvec_jobs FROM %I', v_owner);
+    END IF;
+    IF v_chunks IS NOT NULL THEN
+        EXECUTE pg_catalog.format('CREATE TRIGGER rowvec_torn AFTER DELETE ON %s REFERENCING OLD TABLE AS rowvec_gone '
+            'FOR EACH STATEMENT EXECUTE FUNCTION rowvec_jobs.torn_%s()', v_chunks, p_embedding_id);
+        EXECUTE pg_catalog.format('CREATE TRIGGER rowvec_torn_all AFTER TRUNCATE ON %s '
+            'FOR EACH STATEMENT EXECUTE FUNCTION rowvec_jobs.torn_%s()', v_chunks, p_embedding_id);
     END IF;
     FOR v_derived IN
         SELECT d.relation

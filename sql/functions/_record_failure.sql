@@ -1,6 +1,6 @@
 -- Called by backfill and the jobs: sets a row aside, with the reason, until its input changes.
 CREATE OR REPLACE FUNCTION rowvec._record_failure(
-    p_embedding_id bigint, p_key jsonb, p_input_hash bigint, p_sqlstate text, p_message text,
+    p_embedding_id bigint, p_key jsonb, p_input_hash uuid, p_sqlstate text, p_message text,
     p_kind text DEFAULT 'model'
 )
 RETURNS void
@@ -22,9 +22,9 @@ BEGIN
         kind = excluded.kind,
         sqlstate = excluded.sqlstate,
         message = excluded.message,
-        attempts = CASE WHEN f.input_hash = excluded.input_hash THEN f.attempts + 1 ELSE 1 END,
+        attempts = CASE WHEN f.input_hash IS NOT DISTINCT FROM excluded.input_hash THEN f.attempts + 1 ELSE 1 END,
         first_failed_at = CASE
-            WHEN f.input_hash = excluded.input_hash THEN f.first_failed_at ELSE now() END,
+            WHEN f.input_hash IS NOT DISTINCT FROM excluded.input_hash THEN f.first_failed_at ELSE now() END,
         last_failed_at = now()
     RETURNING f.attempts INTO STRICT v_attempts;
     UPDATE rowvec.failure AS f

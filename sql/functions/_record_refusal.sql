@@ -2,7 +2,7 @@
 --
 -- What Postgres said stays out of it: a trigger's words, and those about a value, may be the row's text.
 CREATE OR REPLACE FUNCTION rowvec._record_refusal(
-    p_embedding_id bigint, p_key jsonb, p_input_hash bigint, p_sqlstate text, p_constraint text,
+    p_embedding_id bigint, p_key jsonb, p_input_hash uuid, p_sqlstate text, p_constraint text,
     p_is_read boolean DEFAULT false
 )
 RETURNS text

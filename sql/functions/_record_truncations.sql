@@ -1,6 +1,6 @@
 -- Called by backfill alone: remembers which of some texts are longer than the model reads, and forgets the others.
 CREATE OR REPLACE FUNCTION rowvec._record_truncations(
-    p_definition rowvec.embedding, p_keys jsonb[], p_inputs text[], p_hashes bigint[]
+    p_definition rowvec.embedding, p_keys jsonb[], p_inputs text[], p_hashes uuid[]
 )
 RETURNS void
 LANGUAGE plpgsql VOLATILE

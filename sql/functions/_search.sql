@@ -58,8 +58,7 @@ BEGIN
         v_condition := nullif(pg_catalog.concat_ws(' AND ',
             '(' || p_definition.filter || ')',
             '(' || p_except || ')',
-            CASE WHEN v_options @> '{"current": true}' THEN
-                'NOT (' || rowvec._pending(p_definition.id) || ')' END,
+            CASE WHEN v_options @> '{"current": true}' THEN rowvec._current(p_definition) END,
             '(' || p_filter || E'\n)'), '');
         IF v_options ->> 'method' IN ('text', 'hybrid') THEN
             v_config := rowvec._text_config(p_definition, v_options);

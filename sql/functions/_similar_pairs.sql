@@ -28,8 +28,7 @@ BEGIN
     PERFORM rowvec._warn_unfilled(p_definition);
     v_condition := nullif(pg_catalog.concat_ws(' AND ',
         '(' || p_definition.filter || ')',
-        CASE WHEN v_options @> '{"current": true}' THEN
-            'NOT (' || rowvec._pending(p_definition.id) || ')' END,
+        CASE WHEN v_options @> '{"current": true}' THEN rowvec._current(p_definition) END,
         '(' || p_filter || E'\n)'), '');
     RETURN QUERY SELECT * FROM rowvec._run_search(
         rowvec._pairs_statement(p_definition, p_k, v_candidates, v_options, v_condition,

@@ -26,7 +26,8 @@ BEGIN
             SELECT FROM pg_index AS i
             WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NOT NULL
                 AND pg_get_expr(i.indpred, i.indrelid)
-                    LIKE '%' || quote_ident(p_definition.name || '_of') || ' IS DISTINCT FROM%')
+                    LIKE '%' || quote_ident(p_definition.name || '_of') || ' IS DISTINCT FROM%'
+                AND pg_get_expr(i.indpred, i.indrelid) LIKE '%' || rowvec._recipe(p_definition) || '%')
     INTO STRICT v_rows, v_has_index
     FROM pg_class AS c
     WHERE c.oid = p_definition.source;

@@ -3,7 +3,7 @@
 -- p_function is that of rowvec_jobs to call, p_vectors NULL where it takes none. refusals are as
 -- _record_refusal takes them; what others hold is left to the next pass.
 CREATE OR REPLACE FUNCTION rowvec._write_apart(
-    p_definition rowvec.embedding, p_function text, p_keys jsonb[], p_row_keys text[], p_hashes bigint[],
+    p_definition rowvec.embedding, p_function text, p_keys jsonb[], p_row_keys text[], p_hashes uuid[],
     p_vectors text[], OUT written bigint, OUT failed bigint
 )
 LANGUAGE plpgsql VOLATILE
@@ -50,7 +50,7 @@ BEGIN
         failed := failed + v_rest.failed;
     ELSIF v_code <> 'conflict' THEN
         -- What refuses to write no row as well is no row's fault, and ends the job.
-        EXECUTE v_statement USING '{}'::text[], '{}'::bigint[],
+        EXECUTE v_statement USING '{}'::text[], '{}'::uuid[],
             CASE WHEN p_vectors IS NOT NULL THEN '{}'::text[] END;
         PERFORM rowvec._refuse_other_path();
         PERFORM rowvec._record_refusal(p_definition.id, p_keys[1], p_hashes[1], v_code, v_constraint);

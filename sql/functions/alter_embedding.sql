@@ -1,8 +1,8 @@
 -- Called by the owner of a table: changes an embedding; what is NULL stays as it is.
 --
 -- filter => 'true' takes part for every row again; kwargs replaces all of them, chunk what it names.
--- Another input or filter makes pending what it changes, another chunk all rows, and old vectors serve until
--- the new ones are there. Another model, other kwargs or another revision of the model begin with an empty
+-- Another input or filter makes pending what it changes, another chunk or on_truncate all rows, and old vectors
+-- serve until the new ones are there. Another model, other kwargs or another revision of the model begin with an empty
 -- column, because vectors of two models in one column would be compared; for a change without a gap, create
 -- another embedding beside this one.
 CREATE OR REPLACE FUNCTION rowvec.alter_embedding(

@@ -52,6 +52,8 @@ BEGIN
     END IF;
     PERFORM rowvec._prepare_jobs(v_definition.id);
     v_definition := rowvec._definition(source, embedding);
+    -- Without an index all rows are looked at; by one that is stale, not those that became pending with it.
+    PERFORM rowvec._drop_pending_index(v_definition, rowvec._pending_stamp(v_definition.id));
     COMMIT;
 
     -- Syncs see this, and leave the embedding alone once they have written what they have in hand.

@@ -32,6 +32,7 @@ DECLARE
     v_may_raise boolean;
     v_dimensions int;
     v_adopts boolean;
+    v_hash text;
     v_id bigint;
 BEGIN
     -- Of a dropped table whose number this one has by now.
@@ -50,17 +51,33 @@ BEGIN
     IF v_destination = 'table' THEN
         v_chunk := rowvec._chunk_options(model, v_modality, chunk, v_kwargs);
     END IF;
+    v_hash := rowvec._digest();
     v_adopts := rowvec._check_columns(source, name, v_dimensions, adopt, v_destination);
 
     PERFORM rowvec._add_columns(source, name, v_dimensions, v_destination);
     INSERT INTO rowvec.embedding AS e
         (source, name, model, input, modality, filter, columns, destination, dimensions, kwargs, on_truncate,
-        chunk, adopted_before)
+        chunk, hash)
     VALUES
-        (source, name, model, v_input, v_modality, v_filter, rowvec._numbered(source, v_columns), v_destination, v_dimensions, v_kwargs,
-        v_on_truncate, v_chunk,
-        CASE WHEN v_adopts THEN pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) END)
+        (source, name, model, v_input, v_modality, v_filter, rowvec._numbered(source, v_columns), v_destination,
+        v_dimensions, v_kwargs, v_on_truncate, v_chunk, v_hash)
     RETURNING e.id INTO STRICT v_id;
+    IF v_adopts AND adopt = 'trust' THEN
+        -- The columns are there, so their lock is held: whatever wrote before has ended.
+        UPDATE rowvec.embedding AS e
+        SET adopted_before = pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()),
+            adopted_cluster = (SELECT c.system_identifier FROM pg_catalog.pg_control_system() AS c),
+            adopted_tables = ARRAY(
+                WITH RECURSIVE part AS (
+                    SELECT e.source::pg_catalog.oid AS relation
+                    UNION ALL
+                    SELECT h.inhrelid
+                    FROM part AS p
+                    JOIN pg_catalog.pg_inherits AS h ON h.inhparent OPERATOR(pg_catalog.=) p.relation
+                )
+                SELECT p.relation FROM part AS p)
+        WHERE e.id OPERATOR(pg_catalog.=) v_id;
+    END IF;
     IF v_may_raise THEN
         PERFORM rowvec._guard(v_id);
     END IF;

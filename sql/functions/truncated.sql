@@ -12,9 +12,9 @@ BEGIN
         'SELECT rowvec_long.key, rowvec_long.tokens, rowvec_long.max_tokens, '
         'rowvec_long.tokens - rowvec_long.max_tokens '
         'FROM rowvec.truncation AS rowvec_long WHERE rowvec_long.embedding_id = %s AND EXISTS ('
-        'SELECT FROM %s WHERE %s AND hashtextextended((%s), 0) = rowvec_long.input_hash) '
+        'SELECT FROM %s WHERE %s AND %s = rowvec_long.input_hash) '
         'ORDER BY rowvec_long.tokens DESC, rowvec_long.key',
         v_definition.id, v_definition.source,
-        rowvec._key_is(v_definition.source, 'rowvec_long.key'), rowvec._hashed(v_definition));
+        rowvec._key_is(v_definition.source, 'rowvec_long.key'), rowvec._row_hash(v_definition));
 END
 $function$;

@@ -16,14 +16,18 @@ SELECT n.nspname AS schema,
        CASE WHEN c.relispartition THEN parent.relname END AS parent_table,
        i.index,
        coalesce(i.is_valid, false) AS is_valid,
-       coalesce(i.is_attached, false) AS is_attached
+       coalesce(i.is_attached, false) AS is_attached,
+       i.stamp IS NOT NULL AS is_marked,
+       -- What Postgres has made is not marked yet: that of an attached one goes with its parent's.
+       i.index IS NOT NULL AND coalesce(i.stamp <> w.stamp, NOT i.is_attached) AS is_stale
 FROM part AS p
 JOIN pg_class AS c ON c.oid = p.relation AND c.relkind IN ('r', 'p')
 JOIN pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_class AS parent ON parent.oid = p.parent
 LEFT JOIN pg_namespace AS parent_namespace ON parent_namespace.oid = parent.relnamespace
 LEFT JOIN LATERAL (
-    SELECT x.relname AS index, i.indisvalid AND i.indisready AS is_valid, x.relispartition AS is_attached
+    SELECT x.relname AS index, i.indisvalid AND i.indisready AS is_valid, x.relispartition AS is_attached,
+           obj_description(x.oid, 'pg_class') AS stamp
     FROM pg_index AS i
     JOIN pg_class AS x ON x.oid = i.indexrelid
     -- By what it is: a partition's may have any name. By its name, where what stands there is none of ours.
@@ -33,4 +37,5 @@ LEFT JOIN LATERAL (
     ORDER BY x.relispartition DESC, i.indisvalid DESC
     LIMIT 1
 ) AS i ON true
+CROSS JOIN (SELECT rowvec._pending_stamp(%(id)s) AS stamp OFFSET 0) AS w
 ORDER BY p.level, 1, 2;

@@ -2,7 +2,7 @@
 INSERT INTO rowvec.truncation (embedding_id, key, input_hash, tokens, max_tokens)
 SELECT %(id)s, t.*
 FROM unnest(
-    %(keys)s::jsonb[], %(hashes)s::bigint[], %(tokens)s::int[], %(max_tokens)s::int[]
+    %(keys)s::jsonb[], %(hashes)s::uuid[], %(tokens)s::int[], %(max_tokens)s::int[]
 ) AS t
 ON CONFLICT (embedding_id, key) DO UPDATE
 SET input_hash = excluded.input_hash,

@@ -23,7 +23,8 @@ SELECT p.id,
        p.eta,
        p.lag,
        p.last_error,
-       p.last_error_at
+       p.last_error_at,
+       p.unproven
 FROM rowvec.progress AS p
 JOIN rowvec.embedding AS e ON e.id = p.id
 WHERE %(source)s::text IS NULL OR p.source = %(source)s::regclass

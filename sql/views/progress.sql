@@ -24,7 +24,8 @@ SELECT
     END AS lag,
     l.last_error,
     l.last_error_at,
-    e.paused
+    e.paused,
+    c.unproven
 FROM rowvec.embedding AS e
 CROSS JOIN LATERAL rowvec._counts(e) AS c
 LEFT JOIN LATERAL (

@@ -25,7 +25,8 @@ SELECT
             AND (NOT pg_catalog.row_security_active(e.source::pg_catalog.oid) OR rowvec._sees(e.id, t.key))
     ) END AS truncated,
     rowvec._index_advice(e, c.rows OPERATOR(pg_catalog.-) coalesce(c.pending, 0)) AS index_advice,
-    (rowvec._definition(e.source, NULL)).id OPERATOR(pg_catalog.=) e.id AS is_default
+    (rowvec._definition(e.source, NULL)).id OPERATOR(pg_catalog.=) e.id AS is_default,
+    c.unproven
 FROM rowvec.embedding AS e
 CROSS JOIN LATERAL rowvec._counts(e) AS c;
 
@@ -33,4 +34,5 @@ COMMENT ON VIEW rowvec.status IS
 'One row an embedding. rows is an estimate for large tables; pending has the failed rows in it; '
 'counts are NULL where the caller may not read the table. '
 'index_advice says why the index should be built anew. '
-'is_default marks the embedding that is meant where none is named.';
+'is_default marks the embedding that is meant where none is named. '
+'unproven counts vectors adopted on trust.';

@@ -14,6 +14,7 @@ from psycopg import sql
 
 from rowvec.db.schema import migrate
 from support.commands import run_in_process
+from support.hashes import row_hash
 from support.places import ROWVEC, clean_environment
 from support.postgres import Database, refused
 from support.waiting import WAIT_SECONDS, eventually
@@ -82,7 +83,7 @@ def filled(conn: psycopg.Connection, destination: str = "column") -> int:
         return int(
             one(
                 conn,
-                "SELECT count(*) FROM reviews WHERE embedding_of = hashtextextended(body, 0)"
+                f"SELECT count(*) FROM reviews WHERE embedding_of = {row_hash(conn, 'reviews')}"
                 " AND embedding = rowvec.embed('stand-in-small', body)",
             )
         )

@@ -19,6 +19,7 @@ from rowvec.index.kinds import KINDS
 from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.tune import TuneRequest, TuneResult, tune
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
+from support.hashes import row_hash
 from support.postgres import Database
 
 
@@ -48,21 +49,22 @@ class Work:
         """A table `items` of vectors in a few hundred clusters, like those of texts."""
         self.connection.execute(
             f"CREATE TABLE items (id int PRIMARY KEY, body text, embedding vector({dimensions}),"
-            " embedding_of bigint)"
-        )
-        self.connection.execute("SELECT setseed(0.5)")
-        self.connection.execute(
-            "INSERT INTO items SELECT i, body, vector, hashtextextended(body, 0) FROM ("
-            "SELECT i, 'text ' || i AS body, (SELECT array_agg("
-            "sin((i %% 300) * 12.9898 + d * 78.233) + 0.1 * random())"
-            " FROM generate_series(1, %s) AS d)::vector AS vector"
-            " FROM generate_series(1, %s) AS i) AS made",
-            (dimensions, rows),
+            " embedding_of uuid)"
         )
         self.connection.execute(
             "INSERT INTO rowvec.embedding (source, name, model, input, dimensions)"
             " VALUES ('items', 'embedding', 'stand-in-small', 'body', %s)",
             (dimensions,),
+        )
+        of = row_hash(self.connection, "items")
+        self.connection.execute("SELECT setseed(0.5)")
+        self.connection.execute(
+            f"INSERT INTO items SELECT i, body, vector, {of} FROM ("
+            "SELECT i, 'text ' || i AS body, (SELECT array_agg("
+            "sin((i %% 300) * 12.9898 + d * 78.233) + 0.1 * random())"
+            " FROM generate_series(1, %s) AS d)::vector AS vector"
+            " FROM generate_series(1, %s) AS i) AS made",
+            (dimensions, rows),
         )
         self.connection.execute("ANALYZE items")
 

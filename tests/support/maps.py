@@ -9,7 +9,7 @@ def texts(connection: psycopg.Connection, rows: int = 300) -> None:
     """Texts in two groups, far from each other, and one text that a page must not take for HTML."""
     connection.execute(
         "CREATE TABLE texts (id int PRIMARY KEY, body text, kind text, size real,"
-        " embedding vector(8), embedding_of bigint)"
+        " embedding vector(8), embedding_of uuid)"
     )
     connection.execute(
         "INSERT INTO rowvec.embedding (source, name, model, input, dimensions)"

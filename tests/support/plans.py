@@ -10,6 +10,7 @@ import psycopg
 
 from rowvec.db.schema import migrate
 from rowvec.embedded.postgres import PostgresCluster
+from support.hashes import row_hash
 from support.indexes import stored
 
 # Enough for the planner to prefer an index.
@@ -67,18 +68,19 @@ def database_of_vectors(cluster: PostgresCluster) -> Iterator[psycopg.Connection
 def _fill(connection: psycopg.Connection) -> None:
     connection.execute(
         "CREATE TABLE items (id int PRIMARY KEY, body text,"
-        f" embedding vector({DIMENSIONS}), embedding_of bigint)"
-    )
-    connection.execute("SELECT setseed(0.5)")
-    connection.execute(
-        "INSERT INTO items SELECT i, 'text ' || i, (SELECT array_agg("
-        " sin((i % 300) * 12.9898 + d * 78.233) + 0.4 * random())"
-        f" FROM generate_series(1, {DIMENSIONS}) AS d)::vector,"
-        f" hashtextextended('text ' || i, 0) FROM generate_series(1, {ROWS}) AS i"
+        f" embedding vector({DIMENSIONS}), embedding_of uuid)"
     )
     connection.execute(
         "INSERT INTO rowvec.embedding (source, name, model, input, dimensions)"
         f" VALUES ('items', 'embedding', 'no model', 'body', {DIMENSIONS})"
+    )
+    of = row_hash(connection, "items")
+    connection.execute("SELECT setseed(0.5)")
+    connection.execute(
+        f"INSERT INTO items SELECT *, {of} FROM (SELECT i, 'text ' || i, (SELECT array_agg("
+        " sin((i % 300) * 12.9898 + d * 78.233) + 0.4 * random())"
+        f" FROM generate_series(1, {DIMENSIONS}) AS d)::vector"
+        f" FROM generate_series(1, {ROWS}) AS i) AS made (id, body)"
     )
 
 

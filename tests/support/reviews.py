@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
+from support.hashes import row_hash
+
 
 @dataclass(frozen=True)
 class Reviews:
@@ -50,14 +52,16 @@ class Reviews:
         self, model: str = "stand-in-small", *, table: str = "reviews", text: str = "body"
     ) -> bool:
         """Whether every row has the vector of its text, and rows without a text have none."""
+        # `table` and `text` stand in a statement with parameters.
+        of = row_hash(self.connection, table.replace("%%", "%")).replace("%", "%%")
         return bool(
             self.one(
                 f"WITH r AS MATERIALIZED (SELECT row_number() OVER () AS n, {text} AS t,"
-                f" embedding, embedding_of FROM {table}), e AS (SELECT v, n FROM"
+                f" {of} AS wanted, embedding, embedding_of FROM {table}), e AS (SELECT v, n FROM"
                 " rowvec.embed_batch(%s, (SELECT array_agg(t ORDER BY n) FROM r))"
                 " WITH ORDINALITY AS e(v, n))"
                 " SELECT bool_and(r.embedding IS NOT DISTINCT FROM e.v"
-                " AND r.embedding_of IS NOT DISTINCT FROM hashtextextended(r.t, 0))"
+                " AND r.embedding_of IS NOT DISTINCT FROM r.wanted)"
                 " FROM r LEFT JOIN e USING (n)",
                 model,
             )

@@ -32,7 +32,7 @@ _APPLICATION = "rowvec plan"
 _SECONDS = 10.0
 _AT_ONCE, _IN_FLIGHT = 64, 4
 
-_ROW_BYTES = 28  # header, pointer, the hash
+_ROW_BYTES = 36  # header, pointer, the hash
 _SPARE_CONNECTIONS = 3
 
 

@@ -188,6 +188,8 @@ def _work(one: dict[str, Any]) -> str:
             facts.append(f"sync {_duration(one['lag'])} behind")
     if one["truncated"]:
         facts.append(f"{one['truncated']:,} truncated")
+    if one["unproven"]:
+        facts.append(f"{one['unproven']:,} adopted on trust")
     return f"\n[dim]{', '.join(facts)}[/]" if facts else ""
 
 

@@ -61,7 +61,7 @@ class ChunkTable:
         """
         if not made:
             return 0
-        hashes = HashArray([row.input_hash or 0 for row, *_ in made])
+        hashes = HashArray([row.input_hash for row, *_ in made])
         keys = key_arrays([row for row, *_ in made])
         settled = await session.as_owner(self._settle, (*keys, hashes))
         chosen = [made[place - 1] for place in sorted(place for (place,) in settled)]
@@ -92,10 +92,10 @@ class ChunkTable:
         )
 
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:
-        """Removes the chunks of rows with an input that became NULL; gives their number."""
+        """Removes the chunks of rows that have no input any more; gives their number."""
         if not rows:
             return 0
-        hashes = [None for _ in rows]
+        hashes = HashArray([row.input_hash for row in rows])
         return len(await session.as_owner(self._settle, (*key_arrays(rows), hashes)))
 
 

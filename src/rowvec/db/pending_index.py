@@ -37,7 +37,10 @@ async def unlock(session: Session, definition: Definition) -> None:
 class PendingPart:
     """A table that holds rows of a source, or is made of such, and its index on pending rows.
 
-    `parent` is what it is a partition of; `index` the name of its index, where it has one.
+    `parent` is what it is a partition of; `index` the name of its index, where it has one. That is
+    *stale* where it was built for another definition, or before a function was replaced that the
+    input or the filter calls. Postgres makes an index of its own for a partition that comes later:
+    nothing says what that was built from, and its parent's speaks for it until it is marked.
     """
 
     schema: str
@@ -48,11 +51,14 @@ class PendingPart:
     index: str | None
     is_valid: bool
     is_attached: bool
+    is_marked: bool
+    is_stale: bool
 
     @property
     def is_whole(self) -> bool:
         """Whether its rows are indexed, and those of its partitions to come."""
-        return self.is_valid and (self.parent_table is None or self.is_attached)
+        is_placed = self.parent_table is None or self.is_attached
+        return self.is_valid and is_placed and self.is_marked and not self.is_stale
 
 
 async def parts(session: Session, definition: Definition) -> list[PendingPart]:
@@ -60,6 +66,7 @@ async def parts(session: Session, definition: Definition) -> list[PendingPart]:
     found = await session.dicts(
         query("pending_index_parts"),
         {
+            "id": definition.id,
             "schema": definition.schema,
             "table": definition.table,
             "of": f"{definition.name}_of",
@@ -69,12 +76,30 @@ async def parts(session: Session, definition: Definition) -> list[PendingPart]:
     return [PendingPart(**each) for each in found]
 
 
+async def drop_stale(session: Session, part: PendingPart) -> None:
+    """Drops the stale index of a table of partitions, and with it those of its partitions."""
+    assert part.index is not None
+    await session.briefly(
+        sql.SQL("DROP INDEX IF EXISTS {}").format(identifier(part.schema, part.index))
+    )
+
+
 async def build(session: Session, definition: Definition, part: PendingPart) -> None:
-    """Builds the index of one table, in the place of what a killed build left behind.
+    """Builds the index of one table, in the place of one that will not do.
 
     That of a table of partitions indexes nothing itself: Postgres gives partitions that are made
     or attached later one of their own for it, before they have a row.
     """
+    # Before the build: a function that is replaced meanwhile makes the index stale.
+    stamp = await _stamp(session, definition)
+    if part.is_attached and part.index is not None:
+        # It cannot be dropped without its parent's, and has the predicate of that.
+        if part.is_stale:
+            await session.run(
+                sql.SQL("REINDEX INDEX CONCURRENTLY {}").format(identifier(part.schema, part.index))
+            )
+        await _mark(session, part, part.index, stamp)
+        return
     ending = "pending" if part.is_leaf else "pending_all"
     name = index_name(part.table, definition.name, ending)
     if part.is_leaf and part.index is not None:
@@ -95,6 +120,7 @@ async def build(session: Session, definition: Definition, part: PendingPart) -> 
         await session.run(statement)
     else:
         await session.briefly(statement)
+    await _mark(session, part, name, stamp)
 
 
 async def attach(session: Session, part: PendingPart, parent: PendingPart) -> None:
@@ -104,5 +130,17 @@ async def attach(session: Session, part: PendingPart, parent: PendingPart) -> No
     await session.briefly(
         sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(
             identifier(parent.schema, parent.index), identifier(part.schema, part.index)
+        )
+    )
+
+
+async def _stamp(session: Session, definition: Definition) -> str:
+    return str(await session.value(query("pending_stamp"), {"id": definition.id}))
+
+
+async def _mark(session: Session, part: PendingPart, index: str, stamp: str) -> None:
+    await session.run(
+        sql.SQL("COMMENT ON INDEX {} IS {}").format(
+            identifier(part.schema, index), sql.Literal(stamp)
         )
     )

@@ -145,8 +145,8 @@ class SimilarRows:
         """All rows that have a vector, in batches."""
         column = self._vectors.column
         marked = self._sql(
-            " JOIN (SELECT {key}, coalesce({of}, 0) OPERATOR(pg_catalog.#) {version} AS rowvec_mark"
-            " FROM {source}) AS m USING ({key})"
+            " JOIN (SELECT {key}, coalesce(pg_catalog.uuid_hash_extended({of}, {version}), 0)"
+            " AS rowvec_mark FROM {source}) AS m USING ({key})"
         )
         selected = sql.SQL("m.rowvec_mark, {}").format(
             column.as_bytes if with_vectors else sql.SQL("NULL::bytea")

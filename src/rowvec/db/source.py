@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
 from numpy import float32
@@ -29,17 +30,17 @@ Key = tuple[str, ...]
 
 
 class Row(NamedTuple):
-    """A pending row as it was read.
+    """A pending row as it was read, without an input where it has no text or takes no part.
 
-    `failed` says that this very input was set aside before, `kept` that its vector was adopted and
-    only its hash is missing; the text of either is not read. `error` is the SQLSTATE of the error
-    that reading the text raised.
+    `input_hash` is what the row's hash has to become. `failed` says that this very input was set
+    aside before, `kept` that its vector was adopted on trust and is yet to be marked; the text of
+    either is not read. `error` is the SQLSTATE of the error that reading the text raised.
     """
 
     key: Key
     json_key: str
     input: str | None
-    input_hash: int | None
+    input_hash: UUID | None
     failed: bool
     kept: bool = False
     error: str | None = None
@@ -67,7 +68,7 @@ COUNTED = 100_000
 
 # Of `r`, a pending row: that very input failed, and is not due to be tried again.
 _IS_SET_ASIDE = sql.SQL(
-    "f.embedding_id = %s AND f.key = r.json_key AND f.input_hash = r.input_hash"
+    "f.embedding_id = %s AND f.key = r.json_key AND f.input_hash IS NOT DISTINCT FROM r.input_hash"
     " AND (f.next_attempt_at IS NULL OR f.next_attempt_at > now())"
 )
 
@@ -174,7 +175,7 @@ class Source:
         if not filled:
             return 0
         vectors = VectorArray(np.stack([vector for _, vector in filled]))
-        hashes = HashArray([row.input_hash or 0 for row, _ in filled])
+        hashes = HashArray([row.input_hash for row, _ in filled])
         keys = key_arrays([row for row, _ in filled])
         return await self._count(session, self._write, (*keys, hashes, vectors))
 
@@ -185,17 +186,18 @@ class Source:
         await self._count(session, self._write, (*keys, HashArray([]), nothing))
 
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:
-        """Removes the vectors of rows with an input that became NULL; gives their number."""
+        """Removes the vectors of rows that have no input any more; gives their number."""
         if not rows:
             return 0
+        hashes = HashArray([row.input_hash for row in rows])
         nothing = [None for _ in rows]
-        return await self._count(session, self._write, (*key_arrays(rows), nothing, nothing))
+        return await self._count(session, self._write, (*key_arrays(rows), hashes, nothing))
 
     async def keep(self, session: Session, rows: Sequence[Row]) -> int:
-        """Adopts the vectors that are there, as those of the input; tells how many."""
+        """Marks the vectors that are there as adopted, which is not proven; tells how many."""
         if not rows:
             return 0
-        hashes = HashArray([row.input_hash or 0 for row in rows])
+        hashes = HashArray([row.input_hash for row in rows])
         return await self._count(session, self._keep, (*key_arrays(rows), hashes))
 
     async def forget_gone(self, session: Session) -> None:

@@ -6,6 +6,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -15,9 +16,11 @@ from psycopg.postgres import types
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
-# One dimension, no NULLs; then the element's type, how many there are, the first one's number.
+# One dimension, whether there are NULLs; the type of the elements, their number, that of the first.
 _HEAD = struct.Struct(">iiIii")
 _LENGTH = struct.Struct(">i")
+_NULL = _LENGTH.pack(-1)
+_HASH_LENGTH = _LENGTH.pack(16)
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,9 @@ class TextArray:
 
 @dataclass(frozen=True)
 class HashArray:
-    """Numbers of 64 bits, none of them NULL."""
+    """Hashes, NULL where one is None."""
 
-    numbers: Sequence[int]
+    hashes: Sequence[UUID | None]
 
 
 @dataclass(frozen=True)
@@ -60,11 +63,13 @@ class _TextArrayDumper(Dumper):
 
 
 class _HashArrayDumper(Dumper):
-    oid = types["int8"].array_oid
+    oid = types["uuid"].array_oid
     format = Format.BINARY
 
     def dump(self, obj: HashArray) -> Buffer:
-        return _numbers("int8", 8, obj.numbers)
+        values = [_NULL if one is None else _HASH_LENGTH + one.bytes for one in obj.hashes]
+        head = _HEAD.pack(1, _NULL in values, types["uuid"].oid, len(values), 1)
+        return head + b"".join(values)
 
 
 class _IntArrayDumper(Dumper):
@@ -72,14 +77,10 @@ class _IntArrayDumper(Dumper):
     format = Format.BINARY
 
     def dump(self, obj: IntArray) -> Buffer:
-        return _numbers("int4", 4, obj.numbers)
-
-
-def _numbers(type_: str, width: int, numbers: Sequence[int]) -> bytes:
-    rows = np.empty(len(numbers), [("bytes", ">i4"), ("number", f">i{width}")])
-    rows["bytes"] = width
-    rows["number"] = numbers
-    return _HEAD.pack(1, 0, types[type_].oid, len(rows), 1) + rows.tobytes()
+        rows = np.empty(len(obj.numbers), [("bytes", ">i4"), ("number", ">i4")])
+        rows["bytes"] = 4
+        rows["number"] = obj.numbers
+        return _HEAD.pack(1, 0, types["int4"].oid, len(rows), 1) + rows.tobytes()
 
 
 def register_arrays(connection: psycopg.AsyncConnection[Any], vector: TypeInfo) -> None:

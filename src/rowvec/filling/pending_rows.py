@@ -38,7 +38,10 @@ async def ensure_index(
         if stop.is_set():
             raise Stopped
     for part in await pending_index.parts(session, definition):
-        if part.index is None or (part.is_leaf and not part.is_valid):
+        if part.is_stale and not (part.is_leaf or part.is_attached):
+            await pending_index.drop_stale(session, part)
+    for part in await pending_index.parts(session, definition):
+        if not part.is_marked or part.is_stale or (part.is_leaf and not part.is_valid):
             say(f"indexing the pending rows of {part.table}")
             await pending_index.build(session, definition, part)
     parts = await pending_index.parts(session, definition)

@@ -15,9 +15,9 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from rowvec.errors import ConfigError, NotAllowed, reason
-from rowvec.models.families.word_vectors.word_files import vectors_file
-from rowvec.models.folder import check_folder, sha256_of, weights
+from rowvec.models.folder import check_folder
 from rowvec.models.listing import Listing, parse_listing
+from rowvec.models.pinning import hash_of, is_packed
 from rowvec.models.spec import ModelSpec
 
 
@@ -32,15 +32,13 @@ def add(path: Path, entry: Mapping[str, Any]) -> ModelSpec:
     Raises ConfigError, and writes nothing, where the list that results is not a good one.
     """
     spec = parse_listing(_with_entry(path, entry), path).find(str(entry["name"]))
-    if spec.folder is not None and spec.kind != "word-vectors":
+    if spec.folder is not None and spec.kind != "word-vectors" and not is_packed(spec):
         check_folder(spec.folder, None)
     pinned = dict(entry)
-    if files := weights_of(spec):
-        found = sha256_of(files)
-        if pinned.setdefault("sha256", found) != found:
-            raise ConfigError(
-                f"the weights of {spec.name} have the sha256 {found}, not {pinned['sha256']}"
-            )
+    if (found := hash_of(spec)) and pinned.setdefault("sha256", found) != found:
+        raise ConfigError(
+            f"the weights of {spec.name} have the sha256 {found}, not {pinned['sha256']}"
+        )
     return _write(_with_entry(path, pinned), path).find(spec.name)
 
 
@@ -58,15 +56,6 @@ def remove(path: Path, name: str) -> None:
             return
     listed = ", ".join(str(entry.get("name")) for entry in models)
     raise NotAllowed(f"{path} lists no {name!r}", hint=f"listed: {listed}")
-
-
-def weights_of(spec: ModelSpec) -> list[Path]:
-    """The files that a model's sha256 is of; none where it has no folder. Raises ModelError."""
-    if spec.folder is None:
-        return []
-    if spec.kind == "word-vectors":
-        return [vectors_file(spec.folder, spec.options.get("vectors"))]
-    return weights(spec.folder)
 
 
 def _read(path: Path) -> tomlkit.TOMLDocument:

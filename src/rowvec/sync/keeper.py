@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Key, Range, Row, Source
@@ -79,7 +80,7 @@ class Keeper:
         self._cursor: Key | None = None
         # What was committed before the last look, and when that was; None unless it was in vain.
         self._nothing: tuple[Snapshot, float] | None = None
-        self._written: set[tuple[Key, int | None]] = set()
+        self._written: set[tuple[Key, UUID | None]] = set()
         self._is_ready = False
         self._children: int | None = None
 

@@ -82,10 +82,15 @@ def mine(state: Sequence[Mapping[str, Any]], pid: int) -> dict[int, Mapping[str,
 class _Kept:
     """An embedding that this process keeps filled."""
 
-    version: int
+    state: tuple[int, str]
     keeper: Keeper
     running: asyncio.Task[None]
     stop: asyncio.Event
+
+
+def _state(each: Mapping[str, Any]) -> tuple[int, str]:
+    """What a keeper works by: the definition, and what the index on pending rows is built from."""
+    return each["version"], each["stamp"]
 
 
 class _Dealing:
@@ -127,7 +132,7 @@ class _Dealing:
             state = await self._read_state()
         wanted = mine(state, self._pid)
         for number, kept in [*self._kept.items()]:
-            if number not in wanted or kept.version != wanted[number]["version"]:
+            if number not in wanted or kept.state != _state(wanted[number]):
                 kept.stop.set()  # it ends after the batch in hand, which nobody else waits for
             if kept.running.done():
                 await self._let_go(number)
@@ -178,7 +183,7 @@ class _Dealing:
         else:
             self._task.say(f"keeping {definition.label} filled")
         running = asyncio.create_task(self._keep(keeper, job, stop))
-        self._kept[each["id"]] = _Kept(each["version"], keeper, running, stop)
+        self._kept[each["id"]] = _Kept(_state(each), keeper, running, stop)
 
     async def _keep(self, keeper: Keeper, job: int, stop: asyncio.Event) -> None:
         """Tells at once when nothing is in hand any more: a backfill may wait for it."""

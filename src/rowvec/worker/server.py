@@ -18,6 +18,7 @@ from rowvec.extras import needed_for
 from rowvec.models.device import resolve_device
 from rowvec.models.listing import Listing, read_listing
 from rowvec.models.measurements import measured_backends
+from rowvec.models.pinning import pinned
 from rowvec.models.threads import granted_threads
 from rowvec.worker.admission import Admission
 from rowvec.worker.cache import VectorCache
@@ -70,8 +71,10 @@ def run(settings: Settings) -> None:
 
 
 async def _serve(
-    settings: Settings, listing: Listing, rules: Rules, keys: ApiKeys | None, device: str
+    settings: Settings, written: Listing, rules: Rules, keys: ApiKeys | None, device: str
 ) -> None:
+    # Before it listens: what is asked is answered by the weights of now.
+    listing = pinned(written)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -91,7 +94,7 @@ async def _serve(
         device=device,
         memory_budget=settings.memory_budget,
         compiled=settings.cache_dir / "compiled",
-        measured=measured_backends(settings.cache_dir, listing.specs, threads),
+        measured=measured_backends(settings.cache_dir, written.specs, threads),
         stall_seconds=settings.engine_stall_seconds,
         refuse_seconds=settings.engine_refuse_seconds,
         log_format=settings.log_format,

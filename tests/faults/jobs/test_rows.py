@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from rowvec.embedded.postgres import PostgresCluster
 from support.commands import StartRowvec
 from support.endpoints import Gate
+from support.hashes import row_hash
 from support.postgres import CreateDatabase, Database, refused
 from support.reviews import Reviews
 from support.waiting import eventually
@@ -223,7 +224,7 @@ def test_fault_53_writes_go_on_without_sync_and_worker(migrated_database: Databa
     """Nothing of ours is in the way of a write: no trigger, and no call."""
     with migrated_database.connect() as conn:
         conn.execute("CREATE TABLE t (id int PRIMARY KEY, body text, embedding vector(8),"
-                     " embedding_of bigint)")  # fmt: skip
+                     " embedding_of uuid)")  # fmt: skip
         conn.execute("INSERT INTO rowvec.embedding (source, name, model, input, dimensions)"
                      " VALUES ('t', 'embedding', 'stand-in-small', 'body', 8)")  # fmt: skip
         conn.execute("SELECT rowvec._prepare_jobs(id) FROM rowvec.embedding")
@@ -240,8 +241,8 @@ def test_fault_55_a_large_update_of_another_column(reviews: Reviews, backfill: B
     reviews.run("INSERT INTO reviews SELECT i, 't ' || i FROM generate_series(2, 100000) AS i")
     backfill("--limit", "1")  # builds the index on pending rows
     reviews.run("DROP TRIGGER count_write ON reviews")
-    reviews.run("UPDATE reviews SET embedding = '[1,0,0,0,0,0,0,0]',"
-                " embedding_of = hashtextextended(body, 0)")  # fmt: skip
+    of = row_hash(reviews.connection, "reviews")
+    reviews.run(f"UPDATE reviews SET embedding = '[1,0,0,0,0,0,0,0]', embedding_of = {of}")
     asked = "SELECT requests FROM rowvec.models() WHERE name = 'stand-in-small'"
     before = reviews.one(asked)
     reviews.run("UPDATE reviews SET writes = writes + 1")

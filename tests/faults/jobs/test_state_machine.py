@@ -21,4 +21,4 @@ def stage(folder: Path, start_module_worker: StartWorker) -> Iterator[Stage]:
 
 @pytest.mark.parametrize("destination", ["column", "table"])
 def test_when_quiet_every_vector_is_that_of_its_text(stage: Stage, destination: str) -> None:
-    run(stage, destination, examples=3, steps=12, disasters=2)
+    run(stage, destination, examples=5, steps=20, disasters=2)

@@ -75,7 +75,7 @@ def test_goes_on(
     finally:
         if change == "owner":
             reviews.run("ALTER TABLE t OWNER TO postgres")
-            reviews.run(f"DROP OWNED BY {owner}; DROP ROLE {owner}")
+            reviews.run(f"DROP OWNED BY {owner} CASCADE; DROP ROLE {owner}")
     assert kind in TEXTS
 
 

@@ -48,7 +48,7 @@ def test_adds_two_columns_and_says_what_comes_next(conn: psycopg.Connection) -> 
         conn, "SELECT rowvec.create_embedding('reviews', 'stand-in', 'title || '' '' || body')"
     )
     assert columns(conn)["embedding"] == "vector(384)"
-    assert columns(conn)["embedding_of"] == "bigint"
+    assert columns(conn)["embedding_of"] == "uuid"
     assert "rowvec backfill reviews" in notices[0]
     status = conn.execute(
         "SELECT id, source::text, embedding, model, rows, pending, failed FROM rowvec.status"
@@ -197,12 +197,12 @@ def test_column_of_another_dimension(conn: psycopg.Connection) -> None:
 def test_an_empty_column_is_used(conn: psycopg.Connection) -> None:
     conn.execute("ALTER TABLE reviews ADD COLUMN embedding vector(8)")
     conn.execute("SELECT rowvec.create_embedding('reviews', 'stand-in-small', 'title')")
-    assert columns(conn)["embedding_of"] == "bigint"
+    assert columns(conn)["embedding_of"] == "uuid"
 
 
 def test_hash_column_of_another_type(conn: psycopg.Connection) -> None:
     conn.execute("ALTER TABLE reviews ADD COLUMN embedding_of text")
-    with refused("42804", "must be bigint"):
+    with refused("42804", "must be uuid"):
         conn.execute("SELECT rowvec.create_embedding('reviews', 'stand-in-small', 'title')")
     assert "embedding" not in columns(conn)
 

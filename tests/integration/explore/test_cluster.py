@@ -22,7 +22,7 @@ def texts(connection: psycopg.Connection, rows: int = 300) -> None:
     """Texts of three groups, sorted by group, and a vector of each near the group's own."""
     connection.execute(
         "CREATE TABLE texts (id int PRIMARY KEY, body text, topic text, embedding vector(8),"
-        " embedding_of bigint)"
+        " embedding_of uuid)"
     )
     connection.execute(
         "INSERT INTO rowvec.embedding (source, name, model, input, dimensions)"

@@ -309,3 +309,15 @@ def test_what_the_database_refused_is_tried_again_by_itself(reviews: Reviews, fi
     assert fill("reviews").written == 0
     reviews.run("UPDATE rowvec.failure SET next_attempt_at = now(), attempts = 90")
     assert fill("reviews").written == 1
+
+
+def test_a_vector_that_cannot_be_taken_away_is_a_failed_row(reviews: Reviews, fill: Fill) -> None:
+    """A row without a text has no hash to be known by, and is set aside all the same."""
+    reviews.make(3)
+    assert fill("reviews").written == 3
+    reviews.run(trigger("IF NEW.embedding_of IS NULL THEN RAISE 'no'; END IF; RETURN NEW;"))
+    reviews.run("UPDATE reviews SET body = NULL WHERE id = 2")
+    assert fill("reviews").failed == 1
+    assert fill("reviews").failed == 0
+    reviews.run("CALL rowvec.backfill('reviews')")
+    assert reviews.run("SELECT key, attempts FROM rowvec.failure").fetchall() == [(2, 1)]

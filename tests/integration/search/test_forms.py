@@ -10,6 +10,7 @@ import pytest
 from psycopg import sql
 
 from rowvec.embedded.postgres import PostgresCluster
+from support.hashes import row_hash
 from support.indexes import stored
 
 ROWS = 20_000
@@ -62,18 +63,20 @@ def _filled(_template: str, _admin: psycopg.Connection, cluster: PostgresCluster
     with psycopg.connect(cluster.dsn(name), autocommit=True) as conn:
         conn.execute(
             "CREATE TABLE items (id int PRIMARY KEY, body text, note text,"
-            f" embedding vector({DIMENSIONS}), embedding_of bigint)"
-        )
-        conn.execute("SELECT setseed(0.5)")
-        conn.execute(
-            "INSERT INTO items SELECT i, 'text ' || i, NULL, (SELECT array_agg("
-            f" sin((i % 300) * 12.9898 + d * 78.233) + 0.4 * random())"
-            f" FROM generate_series(1, {DIMENSIONS}) AS d)::vector,"
-            f" hashtextextended('text ' || i, 0) FROM generate_series(1, {ROWS}) AS i"
+            f" embedding vector({DIMENSIONS}), embedding_of uuid)"
         )
         conn.execute(
             "INSERT INTO rowvec.embedding (source, name, model, input, dimensions)"
             f" VALUES ('items', 'embedding', 'no model', 'body', {DIMENSIONS})"
+        )
+        of = row_hash(conn, "items")
+        conn.execute("SELECT setseed(0.5)")
+        conn.execute(
+            f"INSERT INTO items SELECT *, {of} FROM ("
+            "SELECT i, 'text ' || i, NULL, (SELECT array_agg("
+            f" sin((i % 300) * 12.9898 + d * 78.233) + 0.4 * random())"
+            f" FROM generate_series(1, {DIMENSIONS}) AS d)::vector"
+            f" FROM generate_series(1, {ROWS}) AS i) AS made (id, body)"
         )
         conn.execute("VACUUM ANALYZE items")
     yield name

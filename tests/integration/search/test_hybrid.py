@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from support.commands import Rowvec
+from support.hashes import mark_filled
 from support.postgres import Database, refused
 
 WORDS = ("apple", "pear", "plum", "quince", "fig")
@@ -208,7 +209,7 @@ def fill_chunks(conn: psycopg.Connection) -> None:
         " FROM essays AS e, generate_series(1, 3) AS o, LATERAL (SELECT 'chunk ' || o ||"
         " ' of ' || e.id AS c) AS t"
     )
-    conn.execute("UPDATE essays SET embedding_of = hashtextextended(body, 0)")
+    mark_filled(conn, "essays")
 
 
 def test_one_row_a_source_row_with_its_nearest_chunk(chunked: psycopg.Connection) -> None:

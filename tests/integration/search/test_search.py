@@ -12,6 +12,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from rowvec.embedded.postgres import PostgresCluster
+from support.hashes import row_hash
 from support.indexes import stored
 from support.postgres import Database, refused
 from support.workers import Worker
@@ -58,7 +59,7 @@ def _large(
         conn.execute("SELECT rowvec.create_embedding('items', 'stand-in', 'body')")
         conn.execute("SELECT setseed(0.5)")
         conn.execute(
-            "UPDATE items SET embedding_of = hashtextextended(body, 0), embedding = "
+            f"UPDATE items SET embedding_of = {row_hash(conn, 'items')}, embedding = "
             "(SELECT array_agg(random() - 0.5) FROM generate_series(1, 384 + id * 0))::vector"
         )
         conn.execute(

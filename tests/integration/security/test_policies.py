@@ -71,7 +71,7 @@ def test_counts(bound: Bound, view: str) -> None:
         columns = "sqlstate, message" if table == "failure" else "tokens, max_tokens"
         bound.owner.execute(
             f"INSERT INTO rowvec.{table} (embedding_id, key, input_hash, {columns})"
-            f" SELECT e.id, to_jsonb(i), 1, {more} FROM rowvec.embedding AS e,"
+            f" SELECT e.id, to_jsonb(i), gen_random_uuid(), {more} FROM rowvec.embedding AS e,"
             " generate_series(1, 12) AS i".encode()
         )
     columns = f"SELECT rows, pending, failed, truncated FROM rowvec.{view}"
