@@ -121,10 +121,14 @@ def _class_of(exc: psycopg.Error) -> type[DatabaseError]:
     return DatabaseUnavailable if lost else DatabaseError
 
 
-def connect(dsn: str, *, application_name: str = "rowvec") -> psycopg.Connection:
-    """An autocommit connection; raises DatabaseError with libpq's message."""
-    with database_errors():
-        return psycopg.connect(dsn, autocommit=True, application_name=application_name)
+@contextmanager
+def connect(dsn: str, *, application_name: str = "rowvec") -> Iterator[psycopg.Connection]:
+    """An autocommit connection; raises DatabaseError, for what the block meets on it too."""
+    with (
+        database_errors(),
+        psycopg.connect(dsn, autocommit=True, application_name=application_name) as connection,
+    ):
+        yield connection
 
 
 def fetch(
