@@ -48,7 +48,7 @@ def test_the_commands_work(foreign: Database) -> None:
     assert "café" in run(foreign, "search", "notes", "café")
     with foreign.connect() as connection:
         (encoding,) = connection.execute("SHOW server_encoding").fetchone() or ("",)
-    if encoding == "SQL_ASCII":
+    if "SQL_ASCII" in str(encoding):  # whose own texts psycopg gives as bytes
         assert "tea" in run(foreign, "search", "notes", "🍵 tea")
     else:
         said = run(foreign, "search", "notes", "🍵 tea", code=1)
