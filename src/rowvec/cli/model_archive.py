@@ -12,7 +12,7 @@ import click
 
 from rowvec.cli.model_list import list_file
 from rowvec.cli.options import json_flag, setting
-from rowvec.cli.output import print_json, stdout, working
+from rowvec.cli.output import print_json, stderr, stdout
 from rowvec.config import Settings
 from rowvec.errors import ConfigError, ModelError, NotSupported
 from rowvec.models import editing
@@ -48,8 +48,8 @@ def pack(*, name: str, output: Path, models: Path | None, as_json: bool, **given
         compiled=settings.cache_dir / "compiled", threads=granted_threads(settings.threads)
     )
     spec = replace(spec, runtime=runtime)
-    with working(f"compiling {spec.name}, where it is not compiled yet"):
-        artifact = compiled(spec)
+    stderr().print(f"compiling {spec.name}, where it is not compiled yet")
+    artifact = compiled(spec)
     if artifact is None:
         raise NotSupported(f"{spec.name} is of a kind that is not compiled ({spec.kind})")
     archive.write(spec, artifact, output)
@@ -94,12 +94,11 @@ def unpack(
         except BaseException:
             shutil.rmtree(target)
             raise
+    dimensions = spec.description.dimensions
     if as_json:
-        print_json({"model": spec.name, "folder": str(target), "models": str(listed)})
-        return
-    stdout().print(
-        f"{spec.name}: {spec.description.dimensions} dimensions, in {target}, listed in {listed}"
-    )
+        print_json({"model": spec.name, "dimensions": dimensions, "path": str(target)})
+    else:
+        stdout().print(f"{spec.name}: {dimensions} dimensions, in {target}, listed in {listed}")
 
 
 def _from_the_list(folder: Path, listed: Path) -> str:

@@ -33,6 +33,10 @@ _UNAVAILABLE = ("08", "53", "57P", "25006")
 # statement itself has no name in it that could mean something else.
 PIN: LiteralString = "SET search_path = pg_catalog, pg_temp"
 
+# Of what is sent and read, whatever the database and libpq's variables say: Python has all letters,
+# and psycopg would give bytes where the encoding is SQL_ASCII.
+ENCODING = "utf8"
+
 # The database that `rowvec up` makes in its cluster.
 EMBEDDED_DATABASE = "rowvec"
 
@@ -126,7 +130,9 @@ def connect(dsn: str, *, application_name: str = "rowvec") -> Iterator[psycopg.C
     """An autocommit connection; raises DatabaseError, for what the block meets on it too."""
     with (
         database_errors(),
-        psycopg.connect(dsn, autocommit=True, application_name=application_name) as connection,
+        psycopg.connect(
+            dsn, autocommit=True, application_name=application_name, client_encoding=ENCODING
+        ) as connection,
     ):
         yield connection
 
