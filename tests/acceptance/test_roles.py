@@ -37,6 +37,8 @@ TYPED = {
     "models pull": "none --models {folder}/none.toml",
     "models verify": "--models {folder}/none.toml",
     "models remove": "none --models {folder}/none.toml",
+    "models pack": "none -o {folder}/none.tar --models {folder}/none.toml",
+    "models unpack": "{folder}/rows.csv --models {folder}/none.toml",
     "models test": "none",
     "load": "loaded_by_{role} {folder}/rows.csv",
     "export": "reviews {folder}/reviews.ndjson",
@@ -66,7 +68,7 @@ NOT_HERE = {"demo", "up", "down"}
 
 # What they do not depend on is the database's.
 _OF_FILES = {"config", "models add", "models pull", "models verify", "models remove", "models test"}
-_OF_FILES |= {"server rotate", "worker", "ui", "sync", "uninstall"}
+_OF_FILES |= {"models pack", "models unpack", "server rotate", "worker", "ui", "sync", "uninstall"}
 
 # Each role's, beside what those before it have.
 _READS = {"status", "psql", "server show", "server ping", "doctor"}
