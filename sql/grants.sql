@@ -25,7 +25,7 @@ GRANT EXECUTE ON FUNCTION
     rowvec.nearest, rowvec.polarity, rowvec.rerank, rowvec.scale, rowvec.search,
     rowvec.search_rows, rowvec.similar, rowvec.similar_pairs,
     -- What these call, as the caller.
-    rowvec._ask, rowvec._best_by_words, rowvec._call, rowvec._candidates,
+    rowvec._all_of, rowvec._ask, rowvec._best_by_words, rowvec._call, rowvec._candidates,
     rowvec._check_expression, rowvec._counts, rowvec._definition, rowvec._derived,
     rowvec._distance, rowvec._embed_keyed, rowvec._embed_query,
     rowvec._exchange_settings,

@@ -7,10 +7,10 @@ CREATE OR REPLACE FUNCTION rowvec._canonical_expressions(
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
-    v_message text;
-    v_name text;
-    v_copy regclass;
-    v_problem text;
+    v_message pg_catalog.text;
+    v_name pg_catalog.text;
+    v_copy pg_catalog.regclass;
+    v_problem pg_catalog.text;
 BEGIN
     PERFORM rowvec._check_expression(p_source, p_input);
     IF p_filter IS NOT NULL THEN
@@ -21,18 +21,18 @@ BEGIN
     -- subquery, no aggregate, a collation. Nothing touches the table itself. The copy bears the name
     -- of the source, which the expressions may have in front of a column.
     SELECT pg_catalog.quote_ident(relname) INTO STRICT v_name
-    FROM pg_catalog.pg_class WHERE oid = p_source;
+    FROM pg_catalog.pg_class WHERE oid OPERATOR(pg_catalog.=) p_source;
     EXECUTE pg_catalog.format(
         'CREATE TEMPORARY TABLE %s (LIKE %s) ON COMMIT DROP', v_name, p_source);
-    v_copy := ('pg_temp.' || v_name)::pg_catalog.regclass;
+    v_copy := ('pg_temp.' OPERATOR(pg_catalog.||) v_name)::pg_catalog.regclass;
     BEGIN
         EXECUTE pg_catalog.concat(
             'CREATE INDEX ON pg_temp.', v_name, ' ((', p_input, E'\n))',
-            ' WHERE (' || p_filter || E'\n)');
+            ' WHERE (' OPERATOR(pg_catalog.||) p_filter OPERATOR(pg_catalog.||) E'\n)');
     EXCEPTION WHEN invalid_object_definition THEN
         GET STACKED DIAGNOSTICS v_message = MESSAGE_TEXT;
         RAISE EXCEPTION USING ERRCODE = '42P17',
-            MESSAGE = CASE WHEN v_message LIKE '%predicate%' THEN
+            MESSAGE = CASE WHEN pg_catalog.strpos(v_message, 'predicate') OPERATOR(pg_catalog.>) 0 THEN
                 'the filter is not immutable: for the same row it could change its answer'
                 ELSE 'the input is not immutable: for the same row it could give another text' END,
             HINT = rowvec._immutable_hint(pg_catalog.concat(p_input, ' ', p_filter));
@@ -43,6 +43,6 @@ BEGIN
             HINT = 'write out the columns, or the expression of the generated column';
     END IF;
     SELECT c.* INTO STRICT input, filter, modality FROM rowvec._index_expressions(v_copy) AS c;
-    EXECUTE 'DROP TABLE pg_temp.' || v_name;
+    EXECUTE 'DROP TABLE pg_temp.' OPERATOR(pg_catalog.||) v_name;
 END
 $function$;

@@ -20,24 +20,25 @@ DECLARE
     c_smallest CONSTANT int := 32;
     -- Around each passage its number and an empty line.
     c_overhead CONSTANT int := 6;
-    v_limit CONSTANT float8 := rowvec._matching_distance(p_definition, p_relevance);
+    v_limit CONSTANT pg_catalog.float8 := rowvec._matching_distance(p_definition, p_relevance);
     v_left int := p_max_tokens;
-    v_counts text[];
+    v_counts pg_catalog.text[];
     v_found record;
 BEGIN
     number := 0;
     FOR v_found IN
         WITH s AS MATERIALIZED (
             SELECT f.key, f.distance, f.rank, coalesce(
-                f."row" #>> '{_chunk,chunk}', rowvec._input_of(p_definition.id, f.key), '') AS passage
+                f."row" OPERATOR(pg_catalog.#>>) '{_chunk,chunk}',
+                rowvec._input_of(p_definition.id, f.key), '') AS passage
             FROM rowvec.search(
                 p_definition.source, p_question, p_k, p_filter, p_filter_args, p_definition.name,
                 p_options) AS f
-            WHERE f.distance <= v_limit
+            WHERE f.distance OPERATOR(pg_catalog.<=) v_limit
         ), c AS MATERIALIZED (
             SELECT rowvec._ask('count_tokens', p_definition.model,
                 pg_catalog.array_agg(s.passage ORDER BY s.rank)) AS counts
-            FROM s HAVING pg_catalog.count(*) > 0
+            FROM s HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0
         )
         SELECT s.key, s.distance, s.passage,
             c.counts[pg_catalog.row_number() OVER (ORDER BY s.rank)]::int AS tokens
@@ -46,18 +47,20 @@ BEGIN
     LOOP
         passage := v_found.passage;
         tokens := v_found.tokens;
-        IF tokens + c_overhead > v_left THEN
-            CONTINUE WHEN v_left - c_overhead < c_smallest;
+        IF tokens OPERATOR(pg_catalog.+) c_overhead OPERATOR(pg_catalog.>) v_left THEN
+            CONTINUE WHEN v_left OPERATOR(pg_catalog.-) c_overhead OPERATOR(pg_catalog.<) c_smallest;
             -- By characters, a little less than the share: tokens are not equally long.
             passage := pg_catalog.left(passage, pg_catalog.floor(
-                0.9 * pg_catalog.length(passage) * (v_left - c_overhead) / tokens)::int) || '...';
+                0.9 OPERATOR(pg_catalog.*) pg_catalog.length(passage)
+                    OPERATOR(pg_catalog.*) (v_left OPERATOR(pg_catalog.-) c_overhead)
+                    OPERATOR(pg_catalog./) tokens)::int) OPERATOR(pg_catalog.||) '...';
             tokens := rowvec.count_tokens(p_definition.model, passage);
-            CONTINUE WHEN tokens + c_overhead > v_left;
+            CONTINUE WHEN tokens OPERATOR(pg_catalog.+) c_overhead OPERATOR(pg_catalog.>) v_left;
         END IF;
-        number := number + 1;
+        number := number OPERATOR(pg_catalog.+) 1;
         key := v_found.key;
         distance := v_found.distance;
-        v_left := v_left - tokens - c_overhead;
+        v_left := v_left OPERATOR(pg_catalog.-) tokens OPERATOR(pg_catalog.-) c_overhead;
         RETURN NEXT;
     END LOOP;
 END

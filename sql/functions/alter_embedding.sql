@@ -21,9 +21,9 @@ LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
     v_old CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
-    v_input text := v_old.input;
-    v_filter text := v_old.filter;
-    v_modality text := v_old.modality;
+    v_input pg_catalog.text := v_old.input;
+    v_filter pg_catalog.text := v_old.filter;
+    v_modality pg_catalog.text := v_old.modality;
 BEGIN
     IF input IS NOT NULL OR filter IS NOT NULL THEN
         -- What is not given has been written by Postgres, qualified: it means the same to everybody.

@@ -18,16 +18,18 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
-    v_kwargs jsonb := coalesce(kwargs, '{}');
+    v_kwargs pg_catalog.jsonb := coalesce(kwargs, '{}');
     -- Chunks have a table: either asks for the other.
-    v_destination CONSTANT text := CASE
-        WHEN on_truncate = 'chunk' AND destination = 'column' THEN 'table' ELSE destination END;
-    v_on_truncate CONSTANT text := CASE
-        WHEN v_destination = 'table' AND on_truncate = 'truncate' THEN 'chunk' ELSE on_truncate END;
-    v_chunk jsonb;
-    v_input text;
-    v_filter text;
-    v_modality text;
+    v_destination CONSTANT pg_catalog.text := CASE
+        WHEN on_truncate OPERATOR(pg_catalog.=) 'chunk' AND destination OPERATOR(pg_catalog.=) 'column'
+        THEN 'table' ELSE destination END;
+    v_on_truncate CONSTANT pg_catalog.text := CASE
+        WHEN v_destination OPERATOR(pg_catalog.=) 'table' AND on_truncate OPERATOR(pg_catalog.=) 'truncate'
+        THEN 'chunk' ELSE on_truncate END;
+    v_chunk pg_catalog.jsonb;
+    v_input pg_catalog.text;
+    v_filter pg_catalog.text;
+    v_modality pg_catalog.text;
     v_dimensions int;
     v_adopts boolean;
     v_id bigint;
@@ -42,14 +44,14 @@ BEGIN
     v_dimensions := rowvec._dimensions(
         model, v_modality, rowvec._document_kwargs(v_kwargs, v_on_truncate));
     v_kwargs := rowvec._pinned(model, v_kwargs);
-    IF v_destination = 'table' THEN
+    IF v_destination OPERATOR(pg_catalog.=) 'table' THEN
         v_chunk := rowvec._chunk_options(model, v_modality, chunk, v_kwargs);
     END IF;
     v_adopts := rowvec._check_columns(source, name, v_dimensions, adopt, v_destination);
-    IF v_adopts AND adopt = 'verify' THEN
+    IF v_adopts AND adopt OPERATOR(pg_catalog.=) 'verify' THEN
         PERFORM rowvec._check_adopted(pg_catalog.jsonb_populate_record(
             NULL::rowvec.embedding,
-            pg_catalog.jsonb_build_object('source', source::oid, 'name', name, 'model', model,
+            pg_catalog.jsonb_build_object('source', source::pg_catalog.oid, 'name', name, 'model', model,
                 'input', v_input, 'modality', v_modality, 'filter', v_filter, 'kwargs', v_kwargs)));
     END IF;
 
@@ -62,7 +64,7 @@ BEGIN
         v_on_truncate, v_chunk,
         CASE WHEN v_adopts THEN pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) END)
     RETURNING e.id INTO STRICT v_id;
-    IF v_destination = 'table' THEN
+    IF v_destination OPERATOR(pg_catalog.=) 'table' THEN
         PERFORM rowvec._create_chunks(v_id);
     END IF;
     PERFORM rowvec._prepare_jobs(v_id);
@@ -70,7 +72,7 @@ BEGIN
     RAISE NOTICE USING
         MESSAGE = pg_catalog.format('embedding "%s" of %s is defined, its rows are pending', name, source),
         HINT = pg_catalog.format('fill it: rowvec backfill %s, or CALL rowvec.backfill(%L, %L)',
-            rowvec._shell_words(source, source::text, name), source, name);
+            rowvec._shell_words(source, source::pg_catalog.text, name), source, name);
     RETURN v_id;
 END
 $function$;
