@@ -1,7 +1,7 @@
-"""Finds names in SQL that mean whatever the search_path says: functions, operators, types, tables.
+"""Finds names in SQL whose meaning is the search_path's: functions, operators, types, tables.
 
-pglast parses with the grammar of Postgres itself, bodies in PL/pgSQL too. It comes with pgspot, which
-is why it was taken; what it does not know is where names are looked up.
+pglast parses with the grammar of Postgres itself, bodies in PL/pgSQL too. It comes with pgspot,
+which is why it was taken.
 """
 
 from __future__ import annotations
@@ -11,15 +11,20 @@ from typing import Any
 
 from pglast import ast, parse_plpgsql, parse_sql
 from pglast.enums import A_Expr_Kind
+from pglast.parser import scan
 from pglast.visitors import Visitor
 
 # How PL/pgSQL's parser reads what stands in a function: RawParseMode.
 _EXPRESSION, _ASSIGNMENT = 2, 3
+_OPERATORS = {
+    "Op", "NOT_EQUALS", "LESS_EQUALS", "GREATER_EQUALS",
+    *(f"ASCII_{ord(sign)}" for sign in "=<>+-*/%"),
+}  # fmt: skip
 # What it gives its variables by itself.
 _PSEUDO = {"record", "refcursor", "UNKNOWN"}
 
 
-class _Names(Visitor):  # type: ignore[misc]
+class _Names(Visitor):
     """Collects what is not qualified in one statement."""
 
     def __init__(self) -> None:
@@ -95,8 +100,27 @@ def in_function(text: str) -> list[str]:
     return found
 
 
+def in_fragment(text: str) -> list[str]:
+    """What is not qualified in a part of a statement, by its words: it cannot be parsed alone."""
+    tokens = [(token.name, text[token.start : token.end + 1]) for token in scan(text)]
+    found = []
+    for (_, before), (name, word), (_, after) in zip(
+        [("", ""), *tokens], tokens, [*tokens[1:], ("", "")], strict=False
+    ):
+        if name == "IDENT" and after == "(" and before not in {".", "AS", "INTO"}:
+            found.append(f"the function {word}")
+        # What `SET x = excluded.x` has is no operator.
+        elif name in _OPERATORS and before not in {".", "("} and after not in {")", "excluded"}:
+            found.append(f"the operator {word}")
+        elif name in {"DISTINCT", "IN_P", "BETWEEN", "LIKE", "NULLIF"} and before != "(":
+            found.append(f"the operator of {word}")
+        elif before == "::" and name in {"IDENT", "TEXT_P"} and after != ".":
+            found.append(f"the type {word}")
+    return found
+
+
 def pins_its_path(text: str) -> bool:
-    """Whether the function that a file makes has a search_path of its own, without anybody's schema."""
+    """Whether the function that a file makes has a search_path of its own, of Postgres's alone."""
     return "SET search_path = pg_catalog, pg_temp\n" in text
 
 

@@ -12,7 +12,8 @@ AS $function$
             OR pg_snapshot_xmax(pg_current_snapshot())::text::numeric - adopted_before::text::numeric
                 NOT BETWEEN 0 AND 2000000000
             THEN 'false'
-        ELSE format('(%1$I IS NULL AND %2$I IS NOT NULL AND pg_catalog.age(xmin) > pg_catalog.age(%3$L::pg_catalog.xid))',
+        ELSE format('(%1$I IS NULL AND %2$I IS NOT NULL AND pg_catalog.age(xmin) OPERATOR(pg_catalog.>) '
+            'pg_catalog.age(%3$L::pg_catalog.xid))',
             name || '_of', name, adopted_before::xid::text)
     END
     FROM rowvec.embedding

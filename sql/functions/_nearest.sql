@@ -19,7 +19,7 @@ AS $function$
     SELECT pg_catalog.format(
         'SELECT %1$s AS distance, %2$s FROM %3$s WHERE %4$s IS NOT NULL%5$s ORDER BY '
         OPERATOR(pg_catalog.||) CASE
-            WHEN p_exact THEN '(%1$s) OPERATOR(pg_catalog.+) 0::float8'
+            WHEN p_exact THEN '(%1$s) OPERATOR(pg_catalog.+) 0::pg_catalog.float8'
             WHEN p_definition.index_storage OPERATOR(pg_catalog.=) 'halfvec' THEN
                 '(%4$s::@extschema:vector@.halfvec(%7$s)) %8$s '
                 '(%9$s::@extschema:vector@.halfvec(%7$s))'

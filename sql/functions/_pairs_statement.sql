@@ -31,8 +31,8 @@ BEGIN
         string_agg(format('%I AS c%s', name, i), ', ' ORDER BY i),
         string_agg('of_row.c' || i, ', ' ORDER BY i),
         string_agg(
-            CASE WHEN is_single THEN format('(k #>> ''{}'')::%s', type)
-                ELSE format('(k ->> %L)::%s', name, type) END, ', ' ORDER BY i),
+            CASE WHEN is_single THEN format('(k OPERATOR(pg_catalog.#>>) ''{}''::pg_catalog.text[])::%s', type)
+                ELSE format('(k OPERATOR(pg_catalog.->>) %L::pg_catalog.text)::%s', name, type) END, ', ' ORDER BY i),
         CASE WHEN bool_and(is_single) THEN 'pg_catalog.to_jsonb(of_row.c1)'
             ELSE format('pg_catalog.jsonb_build_object(%s)',
                 string_agg(format('%L, of_row.c%s', name, i), ', ' ORDER BY i)) END,
@@ -83,7 +83,8 @@ BEGIN
         v_key, v_other_key, v_rows,
         ' AND ' || p_condition,
         CASE WHEN p_keys IS NOT NULL THEN
-            format(' AND (%s) IN (SELECT %s FROM pg_catalog.jsonb_array_elements(%L::jsonb) AS k)',
+            format(' AND (%s) OPERATOR(pg_catalog.=) ANY (SELECT %s '
+                'FROM pg_catalog.jsonb_array_elements(%L::pg_catalog.jsonb) AS k)',
                 v_names, v_keys, p_keys) END,
         v_nearest, p_k);
 END

@@ -11,6 +11,6 @@ AS $function$
         WHEN p_definition.text_document IS NOT NULL
             AND p_definition.text_config::regconfig = p_config
             THEN p_definition.text_document
-        ELSE format('to_tsvector(%L::regconfig, %s)', p_config, p_definition.input)
+        ELSE format('pg_catalog.to_tsvector(%L::pg_catalog.regconfig, %s)', p_config, p_definition.input)
     END
 $function$;

@@ -40,16 +40,17 @@ BEGIN
                 MESSAGE = format('%s has no column "%s" of type tsvector', source, document);
         END IF;
     ELSIF weights IS NULL THEN
-        v_document := format('to_tsvector(%L::regconfig, %s)', v_config, v_definition.input);
+        v_document := format('pg_catalog.to_tsvector(%L::pg_catalog.regconfig, %s)', v_config, v_definition.input);
     ELSIF jsonb_typeof(weights) <> 'object' OR weights = '{}' THEN
         RAISE EXCEPTION USING ERRCODE = '22023',
             MESSAGE = 'weights must be a JSON object of columns and their weights',
             HINT = '{"title": "A", "body": "D"}';
     ELSE
         SELECT string_agg(
-                format('setweight(to_tsvector(%L::regconfig, coalesce(%I, '''')), %L)',
+                format('pg_catalog.setweight('
+                    'pg_catalog.to_tsvector(%L::pg_catalog.regconfig, coalesce(%I, '''')), %L)',
                     v_config, w.key, w.value),
-                ' || ' ORDER BY w.value, w.key),
+                ' OPERATOR(pg_catalog.||) ' ORDER BY w.value, w.key),
             min(w.key) FILTER (WHERE a.attnum IS NULL OR w.value !~ '^[ABCD]$')
         INTO STRICT v_document, v_unknown
         FROM jsonb_each_text(weights) AS w

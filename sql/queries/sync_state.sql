@@ -19,8 +19,7 @@ SELECT e.id,
            WHERE j.embedding_id = e.id AND j.kind = 'backfill' AND j.ended_at IS NULL
              AND j.heartbeat_at > now() - interval '15 seconds'
        ) AS is_backfilled,
-       (%(sources)s::text[] IS NULL
-           OR e.source IN (SELECT to_regclass(s) FROM unnest(%(sources)s::text[]) AS s))
+       (%(sources)s::oid[] IS NULL OR e.source = ANY (%(sources)s::oid[]))
        -- Paths of images mean nothing to a sync that was not told the folder.
        AND (e.modality <> 'image_file' OR %(reads_files)s) AS is_wanted,
        ARRAY(

@@ -10,8 +10,8 @@ import orjson
 import psycopg
 from psycopg.rows import class_row
 
-from rowvec.db.connection import database_errors
-from rowvec.db.queries import query
+from rowvec.db.connection import database_errors, users_path
+from rowvec.db.queries import query, typed
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,12 @@ class Question:
             "options": orjson.dumps(options).decode(),
             "filter_args": arguments,
         }
-        with database_errors(), connection.cursor(row_factory=class_row(Passage)) as cursor:
-            return cursor.execute(query("passages"), parameters).fetchall()
+        with (
+            database_errors(),
+            users_path(connection),
+            connection.cursor(row_factory=class_row(Passage)) as cursor,
+        ):
+            return cursor.execute(typed("passages"), parameters).fetchall()
 
     def nearest(self, connection: psycopg.Connection) -> Passage | None:
         """The passage of the nearest row; None where no row is nearer than two are on average."""

@@ -77,7 +77,7 @@ async def plan(
     """
     async with open_session(resolve_dsn(settings), _APPLICATION) as session:
         definition = await Definition.read(session, source, embedding)
-        await session.pin()
+        session.prepare_nothing()
         await Source(definition).check(session)
         sample = await sample_pending(session, definition, sample_rows)
         room = (await session.dicts(query("server_room")))[0]

@@ -69,7 +69,7 @@ async def backfill(
     dsn = resolve_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
-        await session.pin()
+        session.prepare_nothing()
         await Source(definition).check(session)
     embedder = connect(worker, definition)
     for_worker, for_database = (
@@ -141,8 +141,8 @@ class _Run:
                     # Rows are read while others are written.
                     open_session(self.dsn, _READING) as reader,
                 ):
-                    await session.pin()
-                    await reader.pin()
+                    session.prepare_nothing()
+                    reader.prepare_nothing()
                     await self._watched(session, reader)
             except (DatabaseUnavailable, DatabaseConflict) as exc:
                 await self.patience.wait(exc)

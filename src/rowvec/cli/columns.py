@@ -13,8 +13,8 @@ from rowvec.backfill.plan import Plan, Prices
 from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.config import Settings
-from rowvec.db.connection import connect, database_errors, resolve_dsn
-from rowvec.db.queries import query
+from rowvec.db.connection import connect, database_errors, resolve_dsn, users_path
+from rowvec.db.queries import typed
 from rowvec.db.schema import require_head
 
 # As create_embedding takes vectors for the same: see rowvec._check_adopted.
@@ -176,5 +176,5 @@ def _ask(dsn: str | None, name: str, named: dict[str, Any]) -> list[tuple[Any, .
     settings = Settings.build(dsn=dsn)
     with connect(resolve_dsn(settings), application_name=f"rowvec {name}") as connection:
         require_head(connection)
-        with database_errors():
-            return connection.execute(query(name), named).fetchall()
+        with database_errors(), users_path(connection):
+            return connection.execute(typed(name), named).fetchall()

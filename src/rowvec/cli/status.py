@@ -20,8 +20,14 @@ from rich.table import Table
 from rowvec.cli.options import database_dsn, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stdout
 from rowvec.config import Settings
-from rowvec.db.connection import connect, database_errors, embedded_dsn, without_password
-from rowvec.db.queries import query
+from rowvec.db.connection import (
+    connect,
+    database_errors,
+    embedded_dsn,
+    users_path,
+    without_password,
+)
+from rowvec.db.queries import typed
 from rowvec.db.schema import require_head
 from rowvec.embedded.instance import Instance, State
 
@@ -97,8 +103,8 @@ def _embeddings(dsn: str, source: str | None) -> list[dict[str, Any]]:
 
 
 def _read(conn: psycopg.Connection, source: str | None) -> list[dict[str, Any]]:
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("status"), {"source": source}).fetchall()
+    with users_path(conn), conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(typed("status"), {"source": source}).fetchall()
 
 
 def _watch(dsn: str, source: str | None) -> None:
@@ -126,8 +132,8 @@ def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
     """Every row whose end is not in its vector, the longest first."""
     with connect(dsn, application_name="rowvec status") as conn, database_errors():
         require_head(conn)
-        with conn.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(query("truncated"), {"source": source}).fetchall()
+        with users_path(conn), conn.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(typed("truncated"), {"source": source}).fetchall()
     if as_json:
         print_json(rows)
     elif rows:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from pydantic import SecretStr
 
 from rowvec.config import Settings, libpq_environment_is_set
@@ -27,6 +28,10 @@ _UNAVAILABLE = ("08", "53", "57P", "25006")
 # Names mean Postgres's own, and nothing that others made in `public` or left in the session. The
 # statement itself has no name in it that could mean something else.
 PIN: LiteralString = "SET search_path = pg_catalog, pg_temp"
+
+# What the role, the database or the DSN says.
+UNPIN: LiteralString = "RESET search_path"
+USABLE = (TransactionStatus.IDLE, TransactionStatus.INTRANS)
 
 # The database that `rowvec up` makes in its cluster.
 EMBEDDED_DATABASE = "rowvec"
@@ -97,6 +102,24 @@ def _class_of(exc: psycopg.Error) -> type[DatabaseError]:
 
 
 def connect(dsn: str, *, application_name: str = "rowvec") -> psycopg.Connection:
-    """An autocommit connection; raises DatabaseError that says what libpq said."""
+    """An autocommit connection, pinned; raises DatabaseError that says what libpq said."""
     with database_errors():
-        return psycopg.connect(dsn, autocommit=True, application_name=application_name)
+        connection = psycopg.connect(dsn, autocommit=True, application_name=application_name)
+        connection.execute(PIN)
+    return connection
+
+
+@contextmanager
+def users_path(connection: psycopg.Connection) -> Iterator[None]:
+    """Within the block names mean what they mean in a session that the user opens.
+
+    What is ours in a statement is qualified there: others may have made whatever else is found.
+    """
+    before = connection.execute("SHOW search_path").fetchone()
+    connection.execute(UNPIN)
+    try:
+        yield
+    finally:
+        # A transaction that failed takes its settings back by itself.
+        if connection.info.transaction_status in USABLE:
+            connection.execute("SELECT pg_catalog.set_config('search_path', %s, false)", before)

@@ -89,7 +89,9 @@ def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> 
 
 def revision(conn: psycopg.Connection) -> str | None:
     """The revision the database is at, None where rowvec is not installed."""
-    row = conn.execute("SELECT to_regclass('rowvec.alembic_version') IS NOT NULL").fetchone()
+    row = conn.execute(
+        "SELECT pg_catalog.to_regclass('rowvec.alembic_version') IS NOT NULL"
+    ).fetchone()
     if row is None or not row[0]:
         return None
     found = conn.execute("SELECT version_num FROM rowvec.alembic_version").fetchone()

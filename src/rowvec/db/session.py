@@ -13,7 +13,7 @@ from psycopg import AsyncTransaction, sql
 from psycopg.rows import dict_row
 from psycopg.types import TypeInfo
 
-from rowvec.db.connection import PIN, database_errors
+from rowvec.db.connection import PIN, UNPIN, USABLE, database_errors
 from rowvec.db.queries import query
 from rowvec.db.vector_array import register_arrays
 from rowvec.errors import SchemaError
@@ -46,13 +46,19 @@ class Session:
         self.vector_schema = vector_schema
         self.turn = asyncio.Lock()
 
-    async def pin(self) -> None:
-        """From here on names mean Postgres's own: before code of a table's owner runs.
-
-        What that code prepared under a name of the driver's would be taken for the driver's own.
-        """
+    def prepare_nothing(self) -> None:
+        """So that what code of a table's owner prepared is not taken for the driver's own."""
         self.connection.prepare_threshold = None
-        await self.run(PIN)
+
+    @asynccontextmanager
+    async def users_path(self) -> AsyncIterator[None]:
+        """As `rowvec.db.connection.users_path`."""
+        await self.run(UNPIN)
+        try:
+            yield
+        finally:
+            if self.connection.info.transaction_status in USABLE:
+                await self.run(PIN)
 
     async def as_owner(self, statement: Statement, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """All rows of a statement that calls a function of `rowvec_jobs`, in one round trip.
@@ -142,6 +148,7 @@ async def open_session(dsn: str, application_name: str) -> AsyncIterator[Session
     async with connection:
         with database_errors():
             await connection.execute(_SETTINGS)
+            await connection.execute(PIN)
             schema = await _know_vectors(connection)
         yield Session(connection, schema)
 

@@ -8,7 +8,7 @@ import orjson
 
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
-from rowvec.db.queries import query
+from rowvec.db.queries import typed
 from rowvec.db.session import open_session
 
 _APPLICATION = "rowvec index"
@@ -32,9 +32,10 @@ async def build_text_index(settings: Settings, request: TextIndexRequest) -> str
     """
     async with open_session(resolve_dsn(settings), _APPLICATION) as session:
         weights = None if request.weights is None else orjson.dumps(request.weights).decode()
-        statement = await session.value(
-            query("set_text_search"), vars(request) | {"weights": weights}
-        )
+        async with session.users_path():
+            statement = await session.value(
+                typed("set_text_search"), vars(request) | {"weights": weights}
+            )
         if statement is not None:
             # Postgres itself made it, from its own catalog.
             await session.run(statement)

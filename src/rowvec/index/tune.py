@@ -90,7 +90,7 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter
         )  # fmt: skip
         neighbours = NearestRows(session, table, form)
         queries = (
-            [await _embedded(session, request, text) for text in request.queries]
+            [await _embedded(session, definition, text) for text in request.queries]
             if request.queries
             else await sample(neighbours, kind, state.storage, rows)
         )
@@ -197,10 +197,10 @@ async def _standing(index: VectorIndex, definition: Definition, source: str) -> 
     return state
 
 
-async def _embedded(session: Session, request: TuneRequest, text: str) -> Query:
+async def _embedded(session: Session, definition: Definition, text: str) -> Query:
     vector = await session.value(
-        "SELECT rowvec.embed_query(%s::regclass, %s, %s)",
-        (request.source, text, request.embedding),
+        "SELECT rowvec._embed_query(e, %s) FROM rowvec.embedding AS e WHERE e.id = %s",
+        (text, definition.id),
     )
     return Query(np.asarray(vector.to_numpy()))
 

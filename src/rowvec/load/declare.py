@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 
 from rowvec.db.connection import database_errors
-from rowvec.db.queries import query
+from rowvec.db.queries import typed
 from rowvec.db.schema import require_head
 
 
@@ -30,6 +30,6 @@ def declare(connection: psycopg.Connection, table: str, embedding: Embedding) ->
     """Declares it, unless the table has one of that name that is the same; raises DatabaseError."""
     with database_errors():
         connection.execute(
-            query("declare_embedding"),
+            typed("declare_embedding"),
             {"source": table, "model": embedding.model, "input": embedding.input},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 
 from rowvec.db.connection import database_errors
-from rowvec.db.queries import query
+from rowvec.db.queries import typed
 from rowvec.errors import SourceInterrupted
 from rowvec.load.row_source import RowSource
 
@@ -16,7 +16,7 @@ def resume(connection: psycopg.Connection, table: str, source: RowSource) -> str
         return None
     with database_errors():
         row = connection.execute(
-            query("load_position"), {"table": table, "url": source.name}
+            typed("load_position"), {"table": table, "url": source.name}
         ).fetchone()
     if row is None:
         return None
@@ -37,16 +37,16 @@ def remember(
     parameters = {"table": table, "url": source.name}
     with database_errors():
         if interrupted is None:
-            connection.execute(query("forget_load_position"), parameters)
+            connection.execute(typed("forget_load_position"), parameters)
         else:
             connection.execute(
-                query("remember_load_position"), {**parameters, "rest": interrupted.rest}
+                typed("remember_load_position"), {**parameters, "rest": interrupted.rest}
             )
 
 
 def _is_kept(connection: psycopg.Connection) -> bool:
     """Whether the database has a place for it, which a load alone does not need."""
     with database_errors():
-        row = connection.execute(query("keeps_load_positions")).fetchone()
+        row = connection.execute(typed("keeps_load_positions")).fetchone()
     assert row is not None
     return bool(row[0])

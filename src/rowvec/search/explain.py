@@ -11,7 +11,7 @@ import orjson
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query
+from rowvec.db.queries import query, typed
 from rowvec.db.session import Session, open_session
 from rowvec.db.vector_table import VectorTable
 from rowvec.index.kinds import KINDS
@@ -122,7 +122,8 @@ async def _plan_of(session: Session, asked: dict[str, Any], **planner: str) -> d
     async with session.transaction():
         for name, value in {"rowvec.explain": "on", **planner}.items():
             await session.run("SELECT set_config(%s, %s, true)", (name, value))
-        await session.run(query("explain_search"), asked)
+        async with session.users_path():
+            await session.run(typed("explain_search"), asked)
         found: dict[str, Any] = orjson.loads(
             await session.value("SELECT current_setting('rowvec.plan')")
         )

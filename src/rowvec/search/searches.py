@@ -10,8 +10,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
-from rowvec.db.connection import database_errors
-from rowvec.db.queries import query
+from rowvec.db.connection import database_errors, users_path
+from rowvec.db.queries import typed
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,12 @@ def json_key(text: str) -> str:
 
 
 def _run(connection: psycopg.Connection, name: str, parameters: dict[str, Any]) -> list[Found]:
-    with database_errors(), connection.cursor(row_factory=class_row(Found)) as cursor:
-        return cursor.execute(query(name), parameters).fetchall()
+    with (
+        database_errors(),
+        users_path(connection),
+        connection.cursor(row_factory=class_row(Found)) as cursor,
+    ):
+        return cursor.execute(typed(name), parameters).fetchall()
 
 
 def _statement(function: str, source: str, what: str, k: int, named: dict[str, Any]) -> str:

@@ -108,7 +108,7 @@ class Keeper:
     async def _index(self, stop: asyncio.Event) -> None:
         # On a session of its own, since it may take long.
         async with open_session(self._tools.dsn, self._tools.application) as session:
-            await session.pin()
+            session.prepare_nothing()
             await self._source.check(session)
             await ensure_index(session, self._source.definition, self._tools.say, stop)
             await self._source.forget_gone(session)

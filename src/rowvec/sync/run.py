@@ -16,7 +16,7 @@ from typing import Any
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query
+from rowvec.db.queries import query, typed
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
 from rowvec.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
@@ -95,14 +95,15 @@ class _Dealing:
         self._task = task
         self._trouble = trouble
         self._pid = session.connection.info.backend_pid
-        self._sources: list[str] | None = None
+        self._sources: list[int] | None = None
         self._standing: set[int] = set()
         self._kept: dict[int, _Kept] = {}
         self._heartbeat = Heartbeat(session, "sync")
 
     async def run(self) -> None:
         """Deals until the stop, which lets every keeper end its batch in hand."""
-        await self._pin()
+        self._session.prepare_nothing()
+        self._sources = await self._find_sources()
         # The session is shared: a table that somebody has locked must not hold up the others.
         await self._session.run("SET lock_timeout = '500ms'")
         try:
@@ -118,16 +119,15 @@ class _Dealing:
             for kept in self._kept.values():
                 await self._heartbeat.end(kept.job)
 
-    async def _pin(self) -> None:
-        """Names mean Postgres's own from here on; those of the sources what they meant before."""
+    async def _find_sources(self) -> list[int] | None:
+        """What the names mean to the user; None is all."""
         if self._task.sources is None:
-            await self._session.pin()
-            return
-        found = await self._session.value(
-            "SELECT %s::text[]::regclass[]::oid[]", ([*self._task.sources],)
-        )
-        await self._session.pin()
-        self._sources = await self._session.value("SELECT %s::oid[]::regclass[]::text[]", (found,))
+            return None
+        async with self._session.users_path():
+            found: list[int] = await self._session.value(
+                typed("sources"), {"sources": [*self._task.sources]}
+            )
+        return found
 
     async def _deal(self) -> None:
         state = await self._read_state()

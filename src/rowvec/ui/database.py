@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
-from rowvec.db.connection import connect, database_errors
-from rowvec.db.queries import query
+from rowvec.db.connection import connect, database_errors, users_path
+from rowvec.db.queries import query, typed
 from rowvec.db.viewer import refuse_more_than_read
 from rowvec.errors import DatabaseUnavailable
 
@@ -77,11 +77,11 @@ class Reading:
 
     def embeddings(self) -> list[dict[str, Any]]:
         """Every embedding with its progress, as rowvec.status has it; raises DatabaseError."""
-        return self._dicts("ui_embeddings")
+        return self._shown("ui_embeddings")
 
     def embedding(self, number: int) -> dict[str, Any] | None:
         """The definition with this id, None where there is none; raises DatabaseError."""
-        found = self._dicts("ui_embedding", {"id": number})
+        found = self._shown("ui_embedding", {"id": number})
         return found[0] if found else None
 
     def failures(self, number: int, limit: int) -> list[dict[str, Any]]:
@@ -116,6 +116,15 @@ class Reading:
         """A vector a text, one request; raises DatabaseError."""
         found = self._dicts("ui_embed", {"model": model, "texts": texts})
         return np.array([orjson.loads(row["embedding"]) for row in found], np.float32)
+
+    def _shown(self, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+        """With tables named as a session of this role writes them."""
+        with (
+            database_errors(),
+            users_path(self.connection),
+            self.connection.cursor(row_factory=dict_row) as cursor,
+        ):
+            return cursor.execute(typed(name), parameters).fetchall()
 
     def _dicts(self, name: str, parameters: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         with database_errors(), self.connection.cursor(row_factory=dict_row) as cursor:

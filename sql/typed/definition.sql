@@ -2,7 +2,7 @@
 SELECT d.id,
        n.nspname AS schema,
        c.relname AS "table",
-       c.relkind = 'p' AS is_partitioned,
+       c.relkind OPERATOR(pg_catalog.=) 'p' AS is_partitioned,
        d.name,
        d.model,
        d.input,
@@ -20,8 +20,10 @@ SELECT d.id,
        d.paused,
        rowvec._pending(d.id) AS pending,
        rowvec._kept(d.id) AS kept
-FROM rowvec._definition(%(source)s::regclass, %(embedding)s::text) AS d
-JOIN pg_class AS c ON c.oid = d.source
-JOIN pg_namespace AS n ON n.oid = c.relnamespace
-LEFT JOIN pg_class AS chunks ON chunks.oid = rowvec._derived(d.id, 'chunks')
-LEFT JOIN pg_namespace AS chunks_namespace ON chunks_namespace.oid = chunks.relnamespace;
+FROM rowvec._definition(%(source)s::pg_catalog.regclass, %(embedding)s::pg_catalog.text) AS d
+JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) d.source
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+LEFT JOIN pg_catalog.pg_class AS chunks
+    ON chunks.oid OPERATOR(pg_catalog.=) rowvec._derived(d.id, 'chunks')
+LEFT JOIN pg_catalog.pg_namespace AS chunks_namespace
+    ON chunks_namespace.oid OPERATOR(pg_catalog.=) chunks.relnamespace;
