@@ -33,7 +33,7 @@ GRANT EXECUTE ON FUNCTION
     rowvec._fused_statement, rowvec._index_advice, rowvec._input_named_in, rowvec._input_of, rowvec._key_columns,
     rowvec._kept, rowvec._key_compare, rowvec._key_json, rowvec._matching_distance, rowvec._nearest,
     rowvec._nearest_chunked, rowvec._nearest_enough, rowvec._operator, rowvec._pairs_statement,
-    rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._room, rowvec._run_search,
+    rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._qualified, rowvec._room, rowvec._run_search,
     rowvec._search, rowvec._search_options, rowvec._search_settings,
     rowvec._search_statement, rowvec._shell_words, rowvec._similar, rowvec._similar_pairs,
     rowvec._text_config,

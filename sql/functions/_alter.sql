@@ -50,7 +50,7 @@ BEGIN
         adopted_before = CASE WHEN p_input = p_old.input THEN e.adopted_before END,
         -- So is what hybrid search reads, unless it was declared by itself.
         text_document = CASE
-            WHEN p_input = p_old.input OR strpos(e.text_document, p_old.input) = 0
+            WHEN p_input = p_old.input OR strpos(e.text_document, rowvec._qualified(p_old.input)) = 0
                 THEN e.text_document END
     WHERE e.id = p_old.id AND e.version = p_old.version;
     IF NOT FOUND THEN

@@ -41,7 +41,7 @@ BEGIN
     RETURN format(
         'SELECT %s, %s AS distance, (%s) AS document FROM %s '
         'WHERE (%s) OPERATOR(pg_catalog.=) (%s)',
-        p_selected, rowvec._distance(p_definition, p_vector), p_definition.input,
+        p_selected, rowvec._distance(p_definition, p_vector), rowvec._qualified(p_definition.input),
         p_definition.source, v_names, v_fs);
 END
 $function$;

@@ -27,6 +27,7 @@ DECLARE
     v_source text;
     v_chunks CONSTANT regclass := rowvec._derived(p_embedding_id, 'chunks');
     v_pending CONSTANT text := rowvec._pending(p_embedding_id);
+    v_input text;
     v_hash text;
     v_names text[];
     v_types text[];
@@ -51,7 +52,8 @@ BEGIN
     SELECT format('%I.%I', n.nspname, c.relname) INTO STRICT v_source
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.oid = v_definition.source;
-    v_hash := format('pg_catalog.hashtextextended((%s), 0)', v_definition.input);
+    v_input := rowvec._qualified(v_definition.input);
+    v_hash := format('pg_catalog.hashtextextended((%s), 0)', v_input);
     SELECT array_agg(k.name ORDER BY k.n), array_agg(k.type ORDER BY k.n), count(*),
         string_agg('pg_catalog.text[]', ', '), string_agg(format('pg_catalog.unnest($%s)', k.n), ', ' ORDER BY k.n),
         string_agg('rowvec_k' || k.n, ', ' ORDER BY k.n),
@@ -101,7 +103,7 @@ BEGIN
     result := 'TABLE (row_key text[], json_key jsonb, input text, input_hash bigint, is_kept boolean)';
     body := format(v_between,
         format('SELECT ARRAY[%s], %s, CASE WHEN $4 THEN (%s)::pg_catalog.text END, %s, %s FROM %s WHERE (%s)',
-            v_texts, rowvec._key_json(v_definition.source), v_definition.input, v_hash,
+            v_texts, rowvec._key_json(v_definition.source), v_input, v_hash,
             rowvec._kept(p_embedding_id), v_source, v_pending),
         v_lower, v_upper, format(' ORDER BY %s LIMIT $3', v_order), '$1, $2, $3, $4');
     RETURN NEXT;
@@ -134,7 +136,7 @@ BEGIN
         'FILTER (WHERE s.rowvec_pending AND s.rowvec_input IS NOT NULL))[:$2] '
         'FROM (SELECT (%1$s) AS rowvec_pending, CASE WHEN %1$s THEN (%2$s)::pg_catalog.text END AS rowvec_input '
         'FROM %3$s TABLESAMPLE SYSTEM ($1)) AS s',
-        v_pending, v_definition.input, v_source), c_tail);
+        v_pending, v_input, v_source), c_tail);
     RETURN NEXT;
 
     -- Few rows of many are found by their key, in the order given: whatever statistics say.

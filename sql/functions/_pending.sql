@@ -7,7 +7,7 @@ AS $function$
     -- The partial index on pending rows has exactly this predicate, else it is not used.
     SELECT format(
         '(%s) AND %I IS DISTINCT FROM pg_catalog.hashtextextended((%s), 0)',
-        coalesce(filter, 'true'), name || '_of', input)
+        coalesce(rowvec._qualified(filter), 'true'), name || '_of', rowvec._qualified(input))
     FROM rowvec.embedding
     WHERE id = p_embedding_id
 $function$;

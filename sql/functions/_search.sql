@@ -24,7 +24,7 @@ AS $function$
 DECLARE
     v_options pg_catalog.jsonb := p_options;
     v_vector @extschema:vector@.vector := p_vector;
-    v_condition pg_catalog.text := p_definition.filter;
+    v_condition pg_catalog.text := rowvec._qualified(p_definition.filter);
     v_candidates int := p_k;
     v_config pg_catalog.regconfig;
     v_tsquery pg_catalog.tsquery;
@@ -58,7 +58,7 @@ BEGIN
     IF v_options OPERATOR(pg_catalog.<>) '{}' OR p_filter IS NOT NULL OR p_except IS NOT NULL THEN
         -- NULL where every row will do: concat_ws leaves NULLs out.
         v_condition := rowvec._all_of(
-            p_definition.filter,
+            v_condition,
             p_except,
             CASE WHEN v_options OPERATOR(pg_catalog.@>) '{"current": true}' THEN
                 pg_catalog.format('NOT (%s)', rowvec._pending(p_definition.id)) END,

@@ -27,7 +27,7 @@ BEGIN
     END IF;
     PERFORM rowvec._warn_unfilled(p_definition);
     v_condition := rowvec._all_of(
-        p_definition.filter,
+        rowvec._qualified(p_definition.filter),
         CASE WHEN v_options OPERATOR(pg_catalog.@>) '{"current": true}' THEN
             pg_catalog.format('NOT (%s)', rowvec._pending(p_definition.id)) END,
         p_filter);

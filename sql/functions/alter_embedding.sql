@@ -29,7 +29,8 @@ BEGIN
         -- What is not given has been written by Postgres, qualified: it means the same to everybody.
         SELECT c.* INTO STRICT v_input, v_filter, v_modality
         FROM rowvec._canonical_expressions(
-            source, coalesce(input, v_old.input), coalesce(filter, v_old.filter)) AS c;
+            source, coalesce(input, rowvec._qualified(v_old.input)),
+            coalesce(filter, rowvec._qualified(v_old.filter))) AS c;
         IF input IS NULL THEN
             v_input := v_old.input;
             v_modality := v_old.modality;

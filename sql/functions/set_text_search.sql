@@ -40,7 +40,8 @@ BEGIN
                 MESSAGE = format('%s has no column "%s" of type tsvector', source, document);
         END IF;
     ELSIF weights IS NULL THEN
-        v_document := format('pg_catalog.to_tsvector(%L::pg_catalog.regconfig, %s)', v_config, v_definition.input);
+        v_document := format('pg_catalog.to_tsvector(%L::pg_catalog.regconfig, %s)', v_config,
+            rowvec._qualified(v_definition.input));
     ELSIF jsonb_typeof(weights) <> 'object' OR weights = '{}' THEN
         RAISE EXCEPTION USING ERRCODE = '22023',
             MESSAGE = 'weights must be a JSON object of columns and their weights',
