@@ -1,17 +1,20 @@
 """Sync: a daemon that keeps all embeddings of a database filled, beside others of its kind.
 
-Who keeps which embedding follows from Postgres's locks alone. Every sync holds a shared advisory
-lock for each embedding that it would keep; all read the same list and deal the embeddings out in
-turn. The one that keeps an embedding holds an exclusive lock on it. Both die with their session, so
-what a killed sync kept is dealt out again.
+Who keeps which embedding follows from one table. Every sync has a row with the embeddings that it
+would keep; all read the same list and deal the embeddings out in turn. One that another still keeps
+is taken when the other has let go. A row counts while its session lives and says so, so what a
+killed sync kept is dealt out again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
@@ -34,6 +37,8 @@ from rowvec.sync.trouble import Trouble
 APPLICATION = "rowvec sync"
 
 _DEAL_SECONDS = 1.0
+# A row of rowvec.sync counts for 15 seconds.
+_TELL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,15 @@ async def sync(task: Task) -> None:
             await sleep_unless(task.stop, trouble.met(exc))
 
 
-def mine(state: Sequence[Mapping[str, Any]], pid: int) -> dict[int, Mapping[str, Any]]:
-    """The embeddings that fall to the session `pid`, by id: candidates take every n-th of the list.
+def mine(state: Sequence[Mapping[str, Any]], me: object) -> dict[int, Mapping[str, Any]]:
+    """The embeddings that fall to the session `me`, by id: candidates take every n-th of the list.
 
     The whole list counts, so that all syncs come to the same result.
     """
     return {
         each["id"]: each
         for turn, each in enumerate(state)
-        if each["candidates"] and each["candidates"][turn % len(each["candidates"])] == pid
+        if each["candidates"] and each["candidates"][turn % len(each["candidates"])] == me
     }
 
 
@@ -94,9 +99,10 @@ class _Dealing:
         self._session = session
         self._task = task
         self._trouble = trouble
-        self._pid = session.connection.info.backend_pid
+        self._me = uuid4()
         self._sources: list[int] | None = None
-        self._standing: set[int] = set()
+        self._told: tuple[set[int], set[int]] | None = None
+        self._told_at = 0.0
         self._kept: dict[int, _Kept] = {}
         self._heartbeat = Heartbeat(session, "sync")
 
@@ -118,6 +124,8 @@ class _Dealing:
             await asyncio.gather(*(k.running for k in self._kept.values()), return_exceptions=True)
             for kept in self._kept.values():
                 await self._heartbeat.end(kept.job)
+            with suppress(DatabaseUnavailable):  # the session may be what was lost
+                await self._session.run(query("leave_sync"), {"session": self._me})
 
     async def _find_sources(self) -> list[int] | None:
         """What the names mean to the user; None is all."""
@@ -133,50 +141,49 @@ class _Dealing:
         state = await self._read_state()
         if await self._stand(state):
             state = await self._read_state()
-        wanted = mine(state, self._pid)
+        wanted = mine(state, self._me)
         for number, kept in [*self._kept.items()]:
             is_current = number in wanted and kept.version == wanted[number]["version"]
             if not is_current or kept.running.done():
                 await self._give_up(number)
         for number, each in wanted.items():
-            if number not in self._kept:
+            if number not in self._kept and not each["is_kept_elsewhere"]:
                 await self._take(each)
+        await self._stand(state)
 
     async def _read_state(self) -> list[dict[str, Any]]:
         reads_files = self._task.settings.image_folder is not None
         async with self._session.turn:
             return await self._session.dicts(
-                query("sync_state"), {"sources": self._sources, "reads_files": reads_files}
+                query("sync_state"),
+                {"sources": self._sources, "reads_files": reads_files, "session": self._me},
             )
 
     async def _stand(self, state: Sequence[Mapping[str, Any]]) -> bool:
-        """Stands for what is to be kept filled, steps back from the rest; whether it changed."""
+        """Says what is to be kept filled and what is kept; whether the first has changed."""
         wanted = {
             each["id"]
             for each in state
             if each["is_wanted"] and not each["paused"] and not each["is_backfilled"]
         }
-        changes = [(number, "stand_for_sync") for number in wanted - self._standing]
-        changes += [(number, "step_back_from_sync") for number in self._standing - wanted]
-        for number, statement in changes:
-            async with self._session.turn:
-                await self._session.run(query(statement), {"id": number})
-        self._standing = wanted
-        return bool(changes)
+        before, told, now = self._told, (wanted, {*self._kept}), time.monotonic()
+        if told == before and now - self._told_at < _TELL_SECONDS:
+            return False
+        async with self._session.turn:
+            await self._session.run(
+                query("stand_for_sync"),
+                {"session": self._me, "candidate_for": [*wanted], "keeps": [*self._kept]},
+            )
+        self._told, self._told_at = told, now
+        return before is None or before[0] != wanted
 
     async def _take(self, each: Mapping[str, Any]) -> None:
-        named = {"id": each["id"]}
-        async with self._session.turn:
-            if not await self._session.value(query("try_lock_sync"), named):
-                return  # until its keeper has ended the batch in hand
         try:
             await self._begin(each)
         except DatabaseError as exc:
+            # Dropped or renamed since the list was read; the next list knows.
             if exc.retryable:
                 raise
-            # Dropped or renamed since the list was read; the next list knows.
-            async with self._session.turn:
-                await self._session.run(query("unlock_sync"), named)
 
     async def _begin(self, each: Mapping[str, Any]) -> None:
         async with self._session.turn:
@@ -193,8 +200,6 @@ class _Dealing:
         kept.stop.set()
         await kept.running  # raises what ended it
         await self._heartbeat.end(kept.job)
-        async with self._session.turn:
-            await self._session.run(query("unlock_sync"), {"id": number})
 
     async def _keeper(self, definition: Definition, stop: asyncio.Event) -> Keeper:
         task = self._task
