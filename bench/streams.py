@@ -15,17 +15,19 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.resources import files
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
-from stage import MODEL_FOLDER, MODEL_PACKAGE, report, rounded, seconds, short_texts
+from stage import MODEL, report, rounded, seconds, short_texts
 
 from rowvec.config import engine_environment
-from rowvec.models.backends.graph_encoders import OnnxEncoder
 from rowvec.models.backends.variant import Runtime, Variant
-from rowvec.models.families.sentence_transformers.dense import load_dense
-from rowvec.models.families.sentence_transformers.transformer import TransformerEmbedder
+from rowvec.models.compiled.artifact import GRAPH
+from rowvec.models.compiled.graphs import OnnxGraph
+from rowvec.models.embedder import Embedder
+from rowvec.models.listing import read_listing
+from rowvec.models.loading import compiled, load
 from rowvec.models.threads import granted_threads
 
 ROUNDS, TEXTS = 5, 256
@@ -46,16 +48,16 @@ while True:
 def main() -> None:
     """Prints a line for each size of batch, with and without neighbours, and one of memory."""
     threads = granted_threads()
-    with tempfile.TemporaryDirectory() as graphs:
-        model = load(Path(graphs), threads)
-        compare_memory(Path(graphs), threads)
+    with tempfile.TemporaryDirectory() as kept:
+        model, artifact = compiled_model(Path(kept), threads)
+        compare_memory(artifact, threads)
         for neighbours in (0, NEIGHBOURS):
             with busy(neighbours):
                 for size in BATCHES:
                     compare(model, size, neighbours)
 
 
-def compare(model: TransformerEmbedder, size: int, neighbours: int) -> None:
+def compare(model: Embedder, size: int, neighbours: int) -> None:
     """The two ways by turns."""
     texts = model.tokenize(short_texts(TEXTS), "")
     batches = [texts[i : i + size] for i in range(0, TEXTS, size)]
@@ -73,15 +75,13 @@ def compare(model: TransformerEmbedder, size: int, neighbours: int) -> None:
     report("streams", texts=size, neighbours=neighbours, ratio=rounded(ratios))
 
 
-def compare_memory(graphs: Path, threads: int) -> None:
+def compare_memory(artifact: Path, threads: int) -> None:
     """One session that has weights of its own, and two that map the packed ones."""
-    (packed,) = graphs.glob("*-packed-*/model.onnx")
-    (fused,) = (f for f in graphs.glob("*-fused-*/model.onnx") if f.parent != packed.parent)
+    (packed,) = artifact.glob("packed-*/model.onnx")
     used = [private_megabytes()]
     kept = []
     for second in (None, packed):
-        encoder = OnnxEncoder(fused, None, threads, second)  # type: ignore[arg-type]  # nothing is tokenised
-        kept.append(encoder)
+        kept.append(OnnxGraph(artifact / GRAPH, threads, second))
         used.append(private_megabytes())
     report(
         "streams, private memory",
@@ -105,13 +105,16 @@ def busy(neighbours: int) -> Iterator[None]:
             each.wait()
 
 
-def load(graphs: Path, threads: int) -> TransformerEmbedder:
-    """The model with onnxruntime."""
-    folder = Path(str(files(MODEL_PACKAGE))) / MODEL_FOLDER
-    model = load_dense(folder, runtime=Runtime(Variant("onnx"), graphs=graphs, threads=threads))
-    assert isinstance(model, TransformerEmbedder)
+def compiled_model(kept: Path, threads: int) -> tuple[Embedder, Path]:
+    """The model as onnxruntime computes it, and its artifact."""
+    runtime = Runtime(Variant("onnx"), compiled=kept, threads=threads)
+    spec = replace(read_listing(None).find(MODEL), runtime=runtime)
+    artifact = compiled(spec)
+    assert artifact is not None
+    model = load(spec, artifact)
+    assert isinstance(model, Embedder)
     assert model.streams == threads, "onnxruntime or a second processor is missing"
-    return model
+    return model, artifact
 
 
 def private_megabytes() -> float:

@@ -1,22 +1,28 @@
 """What `rowvec sync` costs and how fast it is: idle over 20 embeddings, then rows that trickle in.
 
 The first line is the processor time of the process and of its sessions in Postgres, as a share of
-one core. The second is the time from an INSERT's COMMIT to its vector being readable, with one
-insert every half second, an all-MiniLM-L6-v2 worker on the same machine, and the 20 embeddings.
+one core, while nobody writes; the second the same while another table is written every half second.
+The third is the time from an INSERT's COMMIT to its vector being readable, with one insert every
+half second, an all-MiniLM-L6-v2 worker on the same machine, and all the embeddings.
+
+    bench/sync.py [EMBEDDINGS]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import psycopg
 from stage import MODEL, ROWVEC, instance, report
 
-EMBEDDINGS = 20
 IDLE_SECONDS = 30
 INSERTS = 60
 SECONDS_BETWEEN = 0.5
@@ -24,7 +30,10 @@ POLL_SECONDS = 0.002
 
 
 def main() -> None:
-    """Prints a line for idling, a line for latency."""
+    """Prints a line for idling, one for idling beside others, one for latency."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("embeddings", nargs="?", type=int, default=20)
+    embeddings = parser.parse_args().embeddings
     with (
         instance(ROWVEC_SYNC="true") as dsn,
         psycopg.connect(dsn, autocommit=True) as connection,
@@ -32,24 +41,46 @@ def main() -> None:
         connection.execute(
             "SELECT rowvec.embed(%s, 'loaded by this', '{\"timeout_ms\": 600000}')", (MODEL,)
         )
-        for number in range(EMBEDDINGS):
+        for number in range(embeddings):
             connection.execute(f"CREATE TABLE t{number} (id int PRIMARY KEY, body text)".encode())
             connection.execute(
                 "SELECT rowvec.create_embedding(%s, %s, 'body')", (f"t{number}", MODEL)
             )
-        for number in range(EMBEDDINGS):
+        for number in range(embeddings):
             latency(connection, f"t{number}", 0)
-        idle(dsn, connection)
+        time.sleep(10)  # until it polls as seldom as it will
+        idle(dsn, connection, "sync.idle", embeddings)
+        connection.execute("CREATE TABLE others (id int)")
+        with writing(dsn):
+            idle(dsn, connection, "sync.idle_beside_others", embeddings)
         trickle(connection)
 
 
-def idle(dsn: str, connection: psycopg.Connection) -> None:
+@contextmanager
+def writing(dsn: str) -> Iterator[None]:
+    """Somebody writes to a table that has no embedding, while the block runs."""
+    ended = threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            while not ended.wait(SECONDS_BETWEEN):
+                connection.execute("INSERT INTO others VALUES (1)")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def idle(dsn: str, connection: psycopg.Connection, name: str, embeddings: int) -> None:
     """Processor time while nothing comes."""
-    time.sleep(10)  # until it polls as seldom as it will
     told = subprocess.run(
         [ROWVEC, "status", "--dsn", dsn, "--json"], capture_output=True, check=True
     )
-    assert len(json.loads(told.stdout)["embeddings"]) == EMBEDDINGS
+    assert len(json.loads(told.stdout)["embeddings"]) == embeddings
     backends = connection.execute(
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'rowvec sync'"
     ).fetchall()
@@ -66,11 +97,11 @@ def idle(dsn: str, connection: psycopg.Connection) -> None:
         for process, start in zip(processes, before, strict=True)
     ]
     report(
-        "sync.idle",
+        name,
         percent_of_a_core=round(100 * sum(shares), 2),
         percent_process=round(100 * shares[0], 2),
         percent_postgres=round(100 * sum(shares[1:]), 2),
-        embeddings=EMBEDDINGS,
+        embeddings=embeddings,
         seconds=IDLE_SECONDS,
     )
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 # containers whose users are not this one.
 mkdir -p secrets
 chmod 700 secrets
-for name in postgres_password worker_password; do
+for name in postgres_password worker_password rowvec_runner_password; do
     if [ ! -e "secrets/$name" ]; then
         (umask 022 && od -An -N24 -tx1 /dev/urandom | tr -d ' \n' > "secrets/$name")
         echo "made docker/secrets/$name"

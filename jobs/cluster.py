@@ -8,19 +8,19 @@ import sys
 
 from rowvec.config import Settings
 from rowvec.explore.cluster.run import ClusterRequest, ClusterResult, Summarise, cluster
-from rowvec.explore.phases import LogPhases, Phases
 from rowvec.job_runner import check_schema, print_result, result_of
+from rowvec.progress import LoggedProgress, Progress
 
 
 def run(
     settings: Settings,
     request: ClusterRequest,
-    phases: Phases,
+    progress: Progress,
     summarise: Summarise | None = None,
 ) -> ClusterResult:
     """Clusters and stores; killed, it leaves what an earlier run stored."""
     check_schema(settings)
-    return asyncio.run(cluster(settings, request, phases, summarise))
+    return asyncio.run(cluster(settings, request, progress, summarise))
 
 
 def main() -> int:
@@ -31,7 +31,11 @@ def main() -> int:
     parser.add_argument("--embedding", help="which one, where the table has several")
     arguments = parser.parse_args()
     print_result(
-        result_of(lambda: run(Settings.build(), ClusterRequest(**vars(arguments)), LogPhases()))
+        result_of(
+            lambda: run(
+                Settings.build(), ClusterRequest(**vars(arguments)), LoggedProgress("cluster")
+            )
+        )
     )
     return 0
 

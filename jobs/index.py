@@ -8,15 +8,16 @@ import sys
 from typing import get_args
 
 from rowvec.config import Settings
+from rowvec.db.default_setting import Scope
 from rowvec.db.index_form import Storage
 from rowvec.index.build import build_index
+from rowvec.index.index_progress import IndexProgress, LoggedIndexProgress
 from rowvec.index.kinds import KINDS
-from rowvec.index.report import IndexLogReporter
-from rowvec.index.request import IndexReporter, IndexRequest, IndexResult
+from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.job_runner import check_schema, print_result, result_of
 
 
-def run(settings: Settings, request: IndexRequest, reporter: IndexReporter) -> IndexResult:
+def run(settings: Settings, request: IndexRequest, reporter: IndexProgress) -> IndexResult:
     """Builds, measures and stores; Ctrl-C leaves an INVALID index that the next run replaces."""
     check_schema(settings)
     return asyncio.run(build_index(settings, request, reporter))
@@ -33,11 +34,15 @@ def main() -> int:
     parser.add_argument("--target-recall", type=float, help="recall@10 that search must reach")
     parser.add_argument("--rebuild", action="store_true", help="build anew what stands")
     parser.add_argument("--refresh", action="store_true", help="build anew what no longer fits")
+    parser.add_argument(
+        "--apply", choices=get_args(Scope), default="database",
+        help="whose default the setting becomes, for queries by hand",
+    )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="build nothing")
     arguments = parser.parse_args()
     print_result(
         result_of(
-            lambda: run(Settings.build(), IndexRequest(**vars(arguments)), IndexLogReporter())
+            lambda: run(Settings.build(), IndexRequest(**vars(arguments)), LoggedIndexProgress())
         )
     )
     return 0

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from rowvec.config import Settings
 from rowvec.explore.map.run import MapRequest, MapResult, make_map
-from rowvec.explore.phases import LogPhases, Phases
 from rowvec.job_runner import check_schema, print_result, result_of
+from rowvec.progress import LoggedProgress, Progress
 
 
-def run(settings: Settings, request: MapRequest, phases: Phases) -> MapResult:
+def run(settings: Settings, request: MapRequest, progress: Progress) -> MapResult:
     """Places, stores and draws; killed, it leaves what an earlier run stored."""
     check_schema(settings)
-    return asyncio.run(make_map(settings, request, phases))
+    return asyncio.run(make_map(settings, request, progress))
 
 
 def main() -> int:
@@ -28,7 +28,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, help="map.html or map.png")
     arguments = parser.parse_args()
     print_result(
-        result_of(lambda: run(Settings.build(), MapRequest(**vars(arguments)), LogPhases()))
+        result_of(
+            lambda: run(Settings.build(), MapRequest(**vars(arguments)), LoggedProgress("map"))
+        )
     )
     return 0
 

@@ -7,10 +7,9 @@ import asyncio
 import sys
 
 from rowvec.config import Settings
-from rowvec.index.report import IndexLogReporter
 from rowvec.job_runner import check_schema, print_result, result_of
+from rowvec.progress import LoggedProgress, Progress
 from rowvec.search.similarities import (
-    Progress,
     SimilaritiesRequest,
     SimilaritiesResult,
     similarities,
@@ -33,7 +32,9 @@ def main() -> int:
     print_result(
         result_of(
             lambda: run(
-                Settings.build(), SimilaritiesRequest(**vars(arguments)), IndexLogReporter()
+                Settings.build(),
+                SimilaritiesRequest(**vars(arguments)),
+                LoggedProgress("similarities"),
             )
         )
     )

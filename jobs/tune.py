@@ -7,13 +7,12 @@ import asyncio
 import sys
 
 from rowvec.config import Settings
-from rowvec.index.report import IndexLogReporter
-from rowvec.index.request import IndexReporter
+from rowvec.index.index_progress import IndexProgress, LoggedIndexProgress
 from rowvec.index.tune import TuneRequest, TuneResult, tune
 from rowvec.job_runner import check_schema, print_result, result_of
 
 
-def run(settings: Settings, request: TuneRequest, reporter: IndexReporter) -> TuneResult:
+def run(settings: Settings, request: TuneRequest, reporter: IndexProgress) -> TuneResult:
     """Measures and stores."""
     check_schema(settings)
     return asyncio.run(tune(settings, request, reporter))
@@ -27,7 +26,9 @@ def main() -> int:
     parser.add_argument("--target-recall", type=float, help="recall@10 that search must reach")
     arguments = parser.parse_args()
     print_result(
-        result_of(lambda: run(Settings.build(), TuneRequest(**vars(arguments)), IndexLogReporter()))
+        result_of(
+            lambda: run(Settings.build(), TuneRequest(**vars(arguments)), LoggedIndexProgress())
+        )
     )
     return 0
 

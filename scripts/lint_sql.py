@@ -28,7 +28,7 @@ IGNORED = ("PS002", "PS015")
 SCHEMAS = {"vector": "public", "dblink": "rowvec_dblink"}
 SOURCES = Path(__file__).parent.parent / "src" / "rowvec"
 # Their statements run within `users_path`.
-IN_THE_USERS_PATH = ("db/landing.py", "db/upsert.py", "load/declare.py")
+IN_THE_USERS_PATH = ("db/demo_table.py", "db/landing.py", "db/upsert.py")
 # They pin what they open, but for the database of somebody else's that a load reads.
 MAY_CONNECT = ("db/connection.py", "db/schema.py", "db/session.py")
 # psycopg's places for values and names, and what stands there once it is filled in.
@@ -96,7 +96,13 @@ def _in_modules() -> dict[str, list[str]]:
 
 
 def _takes_sql(call: ast.Call) -> bool:
-    return ast.unparse(call.func).rpartition(".")[2] in ("SQL", "execute", "_all", "_run")
+    return ast.unparse(call.func).rpartition(".")[2] in (
+        "SQL",
+        "execute",
+        "_all",
+        "_has_row",
+        "_run",
+    )
 
 
 def _filled_in(text: str) -> str:

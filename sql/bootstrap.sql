@@ -31,7 +31,8 @@ DECLARE
 BEGIN
     FOR v_role IN
         VALUES ('rowvec_caller', 'rowvec: owns the function that calls the worker, alone knows its password'),
-            ('rowvec_user', 'rowvec: grant it to whoever may embed and search')
+            ('rowvec_user', 'rowvec: grant it to whoever may embed and search'),
+            ('rowvec_job', 'rowvec: for the login of jobs, which act as the owners of tables')
     LOOP
         IF to_regrole(v_role.column1) IS NULL THEN
             EXECUTE format('CREATE ROLE %I NOLOGIN', v_role.column1);
@@ -40,11 +41,12 @@ BEGIN
             EXECUTE format('COMMENT ON ROLE %I IS %L', v_role.column1, v_role.column2);
         END IF;
     END LOOP;
+    GRANT rowvec_user TO rowvec_job;
     IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = c_owner) THEN
         EXECUTE format('GRANT rowvec_caller TO %I', c_owner)
             || CASE WHEN current_setting('server_version_num')::int >= 160000
                 THEN ' WITH INHERIT TRUE, SET TRUE' ELSE '' END;
-        EXECUTE format('GRANT rowvec_user TO %I WITH ADMIN OPTION', c_owner);
+        EXECUTE format('GRANT rowvec_user, rowvec_job TO %I WITH ADMIN OPTION', c_owner);
     END IF;
     EXECUTE format('GRANT CREATE ON DATABASE %I TO %I', current_database(), c_owner);
     EXECUTE format('GRANT USAGE ON FOREIGN DATA WRAPPER dblink_fdw TO %I', c_owner);

@@ -11,7 +11,7 @@ WITH trusted AS (
 ), roles AS (
     SELECT r.*, shobj_description(r.oid, 'pg_authid') ^@ 'rowvec: ' IS TRUE AS is_ours
     FROM pg_roles AS r
-    WHERE r.rolname IN ('rowvec_caller', 'rowvec_user')
+    WHERE r.rolname IN ('rowvec_caller', 'rowvec_user', 'rowvec_job')
 ), schemas AS (
     SELECT n.nspname, n.nspacl, e.oid IS NOT NULL AS has_dblink,
         -- A member of the role pg_database_owner is the database's owner, and nobody else is.

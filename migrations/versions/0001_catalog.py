@@ -25,6 +25,8 @@ _STATEMENTS = (
         modality text NOT NULL DEFAULT 'text'
             CHECK (modality IN ('text', 'image', 'image_file')),
         filter text,
+        columns jsonb NOT NULL DEFAULT '{}',
+        guarded jsonb,
         destination text NOT NULL DEFAULT 'column' CHECK (destination IN ('column', 'table')),
         dimensions int NOT NULL CHECK (dimensions > 0),
         kwargs jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(kwargs) = 'object'),
@@ -33,6 +35,7 @@ _STATEMENTS = (
         metric text NOT NULL DEFAULT 'cosine' CHECK (metric IN ('cosine', 'inner_product', 'l2')),
         version int NOT NULL DEFAULT 1,
         paused boolean NOT NULL DEFAULT false,
+        is_default boolean NOT NULL DEFAULT false,
         adopted_before xid8,
         index_name text,
         index_kind text,
@@ -60,7 +63,19 @@ _STATEMENTS = (
     IS 'What the input is to the model; an image is read as base64'
     """,
     "COMMENT ON COLUMN rowvec.embedding.filter IS 'Which rows take part; all where NULL'",
+    """
+    COMMENT ON COLUMN rowvec.embedding.columns
+    IS 'Columns that input and filter name, with their numbers: these stay where a name changes'
+    """,
+    """
+    COMMENT ON COLUMN rowvec.embedding.guarded
+    IS 'Where input or filter may raise an error: SQL that reads without it, and SQL of the error'
+    """,
     "COMMENT ON COLUMN rowvec.embedding.version IS 'Raised when what is embedded changes'",
+    """
+    COMMENT ON COLUMN rowvec.embedding.is_default
+    IS 'Chosen for queries that name no embedding; where none of a source is, its first serves'
+    """,
     """
     COMMENT ON COLUMN rowvec.embedding.adopted_before
     IS 'Vectors of rows that no later transaction wrote were there before, and are kept'
@@ -91,6 +106,7 @@ _STATEMENTS = (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
         kind text NOT NULL CHECK (kind <> ''),
         relation regclass NOT NULL,
+        relation_name text NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now(),
         PRIMARY KEY (embedding_id, kind)
     )
@@ -114,6 +130,7 @@ _STATEMENTS = (
         embedding_id bigint NOT NULL REFERENCES rowvec.embedding ON DELETE CASCADE,
         key jsonb NOT NULL,
         input_hash bigint,
+        kind text NOT NULL DEFAULT 'model' CHECK (kind IN ('model', 'database')),
         sqlstate text NOT NULL,
         message text NOT NULL,
         attempts int NOT NULL DEFAULT 1,
@@ -124,6 +141,10 @@ _STATEMENTS = (
     )
     """,
     "COMMENT ON TABLE rowvec.failure IS 'Rows left alone until their input changes'",
+    """
+    COMMENT ON COLUMN rowvec.failure.kind
+    IS 'Who refused: the model the text, or the database what was read or written of the row'
+    """,
     """
     COMMENT ON COLUMN rowvec.failure.next_attempt_at
     IS 'When the row is tried again by itself; never where NULL'

@@ -1,4 +1,4 @@
-"""The schema of the functions by which jobs reach tables."""
+"""The schemas of functions by which jobs reach tables, and by which indexes read rows."""
 
 from __future__ import annotations
 
@@ -30,6 +30,13 @@ _STATEMENTS = (
     )
     """,
     "COMMENT ON TABLE rowvec.sync IS 'Each sync: what it would keep filled, and what it keeps'",
+    "CREATE SCHEMA rowvec_inputs",
+    """
+    COMMENT ON SCHEMA rowvec_inputs
+    IS 'rowvec: what indexes of tables evaluate, with the rights of whoever writes a row'
+    """,
+    # Within an index a function runs without it; a search names it.
+    "GRANT USAGE ON SCHEMA rowvec_inputs TO PUBLIC",
     # Both have other arguments now.
     "DROP FUNCTION IF EXISTS rowvec._backfill_read(rowvec.embedding, jsonb, int)",
     """
@@ -40,7 +47,7 @@ _STATEMENTS = (
 
 
 def upgrade() -> None:
-    """Makes the schema; one that is there already is somebody else's, and refused."""
+    """Makes the schemas; one that is there already is somebody else's, and refused."""
     for statement in _STATEMENTS:
         op.execute(statement)
 

@@ -25,10 +25,19 @@ BEGIN
                 'ALTER TABLE %s ADD COLUMN %I %s', p_source, c_columns[n], c_types[n]);
         END IF;
     END LOOP;
-EXCEPTION WHEN lock_not_available THEN
-    RAISE EXCEPTION USING ERRCODE = '55P03',
-        MESSAGE = format('%s is in use by a transaction that does not end: no column was added',
-            p_source),
-        HINT = 'try again when it has ended';
+EXCEPTION
+    WHEN lock_not_available THEN
+        RAISE EXCEPTION USING ERRCODE = '55P03',
+            MESSAGE = format('%s is in use by a transaction that does not end: no column was added',
+                p_source),
+            HINT = 'try again when it has ended';
+    WHEN too_many_columns THEN
+        -- Postgres never gives the number of a dropped column to another: VACUUM FULL does not, either.
+        RAISE EXCEPTION USING ERRCODE = '54011',
+            MESSAGE = format('%s has used up the 1600 columns that a table may ever have, %s of them dropped'
+                ' again: nothing was changed', p_source, (
+                    SELECT count(*) FROM pg_attribute WHERE attrelid = p_source AND attisdropped)),
+            HINT = 'copy its rows into a new table (CREATE TABLE ... (LIKE ... INCLUDING ALL)), and declare '
+                'the embedding there';
 END
 $function$;

@@ -1,7 +1,7 @@
 -- Called by alter_embedding alone, with expressions that are canonical: checks the rest, and changes the definition.
 CREATE OR REPLACE FUNCTION rowvec._alter(
-    p_old rowvec.embedding, p_model text, p_input text, p_modality text, p_filter text, p_kwargs jsonb,
-    p_on_truncate text, p_chunk jsonb
+    p_old rowvec.embedding, p_model text, p_input text, p_modality text, p_filter text, p_columns text[],
+    p_may_raise boolean, p_kwargs jsonb, p_on_truncate text, p_chunk jsonb
 )
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -11,6 +11,8 @@ DECLARE
     v_model CONSTANT text := coalesce(p_model, p_old.model);
     v_on_truncate CONSTANT text := coalesce(p_on_truncate, p_old.on_truncate);
     v_filter CONSTANT text := nullif(p_filter, 'true');
+    -- What is read stays as it is, with the functions that read it.
+    v_reads_as_before CONSTANT boolean := (p_input, v_filter) IS NOT DISTINCT FROM (p_old.input, p_old.filter);
     -- The revision is that of the old vectors, unless somebody names one again.
     v_kwargs jsonb := coalesce(p_kwargs, p_old.kwargs - 'revision');
     v_chunk jsonb := p_old.chunk;
@@ -45,12 +47,15 @@ BEGIN
     -- First of all, as the jobs do: they hold it for each batch that they write.
     UPDATE rowvec.embedding AS e
     SET model = v_model, input = p_input, modality = p_modality, filter = v_filter,
+        columns = CASE WHEN v_reads_as_before THEN e.columns ELSE rowvec._numbered(e.source, p_columns) END,
+        guarded = CASE WHEN v_reads_as_before THEN e.guarded END,
         kwargs = v_kwargs, on_truncate = v_on_truncate, chunk = v_chunk, version = p_old.version + 1,
         -- Adopted vectors are those of the old input.
         adopted_before = CASE WHEN p_input = p_old.input THEN e.adopted_before END,
-        -- So is what hybrid search reads, unless it was declared by itself.
+        -- So is what hybrid search reads, unless it was declared separately.
         text_document = CASE
-            WHEN p_input = p_old.input OR strpos(e.text_document, rowvec._qualified(p_old.input)) = 0
+            WHEN v_reads_as_before OR (p_input = p_old.input AND p_old.guarded IS NULL)
+                OR strpos(e.text_document, (rowvec._as_read(p_old)).input) = 0
                 THEN e.text_document END
     WHERE e.id = p_old.id AND e.version = p_old.version;
     IF NOT FOUND THEN
@@ -59,6 +64,10 @@ BEGIN
             HINT = 'look at it, and alter it again';
     END IF;
     PERFORM rowvec._drop_pending_index(p_old);
+    IF p_may_raise AND NOT v_reads_as_before THEN
+        PERFORM rowvec._guard(p_old.id);
+    END IF;
+    PERFORM rowvec._drop_guards(p_old.id, (SELECT e.guarded FROM rowvec.embedding AS e WHERE e.id = p_old.id));
     DELETE FROM rowvec.shard AS s WHERE s.embedding_id = p_old.id;
     IF (v_model, v_kwargs, p_modality) IS DISTINCT FROM (p_old.model, p_old.kwargs, p_old.modality) THEN
         PERFORM rowvec._begin_anew(p_old, false);

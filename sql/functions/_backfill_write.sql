@@ -1,7 +1,7 @@
 -- Called by backfill alone: embeds the texts of some rows and writes where the text is still the same.
 CREATE OR REPLACE FUNCTION rowvec._backfill_write(
     p_definition rowvec.embedding, p_keys jsonb[], p_row_keys text[], p_inputs text[], p_hashes bigint[],
-    p_kept boolean[], OUT written bigint, OUT failed bigint
+    p_kept boolean[], p_errors text[], OUT written bigint, OUT failed bigint
 )
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -12,8 +12,7 @@ DECLARE
     v_filled int[];
     v_kept int[];
     v_vectors text[];
-    v_keys text;
-    v_count bigint;
+    v_done record;
 BEGIN
     written := 0;
     failed := 0;
@@ -28,7 +27,11 @@ BEGIN
                 p_definition.modality)
         ) WITH ORDINALITY AS a(embedding, code, message, i)
     LOOP
-        IF v_row.code IS NOT NULL THEN
+        IF p_errors[v_row.i] IS NOT NULL THEN
+            PERFORM rowvec._record_refusal(
+                p_definition.id, p_keys[v_row.i], p_hashes[v_row.i], p_errors[v_row.i], NULL, true);
+            failed := failed + 1;
+        ELSIF v_row.code IS NOT NULL THEN
             PERFORM rowvec._record_failure(
                 p_definition.id, p_keys[v_row.i], p_hashes[v_row.i], v_row.code, v_row.message);
             failed := failed + 1;
@@ -41,27 +44,20 @@ BEGIN
     END LOOP;
     -- As the owner of the source, and where the row is still pending with the text that was embedded, or
     -- that an adopted vector was there for.
-    v_keys := (
-        SELECT string_agg(format('ARRAY(SELECT ($1[u.i]::text[])[%s] FROM unnest($2) '
-            'WITH ORDINALITY AS u(i, n) ORDER BY u.n)', n), ', ' ORDER BY n)
-        FROM generate_series(1, cardinality(p_row_keys[1]::text[])) AS n);
-    IF v_filled IS NOT NULL THEN
-        EXECUTE format('SELECT rowvec_jobs.write_%s(%s, $3, $4::@extschema:vector@.vector[])',
-            p_definition.id, v_keys)
-        INTO STRICT v_count
-        USING p_row_keys, v_filled, ARRAY(
-            SELECT p_hashes[u.i] FROM unnest(v_filled) WITH ORDINALITY AS u(i, n) ORDER BY u.n), v_vectors;
-        written := written + v_count;
-    END IF;
-    PERFORM rowvec._refuse_other_path();
-    IF v_kept IS NOT NULL THEN
-        EXECUTE format('SELECT rowvec_jobs.keep_%s(%s, $3)', p_definition.id, v_keys)
-        INTO STRICT v_count
-        USING p_row_keys, v_kept, ARRAY(
-            SELECT p_hashes[u.i] FROM unnest(v_kept) WITH ORDINALITY AS u(i, n) ORDER BY u.n);
-        written := written + v_count;
-    END IF;
-    PERFORM rowvec._refuse_other_path();
+    FOR v_done IN
+        SELECT w.*
+        FROM (VALUES ('write', v_filled, v_vectors), ('keep', v_kept, NULL)) AS v(name, places, vectors)
+        CROSS JOIN LATERAL rowvec._write_apart(
+            p_definition, v.name,
+            ARRAY(SELECT p_keys[u.i] FROM unnest(v.places) WITH ORDINALITY AS u(i, n) ORDER BY u.n),
+            ARRAY(SELECT p_row_keys[u.i] FROM unnest(v.places) WITH ORDINALITY AS u(i, n) ORDER BY u.n),
+            ARRAY(SELECT p_hashes[u.i] FROM unnest(v.places) WITH ORDINALITY AS u(i, n) ORDER BY u.n),
+            v.vectors) AS w
+        WHERE v.places IS NOT NULL
+    LOOP
+        written := written + v_done.written;
+        failed := failed + v_done.failed;
+    END LOOP;
     IF p_definition.modality = 'text' AND p_definition.on_truncate = 'truncate' THEN
         PERFORM rowvec._record_truncations(p_definition, p_keys, v_inputs, p_hashes);
     END IF;

@@ -16,19 +16,16 @@ BEGIN
         EXECUTE format('ALTER TABLE %s DROP COLUMN %I', p_definition.source, p_definition.name);
     END IF;
     EXECUTE format('ALTER TABLE %s DROP COLUMN %I', p_definition.source, p_definition.name || '_of');
-    IF p_definition.destination = 'column' THEN
-        PERFORM rowvec._add_columns(p_definition.source, p_definition.name, p_definition.dimensions);
-    ELSE
-        EXECUTE format('ALTER TABLE %s ADD COLUMN %I bigint', p_definition.source, p_definition.name || '_of');
-    END IF;
+    PERFORM rowvec._add_columns(
+        p_definition.source, p_definition.name, p_definition.dimensions, p_definition.destination);
     DELETE FROM rowvec.failure WHERE embedding_id = p_definition.id;
     IF p_keeps_chunks THEN
         RETURN;
     END IF;
 
     FOR v_derived IN
-        SELECT d.relation
-        FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = d.relation
+        SELECT c.oid
+        FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = rowvec._derived(d.embedding_id, d.kind)
         WHERE d.embedding_id = p_definition.id AND c.relkind = 'r'
     LOOP
         EXECUTE format('TRUNCATE %s', v_derived);

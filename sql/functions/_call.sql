@@ -9,9 +9,15 @@ SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $function$
 DECLARE
-    -- The worker keeps the deadline too; a little later its own words are there, and the line stays.
-    v_stop CONSTANT timestamptz := clock_timestamp() + (p_deadline_ms + 50) * interval '1 ms';
-    -- The session's own role, SET ROLE included, whatever function it is in: nobody can pretend to
+    -- Seconds that are left. The worker keeps the deadline from when it has read the request, and its words
+    -- say more (that the model is still being loaded, for instance): only one that is mute is given up, later.
+    -- The clock may be set meanwhile: each turn of the wait takes what the clock says, but no less than it
+    -- slept, and a second more at most.
+    v_left float8 := (p_deadline_ms + least(p_deadline_ms, 2000)) / 1000.0;
+    v_then timestamptz := clock_timestamp();
+    v_now timestamptz;
+    v_asleep float8 := 0;
+    -- The session's own role, SET ROLE included, whatever function it is in: no caller can pretend to
     -- another. It comes last: of two keys of one name the last one counts.
     v_role CONSTANT text := CASE current_setting('role')
         WHEN 'none' THEN session_user::text ELSE current_setting('role')
@@ -35,7 +41,7 @@ DECLARE
     v_detail text;
     v_hint text;
 BEGIN
-    -- Unguessable, so that nobody can open a connection under it; derived, so that none is lost
+    -- Unguessable, so that no other code can open a connection under it; derived, so that none is lost
     -- with a rollback.
     SELECT 'rowvec_' || left(encode(sha256(convert_to(value || pg_backend_pid(), 'UTF8')), 'hex'), 32)
     INTO STRICT v_line
@@ -43,6 +49,15 @@ BEGIN
 
     IF json_typeof(p_request) <> 'object' THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a request is a JSON object';
+    ELSIF p_request ->> 'op' = 'dataset' AND NOT EXISTS (
+        -- The one operation that not every function of rowvec_user's calls.
+        SELECT FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+        WHERE n.nspname = 'pgml' AND p.proname = 'load_dataset'
+            AND has_schema_privilege(v_role, n.oid, 'USAGE') AND has_function_privilege(v_role, p.oid, 'EXECUTE'))
+    THEN
+        RAISE EXCEPTION USING ERRCODE = '42501',
+            MESSAGE = format('"%s" may not read datasets', v_role),
+            HINT = 'who may execute pgml.load_dataset may; it is the owner''s';
     END IF;
 
     LOOP
@@ -66,20 +81,25 @@ BEGIN
             -- sends as soon as their vectors are milliseconds away. Who spins keeps the seat while it
             -- waits: of many sessions in line a few spin, the others leave the processor to the
             -- model. A pause is a third of the wait so far, at most 25 ms. After a quarter of a
-            -- second somebody else may spin.
+            -- second another session may spin.
             v_stage := 'wait';
             v_spins := pg_try_advisory_lock(v_seat);
             LOOP
                 WHILE @extschema:dblink@.dblink_is_busy(v_line) = 1 LOOP
-                    IF clock_timestamp() > v_stop THEN
+                    v_turns := v_turns + 1;
+                    CONTINUE WHEN v_spins AND v_turns < 800;
+                    v_now := clock_timestamp();
+                    v_left := v_left - least(
+                        greatest(extract(epoch FROM v_now - v_then)::float8, v_asleep), v_asleep + 1);
+                    v_then := v_now;
+                    IF v_left < 0 THEN
                         v_stage := 'timeout';
                         RAISE EXCEPTION USING ERRCODE = '57000', MESSAGE =
                             format('the rowvec worker did not answer within %s ms', p_deadline_ms);
                     END IF;
-                    v_turns := v_turns + 1;
-                    CONTINUE WHEN v_spins AND v_turns < 800;
                     -- As an expression it needs no executor, which PERFORM sets up every time.
                     v_slept := pg_sleep(v_pause) IS NULL;
+                    v_asleep := v_pause;
                     v_pause := least(1.5 * v_pause, 0.025);
                     IF v_spins AND v_turns > 815 THEN
                         v_spins := NOT pg_advisory_unlock(v_seat);
@@ -97,8 +117,9 @@ BEGIN
                 FROM @extschema:dblink@.dblink_get_result(v_line) AS r(x text);
                 EXIT WHEN v_expected IS NULL;
                 v_stage := 'wait';
-                v_slept := pg_sleep(
-                    least(0.75 * v_expected, extract(epoch FROM v_stop - clock_timestamp()))) IS NULL;
+                v_pause := least(0.75 * v_expected, v_left);
+                v_slept := pg_sleep(v_pause) IS NULL;
+                v_asleep := v_asleep + v_pause;
                 v_pause := least(v_expected / 12, 0.025);
                 v_turns := greatest(v_turns, 800);
             END LOOP;
@@ -123,7 +144,7 @@ BEGIN
         END IF;
 
         -- After an error that the worker sent, the line is good once its end is read. After anything
-        -- else it is dropped, which also tells the worker that nobody waits any more.
+        -- else it is dropped, which also tells the worker that no session waits any more.
         v_keep := v_stage = 'answer' AND v_code !~ '^(08|57014|57P)';
         IF v_keep THEN
             BEGIN
@@ -140,7 +161,7 @@ BEGIN
             PERFORM @extschema:dblink@.dblink_disconnect(v_line);
         END IF;
 
-        EXIT WHEN clock_timestamp() > v_stop;
+        EXIT WHEN v_left < 0;
         IF v_code = '42501' AND v_stage = 'answer' AND NOT v_told_all THEN
             -- The model may be for a role that this one is a member of. To say so every time would
             -- take a look at all roles every time.
@@ -156,7 +177,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- Raised anew: dblink's own context shows the name of the connection.
+    -- Raised again: dblink's own context shows the name of the connection.
     IF v_stage = 'connect' AND v_code IN ('08001', '2F003', '42704') THEN
         CASE
             WHEN v_code = '42704' THEN

@@ -1,15 +1,19 @@
 -- Called by create_embedding and alter_embedding: input and filter as Postgres writes them, once it has checked them.
+--
+-- columns are those that they read; may_raise says whether that may be an error for some row.
 CREATE OR REPLACE FUNCTION rowvec._canonical_expressions(
     p_source regclass, p_input text, p_filter text,
-    OUT input text, OUT filter text, OUT modality text
+    OUT input text, OUT filter text, OUT modality text, OUT columns text[], OUT may_raise boolean
 )
 -- No search_path of its own: the expressions are the caller's, and mean what they mean to the caller.
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
+    c_path CONSTANT pg_catalog.text := pg_catalog.current_setting('search_path');
     v_message pg_catalog.text;
     v_name pg_catalog.text;
     v_copy pg_catalog.regclass;
+    v_view pg_catalog.text;
     v_problem pg_catalog.text;
 BEGIN
     PERFORM rowvec._check_expression(p_source, p_input);
@@ -25,6 +29,9 @@ BEGIN
     EXECUTE pg_catalog.format(
         'CREATE TEMPORARY TABLE %s (LIKE %s) ON COMMIT DROP', v_name, p_source);
     v_copy := ('pg_temp.' OPERATOR(pg_catalog.||) v_name)::pg_catalog.regclass;
+    v_view := pg_catalog.concat('CREATE TEMPORARY VIEW rowvec_computed AS SELECT ctid AS place, (', p_input,
+        E'\n) AS input', ', (' OPERATOR(pg_catalog.||) p_filter OPERATOR(pg_catalog.||) E'\n) AS filter',
+        ' FROM pg_temp.', v_name);
     BEGIN
         EXECUTE pg_catalog.concat(
             'CREATE INDEX ON pg_temp.', v_name, ' ((', p_input, E'\n))',
@@ -36,6 +43,9 @@ BEGIN
                 'the filter is not immutable: for the same row it could change its answer'
                 ELSE 'the input is not immutable: for the same row it could give another text' END,
             HINT = rowvec._immutable_hint(pg_catalog.concat(p_input, ' ', p_filter));
+    WHEN undefined_function OR undefined_table OR undefined_object THEN
+        EXECUTE v_view;
+        PERFORM rowvec._refuse_path('pg_temp.rowvec_computed', SQLERRM, SQLSTATE, c_path);
     END;
     v_problem := rowvec._unfollowable(p_source, v_copy);
     IF v_problem IS NOT NULL THEN
@@ -43,6 +53,11 @@ BEGIN
             HINT = 'write out the columns, or the expression of the generated column';
     END IF;
     SELECT c.* INTO STRICT input, filter, modality FROM rowvec._index_expressions(v_copy) AS c;
+    columns := rowvec._columns_read(v_copy);
+    may_raise := rowvec._may_raise(v_copy);
+    EXECUTE v_view;
+    PERFORM rowvec._check_computable(p_source, v_copy, 'pg_temp.rowvec_computed', c_path);
+    DROP VIEW pg_temp.rowvec_computed;
     EXECUTE 'DROP TABLE pg_temp.' OPERATOR(pg_catalog.||) v_name;
 END
 $function$;

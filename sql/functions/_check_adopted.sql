@@ -1,4 +1,4 @@
--- Called by create_embedding alone: refuses a column whose vectors are not of the declared model and input.
+-- Called by create_embedding alone: refuses a column with vectors of another model or input than declared.
 CREATE OR REPLACE FUNCTION rowvec._check_adopted(p_definition rowvec.embedding)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -6,13 +6,11 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     c_sample CONSTANT int := 32;
-    -- Another backend or 16-bit weights stay above it; another prompt or model does not reach it.
-    c_least CONSTANT float8 := 0.99;
     v_rows bigint;
     v_differing bigint;
     v_worst record;
 BEGIN
-    SELECT count(*), count(*) FILTER (WHERE s.similarity < c_least OR s.similarity = 'NaN')
+    SELECT count(*), count(*) FILTER (WHERE NOT rowvec._is_same(s.similarity))
     INTO STRICT v_rows, v_differing
     FROM rowvec._similarities(p_definition, coalesce(p_definition.filter, 'true'), c_sample) AS s;
     IF v_differing > 0 THEN

@@ -11,10 +11,14 @@ SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     v_kwargs CONSTANT jsonb := rowvec._document_kwargs(p_definition.kwargs, 'truncate');
+    v_act CONSTANT text := format('SELECT * FROM rowvec_jobs.act_%s($1, $2) '
+        'AS s(chunks text[], starts int[], vectors @extschema:vector@.vector[])', p_definition.id);
     v_stored_chunks CONSTANT text := format(
-        'SELECT array_agg(chunk ORDER BY ordinality), array_agg(start_char ORDER BY ordinality), '
-        'array_agg(embedding ORDER BY ordinality) FROM %s WHERE %s',
-        rowvec._derived(p_definition.id, 'chunks'), rowvec._key_is(p_definition.source, '$1'));
+        'SELECT pg_catalog.array_agg(chunk ORDER BY ordinality), '
+        'pg_catalog.array_agg(start_char ORDER BY ordinality), '
+        'pg_catalog.array_agg(embedding ORDER BY ordinality) FROM %s WHERE %s',
+        rowvec._derived(p_definition.id, 'chunks'),
+        rowvec._key_is(p_definition.source, '$1[1]::pg_catalog.jsonb'));
     v_row record;
     v_answers text[];
     v_chunks text[];
@@ -36,7 +40,9 @@ BEGIN
         INTO v_chunks, v_starts
         FROM unnest(v_answers) AS answer,
             jsonb_to_record(answer::jsonb) AS c(ordinality int, chunk text, start_char int);
-        EXECUTE v_stored_chunks INTO v_stored, v_stored_starts, v_vectors USING v_row.key;
+        EXECUTE v_act INTO v_stored, v_stored_starts, v_vectors
+        USING v_stored_chunks, ARRAY[v_row.key::text];
+        PERFORM rowvec._refuse_other_path();
         CONTINUE WHEN v_chunks IS NULL AND v_stored IS NULL;
         key := v_row.key;
         similarity := 0;

@@ -1,6 +1,6 @@
 -- Called by create_embedding and the jobs that store what they derive: a table beside the source, for its rows.
 --
--- It begins with the key of the source, with a foreign key that follows it, and goes on with p_columns
+-- It begins with the key of the source, with a foreign key that follows it, and continues with p_columns
 -- (SQL, as between the parentheses of CREATE TABLE, of the caller's making: never a user's). Without
 -- the key it is a table about all rows together.
 CREATE OR REPLACE FUNCTION rowvec._create_derived(
@@ -50,8 +50,14 @@ BEGIN
         concat_ws(', ', v_columns, p_columns, format(c_reference, v_keys, v_definition.source))
         ELSE p_columns END);
     v_relation := format('%I.%I', v_schema, v_name)::regclass;
-    INSERT INTO rowvec.derived (embedding_id, kind, relation)
-    VALUES (p_embedding_id, p_kind, v_relation);
+    -- Its number names something else in a copy that was dumped after the table was dropped.
+    INSERT INTO rowvec.derived AS d (embedding_id, kind, relation, relation_name)
+    VALUES (p_embedding_id, p_kind, v_relation, v_name)
+    ON CONFLICT (embedding_id, kind) DO UPDATE
+    SET relation = excluded.relation, relation_name = excluded.relation_name;
+    -- As whom jobs fill it.
+    EXECUTE format('GRANT SELECT, INSERT, DELETE ON %s TO %I', v_relation, (
+        SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = v_definition.source));
     RETURN v_relation;
 EXCEPTION WHEN lock_not_available THEN
     RAISE EXCEPTION USING ERRCODE = '55P03',

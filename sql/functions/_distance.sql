@@ -1,4 +1,4 @@
--- Called by the functions that build a search: a row's or chunk's distance to a vector, as SQL.
+-- Called by the functions that build a search: the distance of a row or chunk to a vector, as SQL.
 CREATE OR REPLACE FUNCTION rowvec._distance(p_definition rowvec.embedding, p_vector text)
 RETURNS text
 LANGUAGE sql STABLE

@@ -1,4 +1,4 @@
--- Called by create_embedding and backfill: the kwargs under which the rows of an embedding are embedded.
+-- Called by create_embedding, backfill and the jobs: the kwargs under which the rows of an embedding are embedded.
 CREATE OR REPLACE FUNCTION rowvec._document_kwargs(p_kwargs jsonb, p_on_truncate text)
 RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -16,9 +16,12 @@ BEGIN
         JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
             AND d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid
             AND d.refobjsubid = a.attnum
-        WHERE pg_get_expr(i.indpred, i.indrelid) LIKE '%hashtextextended(%'
+        -- That of a partition goes with its parent's.
+        WHERE NOT (SELECT c.relispartition FROM pg_class AS c WHERE c.oid = i.indexrelid)
+            AND pg_get_expr(i.indpred, i.indrelid) LIKE '%hashtextextended(%'
             AND (i.indrelid = p_definition.source
-                OR i.indrelid IN (SELECT relid FROM pg_partition_tree(p_definition.source)))
+                OR i.indrelid IN (SELECT relid FROM pg_partition_tree(p_definition.source))
+                OR i.indrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = p_definition.source))
     LOOP
         EXECUTE format('DROP INDEX %s', v_index);
     END LOOP;

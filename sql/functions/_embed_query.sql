@@ -5,9 +5,7 @@ LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000
 SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    -- What the definition says about prompts is about documents.
-    c_kwargs CONSTANT jsonb := p_definition.kwargs - ARRAY['prompt', 'prompt_name', 'instruction']
-        || '{"input_type": "query"}';
+    c_kwargs CONSTANT jsonb := rowvec._query_kwargs(p_definition);
 BEGIN
     RETURN rowvec.embed(p_definition.model, p_query, c_kwargs || '{"on_truncate": "error"}');
 EXCEPTION WHEN string_data_right_truncation THEN

@@ -1,7 +1,7 @@
 -- Called by _search and _run_search: sets two parameters, each name before its value, and gives what they were.
 --
 -- Its answer puts them back: what it was is the first half, as it was given. A parameter without a
--- value is left alone. An error puts them back by itself: it ends the (sub)transaction that they are
+-- value is left alone. An error puts them back: it ends the (sub)transaction that they are
 -- local to.
 CREATE OR REPLACE FUNCTION rowvec._exchange_settings(p_settings text[])
 RETURNS text[]

@@ -1,4 +1,4 @@
--- Called by the jobs at their end: forgets failures and truncations of rows that are there no more.
+-- Called by the jobs at their end: deletes failures and truncations of rows that no longer exist.
 CREATE OR REPLACE FUNCTION rowvec._forget_gone(p_embedding_id bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE

@@ -45,27 +45,27 @@ BEGIN
                 rowvec._nearest_chunked(p_definition, p_keys, p_names, p_vector, p_condition,
                     p_candidates, p_k, c_is_exact)
             ELSE
-                format('n AS MATERIALIZED (%s)', rowvec._nearest(p_definition,
+                format('rowvec_n AS MATERIALIZED (%s)', rowvec._nearest(p_definition,
                     p_definition.source, v_keys, p_vector, p_condition, p_candidates, c_is_exact))
         END;
         v_halves := v_halves || format(
             'SELECT %s, %s::pg_catalog.float8 OPERATOR(pg_catalog./) (60 OPERATOR(pg_catalog.+) '
-            'pg_catalog.row_number() OVER (ORDER BY distance)) AS score FROM n',
+            'pg_catalog.row_number() OVER (ORDER BY distance)) AS score FROM rowvec_n',
             v_cs, coalesce(p_options #>> '{weights,vector}', '1'));
     END IF;
     IF c_method <> 'vector' THEN
-        v_steps := v_steps || format('t AS MATERIALIZED (%s)', rowvec._best_by_words(
+        v_steps := v_steps || format('rowvec_t AS MATERIALIZED (%s)', rowvec._best_by_words(
             p_definition, v_keys, v_cs, p_tsquery, p_condition, p_candidates,
             (p_options ->> 'text_config')::regconfig));
         v_halves := v_halves || format(
             'SELECT %1$s, %2$s::pg_catalog.float8 OPERATOR(pg_catalog./) (60 OPERATOR(pg_catalog.+) '
-            'pg_catalog.row_number() OVER (ORDER BY ts_rank DESC, %1$s)) AS score FROM t',
+            'pg_catalog.row_number() OVER (ORDER BY ts_rank DESC, %1$s)) AS score FROM rowvec_t',
             v_cs, coalesce(p_options #>> '{weights,text}', '1'));
     END IF;
 
     RETURN format(
         $sql$
-        WITH %1$s, f AS MATERIALIZED (
+        WITH %1$s, rowvec_f AS MATERIALIZED (
             SELECT u.*, pg_catalog.row_number() OVER (ORDER BY score DESC, %2$s) AS place
             FROM (
                 SELECT %2$s, pg_catalog.sum(score) AS score FROM (%3$s) AS h GROUP BY %2$s
@@ -73,8 +73,8 @@ BEGIN
             ORDER BY place
             LIMIT %4$s
         ), d AS MATERIALIZED (
-            SELECT f.place, q.distance, q.document, %5$s AS key, %6$s AS "row"
-            FROM f CROSS JOIN LATERAL (%7$s) AS q
+            SELECT rowvec_f.place, q.distance, q.document, %5$s AS key, %6$s AS "row"
+            FROM rowvec_f CROSS JOIN LATERAL (%7$s) AS q
         )
         $sql$,
         array_to_string(v_steps, ', '), v_cs, array_to_string(v_halves, ' UNION ALL '),

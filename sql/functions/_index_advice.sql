@@ -1,4 +1,4 @@
--- Called by the view rowvec.status and by `rowvec status`: why an index should be built anew; NULL where it is good.
+-- Called by the view rowvec.status and by `rowvec status`: why an index should be built again; NULL if it is good.
 --
 -- p_vectors is how many rows have a vector, NULL where that is not known. Lists are drawn once, a
 -- graph grows with its table. The factor is that of index/standing.py.

@@ -5,8 +5,9 @@ LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-    RETURN p_detail::jsonb ->> 'input';
+    -- Cast here: the value returned would be cast outside this block, and its error not caught.
+    RETURN (p_detail::jsonb ->> 'input')::int;
 EXCEPTION WHEN data_exception THEN
-    RETURN NULL;  -- the detail of another error is no JSON
+    RETURN NULL;  -- the detail of another error is no JSON, or JSON of its own
 END
 $function$;

@@ -1,10 +1,10 @@
--- Called by backfill, verify and the jobs: the SQL condition of a pending row whose adopted vector stays.
+-- Called by backfill, verify and the jobs: the SQL condition of a pending row that keeps its adopted vector.
 CREATE OR REPLACE FUNCTION rowvec._kept(p_embedding_id bigint)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $function$
-    -- Whoever wrote the row before it was declared, and nobody since: then its text is the one that
+    -- If no transaction wrote the row since the declaration, its text is the one that
     -- its vector was adopted for. Two thousand million transactions later the comparison would turn
     -- round, and a dump carries the number into another cluster: then nothing is kept any more.
     SELECT CASE

@@ -43,11 +43,8 @@ BEGIN
                     format('its key is an object with: %s', array_to_string(v_names, ', '))
             END;
     END IF;
-    RETURN (
-        SELECT format('(%s) OPERATOR(pg_catalog.%s) (%s)',
-            string_agg(format('%I', n), ', ' ORDER BY position), p_operator,
-            string_agg(format('%L::%s', v, t), ', ' ORDER BY position))
-        FROM unnest(v_names, v_types, v_values) WITH ORDINALITY AS u(n, t, v, position)
-    );
+    RETURN rowvec._key_condition(p_source, p_operator, ARRAY(
+        SELECT format('%L::%s', v, t)
+        FROM unnest(v_types, v_values) WITH ORDINALITY AS u(t, v, position) ORDER BY position));
 END
 $function$;

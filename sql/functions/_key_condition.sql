@@ -1,7 +1,8 @@
--- Called by _job_functions alone: the SQL condition that compares the key of a row with values, one expression a column.
+-- Called by whatever finds rows by key: the SQL condition that compares the key of a row with values, one expression a column.
 --
--- By the operators that the key's own index has, whatever a search_path would make of "=" and ">".
-CREATE OR REPLACE FUNCTION rowvec._key_condition(p_source regclass, p_operator text, p_values text[])
+-- By the operators that the key's own index has, whatever a search_path would make of "=" and ">", and
+-- wherever the type of a key has them. p_table is in front of the columns, where several tables have such.
+CREATE OR REPLACE FUNCTION rowvec._key_condition(p_source regclass, p_operator text, p_values text[], p_table text DEFAULT NULL)
 RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -13,7 +14,7 @@ DECLARE
     v_condition text;
 BEGIN
     FOR v_column IN
-        SELECT format('%I', a.attname) AS name, v.value,
+        SELECT concat(p_table || '.', quote_ident(a.attname)) AS name, v.value,
             o.operators[1] AS equal, o.operators[2] AS beyond, o.operators[3] AS wanted
         FROM pg_index AS i
         CROSS JOIN LATERAL unnest(i.indkey::int2[], i.indclass::oid[], p_values)

@@ -5,10 +5,11 @@ LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $function$
     -- Column by column, of the column's own type: so that the index of the key serves.
-    SELECT string_agg(format('%I = (%s)::%s', k.name,
+    SELECT rowvec._key_condition(p_source, '=', array_agg(format('(%s)::%s',
         CASE k.columns WHEN 1 THEN format('%s #>> ''{}''', p_expression)
-            ELSE format('%s ->> %L', p_expression, k.name) END, k.type), ' AND ')
+            ELSE format('%s ->> %L', p_expression, k.name) END, k.type) ORDER BY k.position))
     FROM (
-        SELECT c.name, c.type, count(*) OVER () AS columns FROM rowvec._key_columns(p_source) AS c
+        SELECT c.*, count(*) OVER () AS columns
+        FROM ROWS FROM (rowvec._key_columns(p_source)) WITH ORDINALITY AS c(name, type, position)
     ) AS k
 $function$;

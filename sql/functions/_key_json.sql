@@ -1,4 +1,4 @@
--- Called by _search, _counts and backfill: the SQL expression of a row's key as jsonb.
+-- Called by _search, _counts, backfill, the jobs and export: the SQL expression of a row's key as jsonb.
 CREATE OR REPLACE FUNCTION rowvec._key_json(p_source regclass)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE

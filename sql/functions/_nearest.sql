@@ -1,6 +1,6 @@
 -- Called by the functions that build a search: the subquery of the rows nearest to a vector.
 --
--- It orders by the very expression that the index is on; distance is always the exact one. p_exact
+-- It orders by exactly the expression that the index is on; distance is always the exact one. p_exact
 -- goes past the index. p_vector is SQL: a parameter or a literal.
 CREATE OR REPLACE FUNCTION rowvec._nearest(
     p_definition rowvec.embedding,

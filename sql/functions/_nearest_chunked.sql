@@ -1,4 +1,4 @@
--- Called by _fused_statement alone: WITH queries that end in n, the rows of the nearest chunks.
+-- Called by _fused_statement alone: WITH queries that end in rowvec_n, the rows of the nearest chunks.
 --
 -- A text of many chunks may be all that is nearest: where the first candidates are of fewer than
 -- p_k rows, twenty times as many are looked at, and where that is not enough all chunks are.
@@ -24,24 +24,30 @@ DECLARE
     v_grouped text[];
     -- Whether a step found rows enough.
     v_too_few CONSTANT text[] := ARRAY[
-        format('(SELECT pg_catalog.count(*) FROM n1) OPERATOR(pg_catalog.<) %s', p_k),
-        format('(SELECT pg_catalog.count(*) FROM n2) OPERATOR(pg_catalog.<) %s', p_k)];
+        format('(SELECT pg_catalog.count(*) FROM rowvec_n1) OPERATOR(pg_catalog.<) %s', p_k),
+        format('(SELECT pg_catalog.count(*) FROM rowvec_n2) OPERATOR(pg_catalog.<) %s', p_k)];
     v_cs text;
     v_keys text;
-    v_condition text;
+    -- Hidden rows must not take the places of those that a policy shows.
+    v_condition text := coalesce(
+        p_condition, CASE WHEN row_security_active(p_definition.source::oid) THEN 'true' END);
 BEGIN
+    IF EXISTS (SELECT FROM rowvec._key_of_derived(c_chunks, p_definition.source) AS k WHERE k.name <> k.source_name) THEN
+        RAISE EXCEPTION USING ERRCODE = '55000',
+            MESSAGE = format('the key of %s was renamed, and that of its chunks was not yet', p_definition.source),
+            HINT = '`rowvec migrate` does it, as does every job when it starts';
+    END IF;
     -- The innermost FROM has the source alone: that is what the condition is about.
     SELECT string_agg('c' || i, ', ' ORDER BY o),
         string_agg(format('%I AS c%s', p_names[i], i), ', ' ORDER BY o),
-        format('EXISTS (SELECT FROM %s WHERE (%s) OPERATOR(pg_catalog.=) (%s) AND ',
-            p_definition.source,
-            string_agg(format('%I.%I', s.relname, p_names[i]), ', ' ORDER BY o),
-            string_agg(format('%I.%I', c.relname, p_names[i]), ', ' ORDER BY o))
-        || p_condition || ')'
+        format('EXISTS (SELECT FROM %s WHERE %s AND ', p_definition.source,
+            rowvec._key_condition(p_definition.source, '=',
+                array_agg(format('%I.%I', c.relname, p_names[i]) ORDER BY o), quote_ident(s.relname)))
+        || v_condition || ')'
     INTO STRICT v_cs, v_keys, v_condition
     FROM unnest(p_keys) WITH ORDINALITY AS u(i, o), pg_class AS s, pg_class AS c
     WHERE s.oid = p_definition.source AND c.oid = c_chunks
-    GROUP BY s.oid;
+    GROUP BY s.relname;
     FOR step IN 1..3 LOOP
         v_grouped[step] := format(
             'SELECT %1$s, pg_catalog.min(distance) AS distance FROM (%2$s) AS s%3$s GROUP BY %1$s',
@@ -51,15 +57,15 @@ BEGIN
             CASE WHEN step = 2 THEN ' WHERE ' || v_too_few[1] END);
     END LOOP;
     IF p_exact THEN
-        RETURN format('n AS MATERIALIZED (%s)', v_grouped[3]);
+        RETURN format('rowvec_n AS MATERIALIZED (%s)', v_grouped[3]);
     END IF;
     RETURN format(
         $sql$
-        n1 AS MATERIALIZED (%1$s),
-        n2 AS MATERIALIZED (%2$s),
-        n AS MATERIALIZED (
-            SELECT * FROM n1 WHERE NOT %4$s
-            UNION ALL SELECT * FROM n2 WHERE %4$s AND NOT %5$s
+        rowvec_n1 AS MATERIALIZED (%1$s),
+        rowvec_n2 AS MATERIALIZED (%2$s),
+        rowvec_n AS MATERIALIZED (
+            SELECT * FROM rowvec_n1 WHERE NOT %4$s
+            UNION ALL SELECT * FROM rowvec_n2 WHERE %4$s AND NOT %5$s
             UNION ALL SELECT * FROM (%3$s) AS a WHERE %4$s AND %5$s
         )
         $sql$,

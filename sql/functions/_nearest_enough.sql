@@ -20,16 +20,16 @@ AS $function$
         ELSE
             -- A scan of a graph knows no row behind a broken link, and one of hnsw ends after
             -- hnsw.max_scan_tuples: where it found too few that pass the filter, all that pass it
-            -- are compared. A scan of lists goes on to the last.
+            -- are compared. A scan of lists continues to the last.
             pg_catalog.format(
-                'WITH a AS MATERIALIZED (%1$s) '
-                'SELECT * FROM a WHERE %3$s OPERATOR(pg_catalog.>=) %4$s '
+                'WITH rowvec_a AS MATERIALIZED (%1$s) '
+                'SELECT * FROM rowvec_a WHERE %3$s OPERATOR(pg_catalog.>=) %4$s '
                 'UNION ALL SELECT * FROM (%2$s) AS e WHERE %3$s OPERATOR(pg_catalog.<) %4$s',
                 rowvec._nearest(p_definition, p_definition.source, p_columns, p_vector,
                     p_condition, p_candidates, false),
                 rowvec._nearest(p_definition, p_definition.source, p_columns, p_vector,
                     p_condition, p_k, true),
-                '(SELECT pg_catalog.count(*) FROM a)',
+                '(SELECT pg_catalog.count(*) FROM rowvec_a)',
                 p_k)
     END
 $function$;

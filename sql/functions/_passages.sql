@@ -20,7 +20,11 @@ DECLARE
     c_smallest CONSTANT int := 32;
     -- Around each passage its number and an empty line.
     c_overhead CONSTANT int := 6;
-    v_limit CONSTANT pg_catalog.float8 := rowvec._matching_distance(p_definition, p_relevance);
+    -- Beside a row that matches, what comes so near to it counts too.
+    c_nearly CONSTANT pg_catalog.float8 := 0.8;
+    v_question CONSTANT @extschema:vector@.vector := rowvec._embed_query(p_definition, p_question);
+    -- That of relevance 0; from there it falls evenly to 0.
+    v_farthest CONSTANT pg_catalog.float8 := rowvec._farthest(p_definition, v_question);
     v_left int := p_max_tokens;
     v_counts pg_catalog.text[];
     v_found record;
@@ -31,10 +35,16 @@ BEGIN
             SELECT f.key, f.distance, f.rank, coalesce(
                 f."row" OPERATOR(pg_catalog.#>>) '{_chunk,chunk}',
                 rowvec._input_of(p_definition.id, f.key), '') AS passage
-            FROM rowvec.search(
-                p_definition.source, p_question, p_k, p_filter, p_filter_args, p_definition.name,
-                p_options) AS f
-            WHERE f.distance OPERATOR(pg_catalog.<=) v_limit
+            FROM (
+                SELECT n.*, pg_catalog.min(n.distance) OVER () AS nearest
+                FROM rowvec._search(
+                    p_definition, v_question, p_question, p_k, p_filter, p_filter_args, p_options,
+                    NULL, NULL::pg_catalog.jsonb) AS n
+            ) AS f
+            WHERE f.nearest OPERATOR(pg_catalog.<=)
+                    (v_farthest OPERATOR(pg_catalog.*) (1 OPERATOR(pg_catalog.-) p_relevance))
+                AND f.distance OPERATOR(pg_catalog.<=) (v_farthest OPERATOR(pg_catalog.*)
+                    (1 OPERATOR(pg_catalog.-) c_nearly OPERATOR(pg_catalog.*) p_relevance))
         ), c AS MATERIALIZED (
             SELECT rowvec._ask('count_tokens', p_definition.model,
                 pg_catalog.array_agg(s.passage ORDER BY s.rank)) AS counts

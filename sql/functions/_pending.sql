@@ -1,4 +1,4 @@
--- Called by search, backfill, status and the jobs: the SQL condition of a row whose vector is not there yet.
+-- Called by search, backfill, status and the jobs: the SQL condition of a row without its vector.
 CREATE OR REPLACE FUNCTION rowvec._pending(p_embedding_id bigint)
 RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -7,7 +7,7 @@ AS $function$
     -- The partial index on pending rows has exactly this predicate, else it is not used.
     SELECT format(
         '(%s) AND %I IS DISTINCT FROM pg_catalog.hashtextextended((%s), 0)',
-        coalesce(rowvec._qualified(filter), 'true'), name || '_of', rowvec._qualified(input))
-    FROM rowvec.embedding
-    WHERE id = p_embedding_id
+        coalesce(r.filter, 'true'), r.name || '_of', rowvec._hashed(r))
+    FROM rowvec.embedding AS e CROSS JOIN LATERAL rowvec._as_read(e) AS r
+    WHERE e.id = p_embedding_id
 $function$;

@@ -2,7 +2,7 @@
 --
 -- Without a filter $1, $2 and $3 are the vector, the words and the text of the query; with one,
 -- the parameters are the filter's own. Under rowvec.explain it gives no rows: `rowvec explain` finds
--- the plan of the very statement in rowvec.plan.
+-- the plan of the same statement in rowvec.plan.
 CREATE OR REPLACE FUNCTION rowvec._run_search(
     p_statement text,
     p_settings text[],
@@ -57,7 +57,7 @@ BEGIN
             IF EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE name OPERATOR(pg_catalog.=) v_prepared) THEN
                 EXECUTE pg_catalog.format('DEALLOCATE %I', v_prepared);
             END IF;
-            -- Raised anew: the context would show a statement of which only the filter is theirs.
+            -- Raised again: its context would show a statement of which only the filter is the caller's.
             IF v_code OPERATOR(pg_catalog.=) '42P02' THEN
                 v_hint := 'filter_args gives the values of $1, $2, ...: ''[4, "new"]''';
             END IF;

@@ -16,10 +16,13 @@ BEGIN
         OR c.oid IN (SELECT relid FROM pg_partition_tree(p_definition.source) WHERE isleaf);
     -- Whole blocks are sampled: enough of them for rows from all over a large table.
     v_percent := least(100, greatest(0.01, 100.0 * 50 * p_sample / greatest(v_rows, 1)));
-    -- The innermost FROM has the source alone, so no column of it can be taken for one of ours.
+    -- As the owner of the source. FROM has the source alone, so no column of it can be taken for one of ours.
     RETURN QUERY EXECUTE format(
+        'SELECT * FROM rowvec_jobs.act_%s($1, NULL) AS s(key jsonb, input text, vector @extschema:vector@.vector)',
+        p_definition.id)
+    USING format(
         $sql$
-        SELECT %1$s, (%2$s), %3$s
+        SELECT %1$s, (%2$s)::pg_catalog.text, %3$s
         FROM %4$s TABLESAMPLE SYSTEM (%5$s)
         WHERE (%6$s) AND (%2$s) IS NOT NULL
         ORDER BY pg_catalog.random()
@@ -29,5 +32,6 @@ BEGIN
         CASE p_definition.destination WHEN 'table' THEN 'NULL::@extschema:vector@.vector'
             ELSE format('%I', p_definition.name) END,
         p_definition.source, v_percent, p_condition, p_sample);
+    PERFORM rowvec._refuse_other_path();
 END
 $function$;

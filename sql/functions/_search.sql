@@ -4,7 +4,7 @@
 -- condition of ours over the source. p_vector is NULL where p_query is to be embedded.
 --
 -- What most searches need stands here, and a function is called only where there is work for it: a
--- session sets up each function and expression anew for each transaction, which would take as long
+-- session sets up each function and expression again for each transaction, which would take as long
 -- as an hnsw index.
 CREATE OR REPLACE FUNCTION rowvec._search(
     p_definition rowvec.embedding,

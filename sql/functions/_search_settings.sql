@@ -2,7 +2,7 @@
 --
 -- A filter, a row-level policy and dead rows take rows away after the index gave them: the scan goes
 -- on until it has enough. What has no such setting (pgvector before 0.8, other access methods) has
--- NULL, and NULL sets nothing. Of an index that somebody made, which the catalog does not know, it is
+-- NULL, and NULL sets nothing. Of an index that rowvec did not make, which the catalog does not know, it is
 -- supposed that it is ivfflat.
 CREATE OR REPLACE FUNCTION rowvec._search_settings(
     p_definition rowvec.embedding, p_candidates int, p_options jsonb
@@ -16,7 +16,7 @@ RETURN ARRAY[
         coalesce(p_options ->> coalesce(p_definition.setting_name, 'probes'),
             p_definition.setting::text)
     ELSE
-        -- A scan has so many rows before it is done.
+        -- A scan gives at most this many rows.
         least(p_definition.setting_most, greatest(p_candidates, coalesce(
             p_options ->> p_definition.setting_name, p_definition.setting::text,
             current_setting(p_definition.index_kind || '.' || p_definition.setting_name, true)

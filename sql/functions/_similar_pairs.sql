@@ -33,7 +33,7 @@ BEGIN
         p_filter);
     RETURN QUERY SELECT * FROM rowvec._run_search(
         rowvec._pairs_statement(p_definition, p_k, v_candidates, v_options, v_condition,
-            p_filter IS NOT NULL, p_keys),
+            p_filter IS NOT NULL OR pg_catalog.row_security_active(p_definition.source), p_keys),
         rowvec._search_settings(p_definition, v_candidates, v_options),
         p_filter IS NOT NULL, p_filter_args, NULL, NULL, NULL, NULL::pg_catalog.jsonb);
 END

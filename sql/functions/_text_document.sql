@@ -11,7 +11,7 @@ AS $function$
         WHEN p_definition.text_document IS NOT NULL
             AND p_definition.text_config::regconfig = p_config
             THEN p_definition.text_document
-        ELSE format('pg_catalog.to_tsvector(%L::pg_catalog.regconfig, %s)', p_config,
+        ELSE format('rowvec_inputs.words(%L::pg_catalog.regconfig, ''D'', %s)', p_config,
             rowvec._qualified(p_definition.input))
     END
 $function$;

@@ -1,6 +1,6 @@
 -- Called by _search alone: any of the words of a query, as a tsquery.
 --
--- Any, not all: a question in words seldom has all of them in one text, and ts_rank puts first the
+-- Any, not all: one text rarely has all words of a question, and ts_rank puts first the
 -- texts that have more of them.
 CREATE OR REPLACE FUNCTION rowvec._text_query(p_config regconfig, p_query text)
 RETURNS tsquery

@@ -14,7 +14,7 @@ AS $function$
     WHERE i.indrelid = p_copy AND s.attgenerated = 'v'
     HAVING count(*) > 0
     UNION ALL
-    -- A whole row has its own vector in it, and would be pending for ever.
+    -- A whole row has its own vector in it, and would always be pending.
     SELECT 'input and filter must name columns, and not the whole row'
     FROM pg_index AS i
     WHERE i.indrelid = p_copy AND concat(i.indexprs, i.indpred) LIKE '%:varattno 0 %'

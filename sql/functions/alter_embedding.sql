@@ -20,22 +20,31 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
-    v_old CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
-    v_input pg_catalog.text := v_old.input;
-    v_filter pg_catalog.text := v_old.filter;
-    v_modality pg_catalog.text := v_old.modality;
+    v_old rowvec.embedding;
+    v_input pg_catalog.text;
+    v_filter pg_catalog.text;
+    v_modality pg_catalog.text;
+    v_columns pg_catalog.text[];
+    v_may_raise boolean;
 BEGIN
+    -- As it was declared, where _definition gives it as it is read.
+    v_old := rowvec._definition(source, embedding);
+    SELECT e.* INTO STRICT v_old FROM rowvec.embedding AS e WHERE e.id OPERATOR(pg_catalog.=) v_old.id;
+    v_input := v_old.input;
+    v_filter := v_old.filter;
+    v_modality := v_old.modality;
     IF input IS NOT NULL OR filter IS NOT NULL THEN
         -- What is not given has been written by Postgres, qualified: it means the same to everybody.
-        SELECT c.* INTO STRICT v_input, v_filter, v_modality
+        SELECT c.* INTO STRICT v_input, v_filter, v_modality, v_columns, v_may_raise
         FROM rowvec._canonical_expressions(
-            source, coalesce(input, rowvec._qualified(v_old.input)),
-            coalesce(filter, rowvec._qualified(v_old.filter))) AS c;
+            source, coalesce(input, rowvec._qualified(v_input)),
+            coalesce(filter, rowvec._qualified(v_filter))) AS c;
         IF input IS NULL THEN
             v_input := v_old.input;
             v_modality := v_old.modality;
         END IF;
     END IF;
-    PERFORM rowvec._alter(v_old, model, v_input, v_modality, v_filter, kwargs, on_truncate, chunk);
+    PERFORM rowvec._alter(
+        v_old, model, v_input, v_modality, v_filter, v_columns, v_may_raise, kwargs, on_truncate, chunk);
 END
 $function$;

@@ -1,7 +1,7 @@
 -- Called by the owner of a table from a psql session: `rowvec backfill` for those who have no shell.
 --
 -- CALL rowvec.backfill('reviews') fills what is pending, some rows a transaction. Stopped anywhere it
--- loses one batch; run again, or by several at once, it writes nothing twice.
+-- loses one batch. Several at once, of these and of `rowvec backfill`, share the work; a sync leaves it to them.
 CREATE OR REPLACE PROCEDURE rowvec.backfill(
     source regclass, embedding text DEFAULT NULL, commit_rows int DEFAULT 256
 )
@@ -10,12 +10,16 @@ LANGUAGE plpgsql
 AS $procedure$
 DECLARE
     v_definition rowvec.embedding;
+    v_job bigint;
+    v_waits boolean := false;
+    v_shard record;
     v_key pg_catalog.text;
-    v_batch record;
+    v_done record;
     v_written bigint := 0;
     v_failed bigint := 0;
-    v_done record;
-    v_pass_changed bigint;
+    v_is_joined boolean;
+    v_before bigint;
+    v_last_pass bigint;
     v_told pg_catalog.timestamptz := pg_catalog.clock_timestamp();
 BEGIN
     -- Refused here in any case, for the EXCEPTION clause if for nothing else. Clocks do not tell: the
@@ -51,36 +55,65 @@ BEGIN
                 rowvec._shell_words(source, source::pg_catalog.text, v_definition.name));
     END IF;
     PERFORM rowvec._prepare_jobs(v_definition.id);
+    v_definition := rowvec._definition(source, embedding);
     COMMIT;
 
-    -- One pass goes through the keys once; rows changed behind it are for the next. It ends with a
-    -- pass that changed nothing.
-    LOOP
-        v_key := NULL;
-        v_pass_changed := 0;
-        LOOP
-            SELECT * INTO STRICT v_batch
-            FROM rowvec._backfill_read(v_definition, v_key, commit_rows);
-            EXIT WHEN v_batch.keys IS NULL;
-            SELECT * INTO STRICT v_done
-            FROM rowvec._backfill_write(
-                v_definition, v_batch.keys, v_batch.row_keys, v_batch.inputs, v_batch.hashes,
-                v_batch.kept);
-            COMMIT;
-            v_written := v_written OPERATOR(pg_catalog.+) v_done.written;
-            v_failed := v_failed OPERATOR(pg_catalog.+) v_done.failed;
-            v_pass_changed := v_pass_changed OPERATOR(pg_catalog.+) v_done.written
-                OPERATOR(pg_catalog.+) v_done.failed;
-            v_key := v_batch.last;
-            IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) v_told
-                OPERATOR(pg_catalog.>) interval '5 seconds'
-            THEN
-                RAISE NOTICE '% rows written, % failed so far', v_written, v_failed;
-                v_told := pg_catalog.clock_timestamp();
-            END IF;
-        END LOOP;
-        EXIT WHEN v_pass_changed OPERATOR(pg_catalog.=) 0;
+    -- Syncs see this, and leave the embedding alone once they have written what they have in hand.
+    v_job := rowvec._begin_backfill(v_definition.id);
+    COMMIT;
+    WHILE rowvec._is_synced(v_definition.id) LOOP
+        IF NOT v_waits THEN
+            RAISE NOTICE 'taking over from a sync, once it has written its batch in hand';
+            v_waits := true;
+        END IF;
+        PERFORM pg_catalog.pg_sleep(0.1);
+        COMMIT;
     END LOOP;
+
+    -- One pass goes through the keys once; rows changed behind it are for the next. It shares the ranges of
+    -- the pass with all backfills. Passes end with one that changed nothing, or no less than the one before,
+    -- as where a trigger undoes the work; a pass that others began says nothing about itself.
+    LOOP
+        v_is_joined := EXISTS (
+            SELECT FROM rowvec.shard AS s WHERE s.embedding_id OPERATOR(pg_catalog.=) v_definition.id);
+        v_before := v_written OPERATOR(pg_catalog.+) v_failed;
+        LOOP
+            SELECT * INTO STRICT v_shard
+            FROM rowvec._take_shard(v_definition.id, 8 OPERATOR(pg_catalog.*) commit_rows::bigint);
+            COMMIT;
+            EXIT WHEN v_shard.is_over;
+            IF v_shard.number IS NULL THEN
+                PERFORM pg_catalog.pg_sleep(0.2);
+                CONTINUE;
+            END IF;
+            v_key := v_shard.lower;
+            LOOP
+                SELECT * INTO STRICT v_done
+                FROM rowvec._backfill_batch(
+                    v_definition, v_shard.number, v_shard.token, v_key, commit_rows, v_job);
+                COMMIT;
+                v_written := v_written OPERATOR(pg_catalog.+) v_done.written;
+                v_failed := v_failed OPERATOR(pg_catalog.+) v_done.failed;
+                v_key := v_done.last;
+                EXIT WHEN v_key IS NULL;
+                IF pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>)
+                    (v_told OPERATOR(pg_catalog.+) interval '5 seconds')
+                THEN
+                    RAISE NOTICE '% rows written, % failed so far', v_written, v_failed;
+                    v_told := pg_catalog.clock_timestamp();
+                END IF;
+            END LOOP;
+        END LOOP;
+        v_before := v_written OPERATOR(pg_catalog.+) v_failed OPERATOR(pg_catalog.-) v_before;
+        EXIT WHEN NOT v_is_joined
+            AND (v_before OPERATOR(pg_catalog.=) 0 OR v_before OPERATOR(pg_catalog.>=) v_last_pass);
+        IF NOT v_is_joined THEN
+            v_last_pass := v_before;
+        END IF;
+    END LOOP;
+    UPDATE rowvec.job AS j
+    SET ended_at = pg_catalog.now(), heartbeat_at = pg_catalog.now()
+    WHERE j.id OPERATOR(pg_catalog.=) v_job;
     RAISE NOTICE '% rows written, % failed', v_written, v_failed;
     IF v_failed OPERATOR(pg_catalog.>) 0 THEN
         RAISE NOTICE USING MESSAGE = 'why, for each row: SELECT * FROM rowvec.failure';

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: a text in pieces that the model can read whole.
+-- Called by every member of rowvec_user: a text in pieces that the model can read whole.
 CREATE OR REPLACE FUNCTION rowvec.chunk(model text, input text, kwargs jsonb DEFAULT '{}')
 -- substr(input, start_char + 1, end_char - start_char) is the chunk.
 RETURNS TABLE (ordinality int, chunk text, start_char int, end_char int, tokens int)

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: the k labels whose means are nearest to a vector.
+-- Called by every member of rowvec_user: the k labels with the means nearest to a vector.
 --
 -- labels is a table with a column "label" (else its key is the label) and one vector column: a row
 -- a label, or rows of examples, whose mean is taken.

@@ -1,7 +1,7 @@
--- Called by anybody with the role rowvec_user: a prompt with the passages of a table that answer a question.
+-- Called by every member of rowvec_user: a prompt with the passages of a table that answer a question.
 --
 -- NULL where no row matches: then there is nothing to ask a language model about. relevance says what
--- matches: 0 whatever is nearer than two rows are on average, 1 only the question itself.
+-- matches: 0 whatever is nearer than what does not belong, 1 only the question itself.
 CREATE OR REPLACE FUNCTION rowvec.context(
     source regclass,
     question text,

@@ -1,4 +1,4 @@
--- Called by anybody: 1 for the same direction, 0 for unrelated, -1 for the opposite one.
+-- Called by every role: 1 for the same direction, 0 for unrelated, -1 for the opposite one.
 CREATE OR REPLACE FUNCTION rowvec.cosine_similarity(
     a @extschema:vector@.vector, b @extschema:vector@.vector
 )

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: the tokens that a text has for a model, uncut.
+-- Called by every member of rowvec_user: the tokens that a text has for a model, uncut.
 CREATE OR REPLACE FUNCTION rowvec.count_tokens(model text, input text)
 RETURNS int
 LANGUAGE plpgsql STABLE STRICT PARALLEL RESTRICTED COST 100000

@@ -30,13 +30,18 @@ DECLARE
     v_input pg_catalog.text;
     v_filter pg_catalog.text;
     v_modality pg_catalog.text;
+    v_columns pg_catalog.text[];
+    v_may_raise boolean;
     v_dimensions int;
     v_adopts boolean;
     v_id bigint;
 BEGIN
+    -- Of a dropped table whose number this one has by now.
+    DELETE FROM rowvec.embedding AS e
+    WHERE e.source OPERATOR(pg_catalog.=) create_embedding.source AND NOT rowvec._is_source(e);
     PERFORM rowvec._check_definition(
         source, model, input, name, v_destination, v_kwargs, v_on_truncate, chunk, adopt);
-    SELECT c.* INTO STRICT v_input, v_filter, v_modality
+    SELECT c.* INTO STRICT v_input, v_filter, v_modality, v_columns, v_may_raise
     FROM rowvec._canonical_expressions(source, input, filter) AS c;
 
     -- The model itself says how long its vectors are, and whether it is listed at all. Before any
@@ -48,26 +53,27 @@ BEGIN
         v_chunk := rowvec._chunk_options(model, v_modality, chunk, v_kwargs);
     END IF;
     v_adopts := rowvec._check_columns(source, name, v_dimensions, adopt, v_destination);
-    IF v_adopts AND adopt OPERATOR(pg_catalog.=) 'verify' THEN
-        PERFORM rowvec._check_adopted(pg_catalog.jsonb_populate_record(
-            NULL::rowvec.embedding,
-            pg_catalog.jsonb_build_object('source', source::pg_catalog.oid, 'name', name, 'model', model,
-                'input', v_input, 'modality', v_modality, 'filter', v_filter, 'kwargs', v_kwargs)));
-    END IF;
 
     PERFORM rowvec._add_columns(source, name, v_dimensions, v_destination);
     INSERT INTO rowvec.embedding AS e
-        (source, name, model, input, modality, filter, destination, dimensions, kwargs, on_truncate,
+        (source, name, model, input, modality, filter, columns, destination, dimensions, kwargs, on_truncate,
         chunk, adopted_before)
     VALUES
-        (source, name, model, v_input, v_modality, v_filter, v_destination, v_dimensions, v_kwargs,
+        (source, name, model, v_input, v_modality, v_filter, rowvec._numbered(source, v_columns), v_destination, v_dimensions, v_kwargs,
         v_on_truncate, v_chunk,
         CASE WHEN v_adopts THEN pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) END)
     RETURNING e.id INTO STRICT v_id;
+    IF v_may_raise THEN
+        PERFORM rowvec._guard(v_id);
+    END IF;
     IF v_destination OPERATOR(pg_catalog.=) 'table' THEN
         PERFORM rowvec._create_chunks(v_id);
     END IF;
     PERFORM rowvec._prepare_jobs(v_id);
+    IF v_adopts AND adopt OPERATOR(pg_catalog.=) 'verify' THEN
+        PERFORM rowvec._check_adopted(e) FROM rowvec.embedding AS e
+        WHERE e.id OPERATOR(pg_catalog.=) v_id;
+    END IF;
 
     RAISE NOTICE USING
         MESSAGE = pg_catalog.format('embedding "%s" of %s is defined, its rows are pending', name, source),

@@ -2,6 +2,7 @@
 --
 -- Its columns go, the indexes on them, and the tables that were made from it (clusters and their like).
 -- keep_columns keeps the vectors and their index; the index on pending rows goes, as nothing fills it.
+-- Of several embeddings none is dropped without its name, the default neither.
 CREATE OR REPLACE FUNCTION rowvec.drop_embedding(
     source regclass, embedding text DEFAULT NULL, keep_columns boolean DEFAULT false
 )
@@ -14,11 +15,22 @@ DECLARE
     v_relation regclass;
     v_is_view boolean;
     v_function regprocedure;
+    v_names text[];
     v_detail text;
 BEGIN
+    IF embedding IS NULL THEN
+        SELECT array_agg(e.name ORDER BY e.name) INTO v_names
+        FROM rowvec.embedding AS e WHERE e.source = v_definition.source;
+        IF cardinality(v_names) > 1 THEN
+            RAISE EXCEPTION USING ERRCODE = '42P09',
+                MESSAGE = format('%s has several embeddings: %s', v_definition.source,
+                    array_to_string(v_names, ', ')),
+                HINT = format('name the one to drop: embedding => %L', v_names[1]);
+        END IF;
+    END IF;
     FOR v_relation, v_is_view IN
-        SELECT d.relation, c.relkind = 'v'
-        FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = d.relation
+        SELECT c.oid, c.relkind = 'v'
+        FROM rowvec.derived AS d JOIN pg_class AS c ON c.oid = rowvec._derived(d.embedding_id, d.kind)
         WHERE d.embedding_id = v_definition.id
         ORDER BY c.relkind = 'v' DESC
     LOOP
@@ -33,10 +45,11 @@ BEGIN
     DELETE FROM rowvec.embedding AS e WHERE e.id = v_definition.id;
     PERFORM rowvec._drop_pending_index(v_definition);
     -- Of a table that was dropped the number is left: drop_embedding('16423').
-    IF NOT keep_columns AND EXISTS (SELECT FROM pg_class WHERE oid = v_definition.source) THEN
+    IF NOT keep_columns AND rowvec._is_source(v_definition) THEN
         EXECUTE format('ALTER TABLE %s DROP COLUMN IF EXISTS %I, DROP COLUMN IF EXISTS %I',
             v_definition.source, v_definition.name, v_definition.name || '_of');
     END IF;
+    PERFORM rowvec._drop_guards(v_definition.id);
 EXCEPTION WHEN dependent_objects_still_exist THEN
     GET STACKED DIAGNOSTICS v_detail = PG_EXCEPTION_DETAIL;
     RAISE EXCEPTION USING ERRCODE = '2BP01',

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: the vector of one text; NULL for NULL.
+-- Called by every member of rowvec_user: the vector of one text; NULL for NULL.
 CREATE OR REPLACE FUNCTION rowvec.embed(model text, input text, kwargs jsonb DEFAULT '{}')
 RETURNS @extschema:vector@.vector
 -- STABLE lets ORDER BY ... <=> embed(...) use an index; IMMUTABLE would call the worker to plan.

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: one vector an input, in order, by one request.
+-- Called by every member of rowvec_user: one vector an input, in order, by one request.
 CREATE OR REPLACE FUNCTION rowvec.embed_batch(model text, inputs text[], kwargs jsonb DEFAULT '{}')
 RETURNS SETOF @extschema:vector@.vector
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000 ROWS 100

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: the vector of an image (JPEG, PNG, WebP, GIF); NULL for NULL.
+-- Called by every member of rowvec_user: the vector of an image (JPEG, PNG, WebP, GIF); NULL for NULL.
 CREATE OR REPLACE FUNCTION rowvec.embed_image(model text, image bytea, kwargs jsonb DEFAULT '{}')
 RETURNS @extschema:vector@.vector
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: a query in the space of an embedding, to compose by hand.
+-- Called by every member of rowvec_user: a query in the space of an embedding, to compose by hand.
 CREATE OR REPLACE FUNCTION rowvec.embed_query(
     source regclass, query text, embedding text DEFAULT NULL
 )

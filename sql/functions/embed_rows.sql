@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: the vectors of the texts that a two-column query gives.
+-- Called by every member of rowvec_user: the vectors of the texts that a two-column query gives.
 CREATE OR REPLACE FUNCTION rowvec.embed_rows(model text, query text, kwargs jsonb DEFAULT '{}')
 RETURNS TABLE (key text, embedding @extschema:vector@.vector)
 -- No search_path of its own: the query is the caller's, and means what it means to the caller.

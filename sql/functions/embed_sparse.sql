@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: the sparse vector of one text; NULL for NULL.
+-- Called by every member of rowvec_user: the sparse vector of one text; NULL for NULL.
 CREATE OR REPLACE FUNCTION rowvec.embed_sparse(model text, input text, kwargs jsonb DEFAULT '{}')
 RETURNS @extschema:vector@.sparsevec
 LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000

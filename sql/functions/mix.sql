@@ -1,4 +1,4 @@
--- Called by anybody: a direction between two vectors; share 0 is all a, 1 all b.
+-- Called by every role: a direction between two vectors; share 0 is all a, 1 all b.
 --
 -- Both count by their direction alone, however long they are.
 CREATE OR REPLACE FUNCTION rowvec.mix(

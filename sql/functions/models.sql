@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: what the worker serves, and how much it did so far.
+-- Called by every member of rowvec_user: what the worker serves, and how much it did so far.
 CREATE OR REPLACE FUNCTION rowvec.models()
 RETURNS TABLE (
     name text,

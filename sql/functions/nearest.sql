@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: as search, for a vector that the caller made.
+-- Called by every member of rowvec_user: as search, for a vector that the caller made.
 --
 -- A mean, a sum, the vector of an image, what an application computed: nothing calls the worker.
 CREATE OR REPLACE FUNCTION rowvec.nearest(

@@ -1,4 +1,4 @@
--- Called by the owner of a table: jobs and sync leave the embedding alone until it is resumed; search goes on.
+-- Called by the owner of a table: jobs and sync leave the embedding alone until it is resumed; search still works.
 CREATE OR REPLACE FUNCTION rowvec.pause_embedding(source regclass, embedding text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql VOLATILE

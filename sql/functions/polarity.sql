@@ -1,4 +1,4 @@
--- Called by anybody: where a vector stands between two poles, -1 at the first and 1 at the second.
+-- Called by every role: the place of a vector between two poles, -1 at the first and 1 at the second.
 --
 -- The difference of its cosines to both, over what that is at the poles themselves; 0 is as near to
 -- one as to the other. NULL where the poles are the same direction.

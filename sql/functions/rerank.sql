@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: documents by how well each answers a query, best first.
+-- Called by every member of rowvec_user: documents by how well each answers a query, best first.
 CREATE OR REPLACE FUNCTION rowvec.rerank(
     model text, query text, documents text[], kwargs jsonb DEFAULT '{}'
 )

@@ -1,4 +1,4 @@
--- Called by the owner of a table: what pause_embedding stopped may go on.
+-- Called by the owner of a table: ends what pause_embedding began.
 CREATE OR REPLACE FUNCTION rowvec.resume_embedding(source regclass, embedding text DEFAULT NULL)
 RETURNS void
 LANGUAGE sql VOLATILE

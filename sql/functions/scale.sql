@@ -1,4 +1,4 @@
--- Called by anybody: a vector times a number, which pgvector does not have.
+-- Called by every role: a vector times a number, which pgvector does not have.
 CREATE OR REPLACE FUNCTION rowvec.scale(vector @extschema:vector@.vector, factor float8)
 RETURNS @extschema:vector@.vector
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: the k rows that answer a query in words best.
+-- Called by every member of rowvec_user: the k rows that answer a query in words best.
 CREATE OR REPLACE FUNCTION rowvec.search(
     source regclass,
     query text,

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: as search, but the rows as rows of their table.
+-- Called by every member of rowvec_user: as search, but the rows as rows of their table.
 --
 -- The first argument gives the type: search_rows(NULL::reviews, 'a question').
 CREATE OR REPLACE FUNCTION rowvec.search_rows(

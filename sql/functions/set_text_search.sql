@@ -40,18 +40,16 @@ BEGIN
                 MESSAGE = format('%s has no column "%s" of type tsvector', source, document);
         END IF;
     ELSIF weights IS NULL THEN
-        v_document := format('pg_catalog.to_tsvector(%L::pg_catalog.regconfig, %s)', v_config,
+        v_document := format('rowvec_inputs.words(%L::pg_catalog.regconfig, ''D'', %s)', v_config,
             rowvec._qualified(v_definition.input));
     ELSIF jsonb_typeof(weights) <> 'object' OR weights = '{}' THEN
         RAISE EXCEPTION USING ERRCODE = '22023',
             MESSAGE = 'weights must be a JSON object of columns and their weights',
             HINT = '{"title": "A", "body": "D"}';
     ELSE
-        SELECT string_agg(
-                format('pg_catalog.setweight('
-                    'pg_catalog.to_tsvector(%L::pg_catalog.regconfig, coalesce(%I, '''')), %L)',
-                    v_config, w.key, w.value),
-                ' OPERATOR(pg_catalog.||) ' ORDER BY w.value, w.key),
+        SELECT format('rowvec_inputs.words(%L::pg_catalog.regconfig, %L, %s)', v_config,
+                string_agg(w.value, '' ORDER BY w.value, w.key),
+                string_agg(format('%I::pg_catalog.text', w.key), ', ' ORDER BY w.value, w.key)),
             min(w.key) FILTER (WHERE a.attnum IS NULL OR w.value !~ '^[ABCD]$')
         INTO STRICT v_document, v_unknown
         FROM jsonb_each_text(weights) AS w
@@ -63,7 +61,6 @@ BEGIN
                 MESSAGE = format('"%s" is not a column of %s that holds text, or its weight is not '
                     'A, B, C or D', v_unknown, source);
         END IF;
-        v_document := format('(%s)', v_document);
     END IF;
 
     SELECT n.nspname, left(c.relname || '_' || v_definition.name || '_text_idx', 63),

@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: the k rows nearest to another row.
+-- Called by every member of rowvec_user: the k rows nearest to another row.
 CREATE OR REPLACE FUNCTION rowvec.similar(
     source regclass,
     key jsonb,

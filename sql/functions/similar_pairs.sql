@@ -1,4 +1,4 @@
--- Called by anybody with the role rowvec_user: every row at once, each with its k nearest others.
+-- Called by every member of rowvec_user: every row at once, each with its k nearest others.
 CREATE OR REPLACE FUNCTION rowvec.similar_pairs(
     source regclass,
     k int DEFAULT 10,

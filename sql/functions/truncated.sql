@@ -1,4 +1,4 @@
--- Called by the owner of a table, and by `rowvec status --truncated`: rows whose end is not in their vector.
+-- Called by the owner of a table, and by `rowvec status --truncated`: rows with a text that was cut off.
 CREATE OR REPLACE FUNCTION rowvec.truncated(source regclass, embedding text DEFAULT NULL)
 RETURNS TABLE (key jsonb, tokens int, max_tokens int, lost int)
 LANGUAGE plpgsql STABLE
@@ -15,6 +15,6 @@ BEGIN
         'SELECT FROM %s WHERE %s AND hashtextextended((%s), 0) = rowvec_long.input_hash) '
         'ORDER BY rowvec_long.tokens DESC, rowvec_long.key',
         v_definition.id, v_definition.source,
-        rowvec._key_is(v_definition.source, 'rowvec_long.key'), v_definition.input);
+        rowvec._key_is(v_definition.source, 'rowvec_long.key'), rowvec._hashed(v_definition));
 END
 $function$;

@@ -1,4 +1,4 @@
--- Called by whoever doubts, and by `rowvec verify`: embeds a sample of rows again and compares.
+-- Called by the owner of a table, and by `rowvec verify`: embeds a sample of rows again and compares.
 --
 -- One row a row of the sample, the least similar first: 1 is the same direction. Of a row with chunks it is
 -- that of the least similar one, and 0 where its text is cut elsewhere now. Rows that are pending are left

@@ -6,7 +6,7 @@ SELECT 'the extension dblink'
 WHERE NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'dblink')
 UNION ALL
 SELECT format('the role %s', needed)
-FROM unnest(ARRAY['rowvec_caller', 'rowvec_user']) AS needed
+FROM unnest(ARRAY['rowvec_caller', 'rowvec_user', 'rowvec_job']) AS needed
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = needed)
 UNION ALL
 SELECT 'USAGE on the schema of dblink for rowvec_caller'

@@ -1,4 +1,4 @@
--- Signs of life of jobs, with what they have done; ages are seconds before now.
+-- Signs of life of jobs, with what they have done; ages are seconds before now. Gives the transaction.
 UPDATE rowvec.job AS j
 SET heartbeat_at = now(),
     ended_at = CASE WHEN u.ended THEN now() END,
@@ -11,4 +11,5 @@ FROM unnest(
     %(ids)s::bigint[], %(ended)s::boolean[], %(rows_done)s::bigint[],
     %(rows_per_second)s::float8[], %(caught_up)s::float8[], %(errors)s::text[]
 ) AS u (id, ended, rows_done, rows_per_second, caught_up, error)
-WHERE j.id = u.id;
+WHERE j.id = u.id
+RETURNING pg_current_xact_id()::text::bigint;

@@ -18,6 +18,8 @@ SELECT e.id,
        (%(sources)s::oid[] IS NULL OR e.source = ANY (%(sources)s::oid[]))
        -- Paths of images mean nothing to a sync that was not told the folder.
        AND (e.modality <> 'image_file' OR %(reads_files)s) AS is_wanted,
+       -- A table that is new among them has no index on pending rows.
+       (SELECT count(*) FROM pg_inherits AS h WHERE h.inhparent = e.source) AS children,
        ARRAY(
            SELECT l.session FROM living AS l WHERE e.id = ANY (l.candidate_for) ORDER BY l.session
        ) AS candidates,
@@ -25,5 +27,5 @@ SELECT e.id,
            SELECT FROM living AS l WHERE e.id = ANY (l.keeps) AND l.session <> %(session)s
        ) AS is_kept_elsewhere
 FROM rowvec.embedding AS e
-JOIN pg_class AS c ON c.oid = e.source
+WHERE rowvec._is_source(e)
 ORDER BY e.id;

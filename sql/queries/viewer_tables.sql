@@ -4,13 +4,13 @@ WITH source AS (
     UNION
     SELECT e.source
     FROM rowvec.embedding AS e
-    WHERE pg_catalog.cardinality(%(sources)s::oid[]) = 0
+    WHERE pg_catalog.cardinality(%(sources)s::oid[]) = 0 AND rowvec._is_source(e)
 )
 SELECT n.nspname, c.relname
 FROM (
     SELECT relation FROM source
     UNION
-    SELECT d.relation
+    SELECT rowvec._derived(d.embedding_id, d.kind)
     FROM rowvec.derived AS d
     JOIN rowvec.embedding AS e ON e.id = d.embedding_id
     JOIN source AS s ON s.relation = e.source

@@ -11,6 +11,7 @@ SELECT d.id,
        d.destination,
        d.dimensions,
        d.kwargs,
+       rowvec._document_kwargs(d.kwargs, d.on_truncate) AS document_kwargs,
        d.on_truncate,
        d.chunk,
        chunks_namespace.nspname AS chunks_schema,
@@ -19,7 +20,8 @@ SELECT d.id,
        d.version,
        d.paused,
        rowvec._pending(d.id) AS pending,
-       rowvec._kept(d.id) AS kept
+       rowvec._kept(d.id) AS kept,
+       rowvec._key_json(d.source) AS key_json
 FROM rowvec._definition(%(source)s::pg_catalog.regclass, %(embedding)s::pg_catalog.text) AS d
 JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) d.source
 JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace

@@ -2,6 +2,7 @@
 SELECT p.id,
        p.source,
        p.embedding,
+       (rowvec._definition(e.source, NULL)).id OPERATOR(pg_catalog.=) e.id AS is_default,
        e.model,
        e.dimensions,
        p.rows,

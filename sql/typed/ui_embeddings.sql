@@ -2,4 +2,4 @@
 SELECT s.*, s.source::pg_catalog.text AS table
 FROM rowvec.status AS s
 JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) s.source
-ORDER BY s.source::pg_catalog.text, s.embedding
+ORDER BY s.source::pg_catalog.text, s.is_default DESC, s.embedding

@@ -1,4 +1,4 @@
--- Read by anybody with the role rowvec_user, and by `rowvec status`: how the filling of each embedding goes.
+-- Read by every member of rowvec_user, and by `rowvec status`: the progress of filling each embedding.
 CREATE OR REPLACE VIEW rowvec.progress AS
 SELECT
     e.id,
@@ -30,9 +30,13 @@ CROSS JOIN LATERAL rowvec._counts(e) AS c
 LEFT JOIN LATERAL (
     SELECT
         (SELECT pg_catalog.count(*) FROM rowvec.failure AS f
-            WHERE f.embedding_id OPERATOR(pg_catalog.=) e.id) AS failed,
+            WHERE f.embedding_id OPERATOR(pg_catalog.=) e.id
+                AND (NOT pg_catalog.row_security_active(e.source::pg_catalog.oid)
+                    OR rowvec._sees(e.id, f.key))) AS failed,
         (SELECT pg_catalog.count(*) FROM rowvec.truncation AS t
-            WHERE t.embedding_id OPERATOR(pg_catalog.=) e.id) AS truncated
+            WHERE t.embedding_id OPERATOR(pg_catalog.=) e.id
+                AND (NOT pg_catalog.row_security_active(e.source::pg_catalog.oid)
+                    OR rowvec._sees(e.id, t.key))) AS truncated
     WHERE pg_catalog.has_table_privilege(e.source, 'SELECT')
 ) AS d ON true
 CROSS JOIN LATERAL (
@@ -52,6 +56,7 @@ LEFT JOIN LATERAL (
     SELECT b.last_error, b.last_error_at
     FROM rowvec.job AS b
     WHERE b.embedding_id OPERATOR(pg_catalog.=) e.id AND b.last_error IS NOT NULL
+        AND pg_catalog.has_table_privilege(e.source, 'SELECT')
     ORDER BY b.last_error_at DESC
     LIMIT 1
 ) AS l ON true;

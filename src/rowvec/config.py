@@ -15,7 +15,7 @@ from rowvec.errors import ConfigError
 
 PREFIX = "ROWVEC_"
 
-# libpq reads these by itself: where one is set, an empty DSN already says where the database is.
+# libpq reads these itself: where one is set, an empty DSN already says where the database is.
 _LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE")
 
 
@@ -46,6 +46,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     dsn: str | None = Field(None, description="database, as a libpq URI or connection string")
+    owner_dsn: str | None = Field(
+        None,
+        description="the same database, for what only owners of tables may: jobs build indexes on"
+        " pending rows and vacuum with it (default: dsn)",
+    )
     data: Path = Field(
         default_factory=default_data_dir,
         description="folder of the embedded Postgres and its worker (`rowvec up`)",
@@ -115,14 +120,14 @@ class Settings(BaseSettings):
     memory_budget: ByteSize | None = Field(
         None,
         description="memory for models, as 4GB or 500MiB: the least recently used one goes when"
-        " another needs its room (default: no limit)",
+        " another needs the memory (default: no limit)",
     )
     cache_dir: Path = Field(
         default_factory=default_cache_dir,
         description="folder for exported models and measurements, which may be removed any time",
     )
     idle_timeout_seconds: float = Field(
-        900, gt=0, description="the worker closes a connection that is idle for so long"
+        900, gt=0, description="the worker closes a connection that is idle for longer"
     )
     login_timeout_seconds: float = Field(
         10, gt=0, description="the worker closes a connection that has not logged in by then"
@@ -134,7 +139,7 @@ class Settings(BaseSettings):
         " for so long",
     )
     engine_refuse_seconds: float = Field(
-        600, gt=0, description="a text that ended the engine twice is refused for so long"
+        600, gt=0, description="how long a text that ended the engine twice is refused"
     )
     shutdown_grace_seconds: float = Field(
         10, ge=0, description="time for accepted requests to finish after SIGTERM"
@@ -146,7 +151,7 @@ class Settings(BaseSettings):
     )
     ui_role: str | None = Field(
         None,
-        description="role that `rowvec ui` logs in as, which may do no more than read"
+        description="role that `rowvec ui` logs in as, which may only read"
         " (default: that of the database; with `rowvec up`, rowvec_viewer)",
     )
     ui_role_password_file: Path | None = Field(
@@ -154,11 +159,17 @@ class Settings(BaseSettings):
     )
 
     ui_statement_seconds: float = Field(
-        30, gt=0, description="`rowvec ui` ends a statement that runs for so long"
+        30, gt=0, description="`rowvec ui` ends a statement that runs for longer"
     )
 
     sync: bool = Field(
         default=True, description="`rowvec up` runs a `rowvec sync` beside the worker"
+    )
+    sync_connections: int = Field(
+        4,
+        ge=3,
+        description="connections of a sync to the database at most, however many embeddings it"
+        " keeps: one fills, one finds the worker, the others build indexes",
     )
     image_folder: Path | None = Field(
         None, description="folder that the paths of image files are relative to"
@@ -174,7 +185,7 @@ class Settings(BaseSettings):
         None, gt=0, description="rows a backfill embeds a second at most (default: no limit)"
     )
     lease_seconds: float = Field(
-        300, gt=0, description="a job that hangs for so long loses the key range it works on"
+        300, gt=0, description="a job that hangs for longer loses the key range it works on"
     )
     worker_wait_seconds: float = Field(
         60, ge=0, description="how long a job waits for a worker that is down"
@@ -183,7 +194,7 @@ class Settings(BaseSettings):
     @field_validator("data", "cache_dir")
     @classmethod
     def _is_absolute(cls, value: Path) -> Path:
-        # It ends up in DSNs and in processes whose working directory is another.
+        # It ends up in DSNs and in processes with another working directory.
         return Path(os.path.abspath(value.expanduser()))  # noqa: PTH100 - resolve() follows links
 
     @model_validator(mode="after")
@@ -248,7 +259,7 @@ def libpq_environment_is_set() -> bool:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """The environment of a process of ours that shall have these settings and no others."""
+    """The environment of a process of ours that gets these settings and no others."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
     return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)} | {
         f"{PREFIX}{name.upper()}": value.get_secret_value()

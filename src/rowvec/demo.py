@@ -6,18 +6,9 @@ All of the library is taken: about 5,000 entries take less than a minute on two 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-import psycopg
-from psycopg import sql
-
-from rowvec.db.connection import database_errors
 from rowvec.db.queries import sql_file, sql_files
 from rowvec.load.python_api import ApiEntry, python_api, standard_library
-
-TABLE = "python_api"
-
-_COPY = sql.SQL("COPY {} (name, signature, doc) FROM STDIN").format(sql.Identifier(TABLE))
 
 
 def entries(modules: Iterable[str] = ()) -> list[ApiEntry]:
@@ -30,69 +21,9 @@ def entries(modules: Iterable[str] = ()) -> list[ApiEntry]:
     ]
 
 
-def is_loaded(conn: psycopg.Connection) -> bool:
-    """Makes the table where it is missing; whether it has rows."""
-    with database_errors():
-        conn.execute(sql_file("demo/table.sql"))
-        row = conn.execute(
-            sql.SQL("SELECT EXISTS (SELECT FROM {})").format(sql.Identifier(TABLE))
-        ).fetchone()
-        assert row is not None
-        return bool(row[0])
-
-
-def load(conn: psycopg.Connection, modules: Iterable[str] = ()) -> int:
-    """Fills the table, all or nothing; gives the number of rows."""
-    rows = entries(modules)
-    with database_errors(), conn.transaction(), conn.cursor() as cursor:
-        with cursor.copy(_COPY) as copy:
-            for row in rows:
-                copy.write_row(row)
-        return len(rows)
-
-
-def declare(conn: psycopg.Connection) -> str | None:
-    """Creates the embedding and gives the SQL that did it; None if it was there."""
-    with database_errors():
-        there = conn.execute(
-            "SELECT FROM rowvec.embedding WHERE source = %s::regclass", (TABLE,)
-        ).fetchone()
-        if there is not None:
-            return None
-        statement = sql_file("demo/embedding.sql")
-        conn.execute(statement)
-        return shown(statement)
-
-
-def pending(conn: psycopg.Connection) -> int:
-    """How many rows have yet to be embedded."""
-    with database_errors():
-        row = conn.execute(
-            "SELECT pending FROM rowvec.status WHERE source = %s::regclass", (TABLE,)
-        ).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def is_indexed(conn: psycopg.Connection) -> bool:
-    """Whether the embedding has a usable index whose setting was measured."""
-    with database_errors():
-        return (
-            conn.execute(
-                "SELECT FROM rowvec.embedding AS e "
-                "JOIN pg_index AS i ON i.indrelid = e.source AND i.indisvalid "
-                "JOIN pg_class AS c ON c.oid = i.indexrelid AND c.relname = e.index_name "
-                "WHERE e.source = %s::regclass AND e.setting IS NOT NULL",
-                (TABLE,),
-            ).fetchone()
-            is not None
-        )
-
-
-def warm_up(conn: psycopg.Connection) -> None:
-    """Returns when the model can answer."""
-    with database_errors():
-        conn.execute("SELECT rowvec.embed_query(%s, '')", (TABLE,))
+def declaration() -> str:
+    """The statement that declares the embedding, as it is shown."""
+    return shown(sql_file("demo/embedding.sql"))
 
 
 def searches() -> list[str]:
@@ -103,13 +34,6 @@ def searches() -> list[str]:
 def to_try() -> list[str]:
     """Statements for a person to paste into psql."""
     return [shown(text) for text in sql_files("demo/try").values()]
-
-
-def ask(conn: psycopg.Connection, statement: str) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """The names of the columns and the rows of a search."""
-    with database_errors(), conn.cursor() as cursor:
-        cursor.execute(statement.encode())
-        return [column.name for column in cursor.description or ()], cursor.fetchall()
 
 
 def shown(text: str) -> str:

@@ -9,6 +9,7 @@ The tree (an indented class derives from the one above it)::
       DatabaseError          58000  Postgres refused; carries the SQLSTATE that Postgres gave
         DatabaseUnavailable  58000  Postgres is away, full or a standby: again later may do
         DatabaseConflict     58000  other transactions were in the way: at once again may do
+        RowRefused           58000  Postgres refused one row; carries the SQLSTATE too
         DefinitionChanged    58000  an embedding is not what a job began with
         LeaseLost            58000  another job works on a range of keys that was ours
       ProtocolError          08P01  bytes that are not the protocol
@@ -93,11 +94,22 @@ class SchemaError(RowvecError):
 
 
 class DatabaseError(RowvecError):
-    """Postgres refused. `code` is the SQLSTATE that Postgres gave, where there was one."""
+    """Postgres refused. `code` is the SQLSTATE that Postgres gave, where there was one.
 
-    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+    `constraint` is the constraint or index that it named.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        code: str | None = None,
+        constraint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.code = code
+        self.constraint = constraint
 
 
 class DatabaseUnavailable(DatabaseError):
@@ -110,6 +122,19 @@ class DatabaseConflict(DatabaseError):
     """A deadlock, a serialization failure or a lock that others hold; nothing was written."""
 
     retryable = True
+
+
+class RowRefused(DatabaseError):
+    """What is written of one row, or where `is_read` its input, which raises an error.
+
+    What Postgres said may hold the row's text, so no message has it.
+    """
+
+    def __init__(
+        self, code: str | None, *, constraint: str | None = None, is_read: bool = False
+    ) -> None:
+        super().__init__("the database refused a row", code=code, constraint=constraint)
+        self.is_read = is_read
 
 
 class DefinitionChanged(DatabaseError):
@@ -127,7 +152,7 @@ class ProtocolError(RowvecError):
 
 
 class AuthenticationError(RowvecError):
-    """Wrong user or password; which of the two is not said."""
+    """Wrong user or password; the message does not tell which."""
 
     sqlstate = "28P01"
 
@@ -279,12 +304,12 @@ def input_named_in(detail: str | None) -> int | None:
     except ValueError:
         return None
     number = facts.get("input") if isinstance(facts, dict) else None
-    return number if isinstance(number, int) else None
+    return number if type(number) is int else None  # bool is an int, too
 
 
 @contextmanager
 def renumbering(places: Sequence[int]) -> Iterator[None]:
-    """Renumbers the input that the block fails at: its n-th stands at the n-th of these places.
+    """Renumbers the input that the block fails at: its n-th input has the n-th of these places.
 
     For a caller that hands on some of its own inputs, or parts of them. Places count from 0.
     """

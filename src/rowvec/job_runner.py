@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 
@@ -61,6 +61,6 @@ def result_of(run: Callable[[], T], on_error: Callable[[RowvecError], None] | No
         sys.exit(f"error: {exc}")
 
 
-def print_result(result: Any) -> None:
+def print_result(result: object) -> None:
     """One line of JSON on stdout."""
     sys.stdout.buffer.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))

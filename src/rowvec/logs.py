@@ -1,6 +1,6 @@
 """How log lines look: for a person, or as JSON for a program.
 
-In neither stands a text of a user: of an exception that is not ours, whose message may quote one,
+Neither contains a text of a user: of an exception that is not ours, whose message may quote one,
 the type and the place are shown.
 """
 
@@ -37,11 +37,19 @@ def configure(form: Format, *, level: int) -> None:
     root.setLevel(level)
 
 
+# What a client called itself must not look like a line of its own.
+_CONTROLS = {n: f"\\x{n:02x}" for n in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+
+
 class TextFormatter(logging.Formatter):
     """One line a record, and below it where an exception came from."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    @override
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return super().formatMessage(record).translate(_CONTROLS)
 
     @override
     def formatException(self, ei: _ExcInfo) -> str:

@@ -46,6 +46,15 @@ def test_plan(connection: psycopg.Connection, run: Rowvec) -> None:
     assert "10 rows are longer" in told.stderr
 
 
+def test_plan_counts_the_index_that_stands(connection: psycopg.Connection, run: Rowvec) -> None:
+    define(connection, [f"text {n}" for n in range(200)], "stand-in-small")
+    connection.execute("CALL rowvec.backfill('reviews')")
+    chosen = json.loads(run("plan", "reviews", "--json").stdout)["index_bytes"]
+    assert run("index", "reviews", "--kind", "hnsw").returncode == 0
+    # Each row's neighbours stand beside its vector.
+    assert json.loads(run("plan", "reviews", "--json").stdout)["index_bytes"] > 2 * chosen > 0
+
+
 def test_plan_of_nothing(connection: psycopg.Connection, run: Rowvec) -> None:
     define(connection, [], "stand-in-small")
     found = json.loads(run("plan", "reviews", "--json").stdout)

@@ -228,6 +228,13 @@ def test_the_sync_keeps_embeddings_filled_and_is_started_again(running: Home) ->
     running.execute("SELECT rowvec.create_embedding('notes', 'stand-in', 'body')")
     running.execute("INSERT INTO notes VALUES (1, 'one')")
     eventually(lambda: running.value("SELECT count(embedding) FROM notes") == 1)
+    logins = (
+        "SELECT array_agg(DISTINCT usename::text) FROM pg_stat_activity"
+        " WHERE application_name = 'rowvec sync'"
+    )
+    eventually(lambda: running.value(logins) == ["rowvec_runner"])
+    rights = "SELECT has_table_privilege('rowvec_runner', 'notes', 'SELECT, UPDATE')"
+    assert running.value(rights) is False
     kill(running.state().sync_pid)
     running.up()
     running.execute("INSERT INTO notes VALUES (2, 'two')")

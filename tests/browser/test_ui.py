@@ -146,7 +146,7 @@ def test_failures_are_listed_with_their_reasons(url: str, page: Page) -> None:
 
 def test_recall_against_probes_is_a_chart(url: str, page: Page) -> None:
     page.goto(url + "embedding/1/recall")
-    expect(page.locator("svg.chart polyline")).to_have_count(1)
+    expect(page.locator("svg.chart polyline.curve")).to_have_count(1)
     assert page.locator("svg.chart circle").count() == page.locator("tbody tr").count() > 0
 
 

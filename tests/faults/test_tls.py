@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from rowvec.worker.half_open import MOST_OF_ONE_ADDRESS
 from support.postgres import refused
 from support.waiting import eventually
 
@@ -100,6 +103,41 @@ def port(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iter
     yield port
     process.terminate()
     assert process.wait(timeout=60) == 0
+
+
+def test_fault_12_half_open_tls(port: int) -> None:
+    """Whoever begins a handshake and leaves it there keeps nobody out: the oldest of them go."""
+    with ExitStack() as flood:
+        lines = [
+            flood.enter_context(socket.create_connection(("localhost", port), timeout=60))
+            for _ in range(300)
+        ]
+        for line in lines:
+            with suppress(ConnectionError):
+                line.sendall(struct.pack("!ii", 8, 80877103))
+        for line in lines[: 300 - MOST_OF_ONE_ADDRESS]:
+            with suppress(ConnectionError):
+                while line.recv(1):
+                    pass
+        assert lines[-1].recv(1) == b"S"
+        for _ in range(20):
+            psycopg.connect(
+                f"host=localhost port={port} user=rowvec password=sesame", sslmode="require"
+            ).close()
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x40\x00" + b"\x01" * 20_000, b"no TLS at all" * 10], ids=["long", "odd"]
+)
+def test_fault_13_handshakes(port: int, sent: bytes) -> None:
+    """One that is too long, and what is none, end their line alone."""
+    with socket.create_connection(("localhost", port), timeout=60) as line:
+        line.sendall(struct.pack("!ii", 8, 80877103))
+        assert line.recv(1) == b"S"
+        line.sendall(sent)
+        with suppress(ConnectionError):
+            while line.recv(4096):
+                pass
 
 
 @WITH_TLS

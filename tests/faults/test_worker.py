@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import os
+import select
 import signal
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import ExitStack, closing
 from typing import Any
 
@@ -19,6 +22,7 @@ import pytest
 from rowvec.client import WorkerClient
 from rowvec.errors import BackendFailed, DeadlineExceeded, InvalidRequest, OutOfMemory, Overloaded
 from rowvec.models.families.stand_in import derived_vector
+from rowvec.worker.half_open import MOST_OF_ONE_ADDRESS
 from support.postgres import refused
 from support.waiting import eventually
 from support.workers import StartWorker, Worker
@@ -53,7 +57,13 @@ refuse = "refuse me"
 # Of `slow`, 8 texts of two words.
 SMALL_BATCHES = ("--max-batch-tokens", "16")
 
-STARTUP = struct.pack("!ii", 21, 196608) + b"user\0rowvec\0\0"
+
+def startup(parameters: bytes) -> bytes:
+    return struct.pack("!ii", len(parameters) + 9, 196608) + parameters + b"\0"
+
+
+STARTUP = startup(b"user\0rowvec\0")
+TLS, GSS = (struct.pack("!ii", 8, code) for code in (80877103, 80877104))
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -181,34 +191,35 @@ def test_fault_11_sigterm(start_worker: StartWorker) -> None:
 
 
 def test_fault_12_connection_flood(start_worker: StartWorker) -> None:
-    """Who knows no password keeps nobody out; logins are capped, with words."""
-    worker = start_worker(MODELS, "--max-connections", "2")
+    """Who knows no password keeps nobody out: the oldest go. Logins are capped, with words."""
+    worker = start_worker(MODELS, "--max-connections", "2", "--login-timeout-seconds", "600")
     process = psutil.Process(worker.process.pid)
     with psycopg.connect(worker.conninfo, autocommit=True) as client:
         # Answered by the engine, whose lines to the listener are open by then.
         client.execute('{"v":1,"op":"embed","model":"stand-in","inputs":["a"]}')
         before = process.num_fds()
     with ExitStack() as flood:
-        lines = [flood.enter_context(plain(worker)) for _ in range(300)]
-        # 2 that may be logged in and 100 that are about to: the rest are turned away.
-        eventually(lambda: sum(map(is_closed, lines)) >= 300 - 102)
-        for line in lines[:10]:
-            line.close()
-        eventually(lambda: process.num_fds() < before + 100)
+        lines = [flood.enter_context(plain(worker)) for _ in range(500)]
+        gone = 500 - MOST_OF_ONE_ADDRESS
+        eventually(lambda: all(map(is_closed, lines[:gone])))
+        assert not any(map(is_closed, lines[gone:]))
+        # They take places of the flood.
         first = flood.enter_context(psycopg.connect(worker.conninfo, autocommit=True))
         flood.enter_context(psycopg.connect(worker.conninfo, autocommit=True))
-        with pytest.raises(psycopg.OperationalError, match="2 clients are connected"):
-            psycopg.connect(worker.conninfo)
+        for _ in range(20):
+            with pytest.raises(psycopg.OperationalError, match="2 clients are connected"):
+                psycopg.connect(worker.conninfo)
         assert first.execute('{"v":1,"op":"ping"}').nextset()
+        assert is_closed(lines[gone])
+        assert not any(map(is_closed, lines[gone + 22 :]))
     eventually(lambda: process.num_fds() <= before)
 
 
 def is_closed(line: socket.socket) -> bool:
-    """Whether the other end is gone; what it does not is not waited for."""
+    """Whether the other end is gone; what it does not say is not waited for."""
+    is_readable, _, _ = select.select([line], [], [], 0)
     try:
-        return line.recv(1, socket.MSG_DONTWAIT) == b""
-    except BlockingIOError:
-        return False
+        return bool(is_readable) and line.recv(1) == b""
     except ConnectionResetError:
         return True
 
@@ -222,11 +233,51 @@ def test_fault_12_slow_login(start_worker: StartWorker) -> None:
             everything(line)
 
 
-def test_fault_12_size_before_authentication(shared_worker: Worker) -> None:
-    """Nobody unknown may send more than 10 kB: no memory is spent on them."""
+@pytest.mark.parametrize(
+    "asked",
+    [[TLS, TLS], [GSS, GSS], [GSS, TLS, GSS], [TLS, GSS, TLS]],
+    ids=["TLS twice", "GSS twice", "GSS around TLS", "TLS around GSS"],
+)
+def test_fault_12_encryption_is_asked_for_once(shared_worker: Worker, asked: list[bytes]) -> None:
+    """Each kind; who repeats it costs the worker no second answer."""
     with closing(plain(shared_worker)) as line:
-        line.sendall(STARTUP + b"p" + struct.pack("!i", 1 << 20))
+        line.sendall(b"".join(asked))
+        answer = everything(line)
+    assert answer.startswith(b"N" * len(set(asked)) + b"E")
+    assert b"SFATAL\0" in answer
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        STARTUP + b"p" + struct.pack("!i", 1 << 20),
+        # Each part is small enough, and all of them are not.
+        TLS + GSS + startup(b"application_name\0" + b"x" * 9_000 + b"\0") + b"p" + bytes(2_000),
+        startup(b"".join(b"a%d\0b\0" % number for number in range(101))),
+    ],
+    ids=["a large message", "many bytes", "many parameters"],
+)
+def test_fault_12_size_before_authentication(shared_worker: Worker, sent: bytes) -> None:
+    """Nobody unknown may send more than 10 kB in all: no memory is spent on them."""
+    with closing(plain(shared_worker)) as line:
+        line.sendall(sent)
         assert b"SFATAL\0" in everything(line)
+
+
+def test_fault_12_client_that_never_reads(start_worker: StartWorker) -> None:
+    """Its answers are not kept for it: it is not read any further, and then closed."""
+    worker = start_worker(MODELS, "--idle-timeout-seconds", "0.5")
+    with psycopg.connect(worker.conninfo) as connection:
+        line = socket.socket(fileno=os.dup(connection.fileno()))
+        line.settimeout(60)
+        refused_each_time = itertools.repeat((b"Q" + struct.pack("!i", 6) + b"x\0") * 1000)
+        with closing(line), pytest.raises(ConnectionError):
+            send_all(line, refused_each_time)
+
+
+def send_all(line: socket.socket, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        line.sendall(piece)
 
 
 def test_fault_14_cancel_with_a_wrong_key(shared_worker: Worker) -> None:

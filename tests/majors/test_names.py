@@ -14,9 +14,9 @@ from rowvec.backfill.report import LogReporter
 from rowvec.backfill.run import BackfillRequest, backfill
 from rowvec.config import Settings
 from rowvec.db.connection import connect
+from rowvec.db.exported_rows import exported
 from rowvec.db.schema import migrate
 from rowvec.db.worker_address import worker_conninfo
-from rowvec.export.rows import exported
 from rowvec.search.searches import Search, Similar
 from support.hostile import Hostile, functions, operators, others
 from support.postgres import Database

@@ -10,6 +10,7 @@ import contextlib
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,6 +22,9 @@ from rowvec.backfill.report import LogReporter
 from rowvec.backfill.run import BackfillRequest, backfill
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
+from rowvec.explore.cluster.run import ClusterRequest, cluster
+from rowvec.explore.map.run import MapRequest, make_map
+from rowvec.search.similarities import SimilaritiesRequest, similarities
 from rowvec.sync.run import Task, sync
 from support.postgres import Database, refused
 from support.waiting import eventually
@@ -566,3 +570,186 @@ def test_nothing_of_this_needs_a_connection_of_the_owner(
     assert intruder.ask("SELECT count(embedding) FROM app.notes") == [(20,)]
     with psycopg.connect(database.dsn, autocommit=True) as admin:
         admin.execute(f"ALTER ROLE {intruder.name} LOGIN".encode())
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_cursor_that_outlives_its_transaction_is_not_read_as_the_job(
+    intruder: Intruder, job: Job
+) -> None:
+    """The commit reads it to its end, as the role of the commit."""
+    declare(intruder)
+    intruder.does(
+        """
+        CREATE FUNCTION app.hold() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            EXECUTE pg_catalog.format(
+                'DECLARE "Kept %s" CURSOR WITH HOLD FOR SELECT app.note(''cursor'')', NEW.id);
+            RETURN NEW;
+        END $$;
+        CREATE CONSTRAINT TRIGGER hold AFTER UPDATE ON app.notes DEFERRABLE INITIALLY DEFERRED
+            FOR EACH ROW WHEN (NEW.id = 1) EXECUTE FUNCTION app.hold();
+        CREATE TRIGGER hold_now AFTER UPDATE ON app.notes
+            FOR EACH ROW WHEN (NEW.id = 11) EXECUTE FUNCTION app.hold();
+        """
+    )
+    job(intruder.database)
+    assert intruder.is_where_it_was()
+    assert "cursor" not in intruder.diary()
+
+
+def test_a_cursor_of_the_callers_own_stays_open(intruder: Intruder) -> None:
+    declare(intruder)
+    with intruder.database.connect() as admin:
+        admin.execute("DECLARE mine CURSOR WITH HOLD FOR SELECT 7")
+        admin.execute("CALL rowvec.backfill('app.notes')")
+        assert admin.execute("FETCH mine").fetchone() == (7,)
+
+
+# A key of two columns: of a domain, and of a type whose casts are the owner's.
+CASTS = """
+CREATE TYPE app.mood AS ENUM ('good', 'bad');
+ALTER TABLE app.notes ADD mood app.mood NOT NULL DEFAULT 'good';
+ALTER TABLE app.notes DROP CONSTRAINT notes_pkey, ADD PRIMARY KEY (id, mood);
+CREATE FUNCTION app.mood_text(app.mood) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM app.attack('cast to text');
+    RETURN 'good';
+END $$;
+CREATE FUNCTION app.mood_json(app.mood) RETURNS json LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM app.attack('cast to json');
+    RETURN '"good"';
+END $$;
+CREATE FUNCTION app.text_mood(text) RETURNS app.mood LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM app.attack('cast from text');
+    RETURN 'good';
+END $$;
+CREATE FUNCTION app.same(app.mood, app.mood) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    PERFORM app.attack('operator');
+    RETURN true;
+END $$;
+CREATE CAST (app.mood AS text) WITH FUNCTION app.mood_text(app.mood);
+CREATE CAST (app.mood AS json) WITH FUNCTION app.mood_json(app.mood);
+CREATE CAST (text AS app.mood) WITH FUNCTION app.text_mood(text);
+"""
+
+# On the path of the owner, who may do to its own statements what it likes.
+OPERATOR = "CREATE OPERATOR app.= (LEFTARG = app.mood, RIGHTARG = app.mood, FUNCTION = app.same)"
+
+
+class Silence:
+    """Nobody listens."""
+
+    def phase(self, name: str, done: int, total: int) -> None:
+        """Nothing."""
+
+    def say(self, message: str) -> None:
+        """Nothing."""
+
+
+def by_cluster(database: Database) -> None:
+    settings = Settings.build(dsn=database.dsn)
+    asyncio.run(cluster(settings, ClusterRequest("app.notes", 2), Silence()))
+
+
+def by_map(database: Database, folder: Path) -> None:
+    settings = Settings.build(dsn=database.dsn)
+    request = MapRequest("app.notes", output=folder / "map.html", colors=("mood",))
+    asyncio.run(make_map(settings, request, Silence()))
+
+
+def by_similarities(database: Database) -> None:
+    settings = Settings.build(dsn=database.dsn)
+    asyncio.run(similarities(settings, SimilaritiesRequest("app.notes", 3), Silence()))
+
+
+@pytest.mark.parametrize("destination", ["column", "table"])
+def test_what_is_derived_is_read_and_written_with_the_owners_rights(
+    intruder: Intruder, destination: str, tmp_path: Path
+) -> None:
+    intruder.does(CASTS + OPERATOR)
+    declare(intruder, destination)
+    by_backfill(intruder.database)
+    intruder.forget()
+    by_cluster(intruder.database)
+    by_map(intruder.database, tmp_path)
+    by_similarities(intruder.database)
+    # Once more, over what is there; whoever has the tables by now.
+    for kind in ("cluster", "centroid", "map", "similar"):
+        with intruder.database.connect() as admin:
+            admin.execute(f"ALTER TABLE app.notes_{kind} OWNER TO {intruder.name}".encode())
+        intruder.does(
+            f"CREATE TRIGGER row BEFORE INSERT OR DELETE ON app.notes_{kind}"
+            f" FOR EACH ROW EXECUTE FUNCTION app.on_row('{kind}')"
+        )
+    by_cluster(intruder.database)
+    by_map(intruder.database, tmp_path)
+    intruder.does("UPDATE app.notes SET body = 'new', embedding_of = NULL WHERE id < 5")
+    by_backfill(intruder.database)
+    by_similarities(intruder.database)
+    assert intruder.is_where_it_was()
+    diary = intruder.diary()
+    assert {"domain", "input", "cast to text", "cast to json", "cast from text", "operator",
+            "cluster", "centroid", "map", "similar"} <= diary.keys()  # fmt: skip
+    assert {role for roles in diary.values() for role in roles} == {intruder.name}
+    for kind, rows in (("cluster", 20), ("map", 20), ("similar", 60)):
+        assert intruder.ask(f"SELECT count(*) FROM app.notes_{kind}") == [(rows,)]
+
+
+def test_pairs_that_the_index_finds_are_read_with_the_owners_rights(
+    intruder: Intruder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intruder.does(CASTS)
+    declare(intruder)
+    by_backfill(intruder.database)
+    with intruder.database.connect() as admin:
+        admin.execute(
+            "CREATE INDEX near ON app.notes USING hnsw (embedding public.vector_cosine_ops);"
+            "UPDATE rowvec.embedding SET index_name = 'near', index_kind = 'hnsw',"
+            " setting_name = 'ef_search', setting = 40"
+        )
+    monkeypatch.setattr("rowvec.search.similarities._MAX_EXACT_ROWS", 0)
+    intruder.forget()
+    by_similarities(intruder.database)
+    assert intruder.is_where_it_was()
+    assert {role for roles in intruder.diary().values() for role in roles} == {intruder.name}
+    assert intruder.ask("SELECT count(DISTINCT id) FROM app.notes_similar") == [(20,)]
+
+
+@pytest.mark.parametrize("destination", ["column", "table"])
+def test_rows_are_verified_with_the_owners_rights(intruder: Intruder, destination: str) -> None:
+    intruder.does(CASTS)
+    declare(intruder, destination)
+    by_backfill(intruder.database)
+    intruder.forget()
+    with intruder.database.connect() as admin:
+        found = admin.execute("SELECT similarity FROM rowvec.verify('app.notes')").fetchall()
+    assert [round(similarity, 3) for (similarity,) in found] == [1.0] * 20
+    assert intruder.is_where_it_was()
+    assert {role for roles in intruder.diary().values() for role in roles} == {intruder.name}
+
+
+@pytest.mark.parametrize("view", ["status", "progress"])
+def test_a_superuser_who_looks_counts_with_the_owners_rights(intruder: Intruder, view: str) -> None:
+    declare(intruder)
+    intruder.forget()
+    assert intruder.ask(f"SELECT rows, pending FROM rowvec.{view}") == [(20, 20)]
+    assert intruder.is_where_it_was()
+    assert intruder.diary() == {"input": {intruder.name}}
+    intruder.does("ALTER TABLE app.notes RENAME TO renamed")
+    assert intruder.ask(f"SELECT rows, pending FROM rowvec.{view}") == [(20, 20)]
+
+
+def test_rows_are_adopted_with_the_owners_rights(intruder: Intruder) -> None:
+    declare(intruder)
+    by_backfill(intruder.database)
+    with intruder.database.connect() as admin:
+        admin.execute("SELECT rowvec.drop_embedding('app.notes', keep_columns => true)")
+        admin.execute("ALTER TABLE app.notes DROP COLUMN embedding_of")
+    intruder.forget()
+    declare(intruder)
+    assert intruder.is_where_it_was()
+    assert "input" in intruder.diary()
+    assert {role for roles in intruder.diary().values() for role in roles} == {intruder.name}

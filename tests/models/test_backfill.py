@@ -9,7 +9,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from rowvec.models.backends.choice import cosines
+from rowvec.models.compiled.proof import cosines
 from support.commands import Rowvec
 from support.library import Encode
 from support.models import MINILM, RealModel

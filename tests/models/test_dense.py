@@ -6,6 +6,7 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_a_matryoshka_folder_gives_its_short_vectors(
 def test_static_embeddings(
     bert_folder: Callable[..., Path], tmp_path: Path, same_as_library: Callable[..., Vectors]
 ) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(bert_folder())
+    tokenizer: Any = AutoTokenizer.from_pretrained(bert_folder())
     torch.manual_seed(3)
     folder = save(tmp_path, StaticEmbedding(tokenizer, embedding_dim=16), Normalize())
     vectors = same_as_library(folder)
@@ -163,7 +164,7 @@ def test_static_embeddings_read_texts_whole(
     bert_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     """The tokenizer file may have a limit of its own, left from training; `encode` has none."""
-    tokenizer = AutoTokenizer.from_pretrained(bert_folder())
+    tokenizer: Any = AutoTokenizer.from_pretrained(bert_folder())
     folder = save(tmp_path, StaticEmbedding(tokenizer, embedding_dim=16))
     file = folder / "tokenizer.json"
     content = json.loads(file.read_text())
@@ -177,7 +178,7 @@ def test_static_embeddings_read_texts_whole(
 def test_static_embeddings_cut_texts(
     bert_folder: Callable[..., Path], tmp_path: Path, texts: list[str]
 ) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(bert_folder())
+    tokenizer: Any = AutoTokenizer.from_pretrained(bert_folder())
     model = load_dense(save(tmp_path, StaticEmbedding(tokenizer, embedding_dim=16)))
     text = "\n\n".join(texts)
     found = list(cut(text, ModelTokenizer(model), Chunking(12, overlap=3)))

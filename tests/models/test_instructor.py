@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def reference(folder: Path, instruction: str, texts: list[str]) -> np.ndarray:
     """The computation of the INSTRUCTOR paper's code, one text at a time, in transformers alone."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     encoder = T5EncoderModel.from_pretrained(folder).eval()
-    dense = SentenceTransformer(str(folder), device="cpu")[2].linear
+    dense: Any = SentenceTransformer(str(folder), device="cpu")[2].linear
     # The end token of the instruction read alone does not stand in the whole.
     left_out = len(tokenizer(instruction)["input_ids"]) - 1
     rows = []

@@ -28,7 +28,9 @@ class Tokenizer:
     """A real model's tokenizer, with the prompt that its documents bear."""
 
     def __init__(self, folder: Path, prompt: str) -> None:
-        self._tokenizer = BatchTokenizer(AutoTokenizer.from_pretrained(folder), folder)
+        self._tokenizer = BatchTokenizer.of_transformers(
+            AutoTokenizer.from_pretrained(folder), folder
+        )
         self._prompt = prompt
 
     def offsets(self, text: str) -> list[tuple[int, int]]:

@@ -36,7 +36,7 @@ SIDES = [({}, "encode"), ({"input_type": "query"}, "encode_query"),
 
 def static_queries(bert_folder: Callable[..., Path]) -> list[Any]:
     torch.manual_seed(11)
-    tokenizer = AutoTokenizer.from_pretrained(bert_folder())
+    tokenizer: Any = AutoTokenizer.from_pretrained(bert_folder())
     return [StaticEmbedding(tokenizer, embedding_dim=32)]
 
 

@@ -100,8 +100,11 @@ def home(folder: Path, t5_folder: Path, bert_folder: Callable[..., Path]) -> Pat
     )  # fmt: skip
     bert = bert_folder()
     save(home / "bert", Transformer(str(bert)), Pooling(32, "mean"), Normalize())
-    save(home / "static", StaticEmbedding(AutoTokenizer.from_pretrained(bert), embedding_dim=16))
-    queries = StaticEmbedding(AutoTokenizer.from_pretrained(bert), embedding_dim=32)
+    tokenizer: Any = AutoTokenizer.from_pretrained(bert)
+    save(home / "static", StaticEmbedding(tokenizer, embedding_dim=16))
+    # It changes the tokenizer that it is given.
+    tokenizer = AutoTokenizer.from_pretrained(bert)
+    queries = StaticEmbedding(tokenizer, embedding_dim=32)
     documents = [Transformer(str(bert)), Pooling(32, "mean")]
     save(home / "router", Router.for_query_document([queries], documents))
     (home / "words").mkdir()

@@ -39,7 +39,7 @@ def test_what_is_too_long_is_cut_as_transformers_does(folder: Path, side: str, l
     own, theirs = (AutoTokenizer.from_pretrained(folder) for _ in range(2))
     own.truncation_side = theirs.truncation_side = side
     own.model_max_length = theirs.model_max_length = limit
-    ours = BatchTokenizer(own, folder)
+    ours = BatchTokenizer.of_transformers(own, folder)
     some = texts(60)
     for text, read in zip(some, ours.texts(some, ""), strict=True):
         assert read.features == transformers_own(theirs, text)
@@ -51,7 +51,7 @@ def test_what_is_too_long_is_cut_as_transformers_does(folder: Path, side: str, l
 
 def test_threads_do_not_disturb_each_other(folder: Path) -> None:
     """Truncation is a state of the tokenizer: switched by one, it would change for the other."""
-    tokenizer = BatchTokenizer(AutoTokenizer.from_pretrained(folder), folder)
+    tokenizer = BatchTokenizer.of_transformers(AutoTokenizer.from_pretrained(folder), folder)
     too_long, short = ["row vector " * 60] * 3, ["row"]
     lengths: set[int] = set()
 

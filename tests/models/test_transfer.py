@@ -12,9 +12,9 @@ import torch
 from sentence_transformers.base.modules import Dense, Normalize, Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
-from rowvec.models.backends.choice import cosines
 from rowvec.models.backends.transfer import Widened, fetching, sent
 from rowvec.models.backends.variant import DType, Runtime, Variant
+from rowvec.models.compiled.proof import cosines
 from rowvec.models.description import Description
 from rowvec.models.families.sentence_transformers.dense import load_dense
 from rowvec.models.families.sentence_transformers.transformer import TransformerEmbedder

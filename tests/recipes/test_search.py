@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from rowvec import demo
+from rowvec.db import demo_table
 from rowvec.db.queries import sql_file
 from rowvec.embedded.postgres import PostgresCluster
 from support.commands import Rowvec
@@ -88,8 +89,8 @@ def _filled(
                 "UPDATE rowvec.setting SET value = '500000' WHERE name = 'worker_deadline_ms'"
             )
             conn.execute(sql_file("demo/table.sql").encode())
-            demo.load(conn, MODULES)
-            demo.declare(conn)
+            demo_table.fill(conn, demo.entries(MODULES))
+            demo_table.declare(conn)
             conn.execute("CALL rowvec.backfill('python_api')")
             conn.execute("ANALYZE python_api")
         yield database.name

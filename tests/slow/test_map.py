@@ -10,7 +10,7 @@ import pytest
 
 from rowvec.config import Settings
 from rowvec.explore.map.run import MapRequest, make_map
-from rowvec.explore.phases import LogPhases
+from rowvec.progress import LoggedProgress
 from support.maps import texts
 from support.postgres import Database
 
@@ -21,7 +21,9 @@ def test_umap_parts_the_groups(database: Database, connection: psycopg.Connectio
     """In this process and slow: it compiles itself for a minute before it begins."""
     texts(connection, 200)
     settings = Settings.build(dsn=database.dsn)
-    result = asyncio.run(make_map(settings, MapRequest("texts", method="umap"), LogPhases()))
+    result = asyncio.run(
+        make_map(settings, MapRequest("texts", method="umap"), LoggedProgress("map"))
+    )
     assert result.method == "umap"
     found = connection.execute("SELECT kind, x, y FROM texts JOIN texts_map USING (id)").fetchall()
     even, odd = (

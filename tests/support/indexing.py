@@ -13,9 +13,9 @@ from psycopg.rows import dict_row
 
 from rowvec.config import Settings
 from rowvec.db.index_form import Setting
+from rowvec.db.measured import Measured
 from rowvec.index.build import build_index
 from rowvec.index.kinds import KINDS
-from rowvec.index.recall import Measured
 from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.tune import TuneRequest, TuneResult, tune
 from rowvec.search.explain import Explained, ExplainRequest, explain_search

@@ -6,9 +6,16 @@ import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rowvec.models.backends.variant import Runtime
+from rowvec.models.embedder import Model
+from rowvec.models.family import Entry
+from rowvec.models.loading import compiled, load
+from rowvec.models.registry import family
+from rowvec.models.spec import ModelSpec
 from support.skips import missing
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
@@ -73,3 +80,15 @@ def real_model() -> RealModel:
         return folder
 
     return find
+
+
+def compiled_model(
+    folder: Path, runtime: Runtime, kind: str = "sentence-transformers"
+) -> Model[Any]:
+    """The model of a folder as a worker would load it, compiled in this process."""
+    # Here, as it takes seconds to import.
+    from rowvec.models.compiled.compiling import compile_model  # noqa: PLC0415
+
+    description = family(kind).describe(Entry("tested", ("tested",), folder))
+    spec = ModelSpec(description, kind, folder=folder, runtime=runtime)
+    return load(spec, compiled(spec, compile_model))

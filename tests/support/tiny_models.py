@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from pathlib import Path
+from typing import Any
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -19,7 +20,7 @@ from transformers import (
     CLIPModel,
     CLIPProcessor,
     CLIPTextConfig,
-    CLIPTokenizerFast,
+    CLIPTokenizer,
     CLIPVisionConfig,
     PreTrainedTokenizerFast,
     Qwen3Config,
@@ -106,9 +107,9 @@ def save_bert(
     torch.manual_seed(7)
     config = BertConfig(
         vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-        intermediate_size=64, max_position_embeddings=32, num_labels=labels,
-        initializer_range=0.5,
+        intermediate_size=64, max_position_embeddings=32, initializer_range=0.5,
     )  # fmt: skip
+    config.num_labels = labels
     _BERT_HEADS[head](config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
@@ -131,7 +132,7 @@ def save_clip(folder: Path, *, max_tokens: int = 16) -> None:
     for letter in string.ascii_lowercase + string.digits + string.punctuation:
         for token in (letter, letter + "</w>"):
             vocabulary.setdefault(token, len(vocabulary))
-    tokenizer = CLIPTokenizerFast(vocab=vocabulary, merges=[], model_max_length=max_tokens)
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=max_tokens)
     text = CLIPTextConfig(
         vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
         num_attention_heads=4, max_position_embeddings=max_tokens, bos_token_id=0, eos_token_id=1,
@@ -152,7 +153,7 @@ def save_clip(folder: Path, *, max_tokens: int = 16) -> None:
     CLIPProcessor(images, tokenizer).save_pretrained(folder)
 
 
-def save(folder: Path, *modules: torch.nn.Module, **given: object) -> Path:
+def save(folder: Path, *modules: torch.nn.Module, **given: Any) -> Path:
     """Saves modules as a SentenceTransformer; gives the folder."""
     SentenceTransformer(modules=list(modules), device="cpu", **given).save(str(folder))
     return folder

@@ -58,6 +58,13 @@ def test_an_exception_without_words_has_none() -> None:
     assert logs.describe(KeyError("a text")) == "KeyError"
 
 
+def test_a_message_cannot_pass_for_another_line() -> None:
+    named = logging.makeLogRecord({"name": "rowvec.x", "levelname": "INFO", "msg": "user %s"})
+    named.args = ("a\n2026-01-01 INFO rowvec: forged\x9b",)
+    line = logs.TextFormatter().format(named)
+    assert line.endswith("user a\\x0a2026-01-01 INFO rowvec: forged\\x9b")
+
+
 def test_another_programs_logging_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = logging.NullHandler()
     monkeypatch.setattr(logging.getLogger(), "handlers", [theirs])

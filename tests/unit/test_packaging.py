@@ -54,6 +54,20 @@ def package_folder(package: str) -> Path:
     raise AssertionError(package)
 
 
+def test_the_python_versions_that_are_claimed_are_the_tested_ones() -> None:
+    """The metadata, the README, the tools and CI agree."""
+    prefix = "Programming Language :: Python :: "
+    lowest, *others = (
+        name.removeprefix(prefix) for name in PROJECT["classifiers"] if name.startswith(prefix)
+    )
+    assert PROJECT["requires-python"] == f">={lowest}"
+    assert PYPROJECT["tool"]["mypy"]["python_version"] == lowest
+    assert PYPROJECT["tool"]["ruff"]["target-version"] == f"py{lowest.replace('.', '')}"
+    assert f"for version in {' '.join(others)}; do" in (ROOT / ".ci" / "run").read_text()
+    said = f"Python {lowest}, {', '.join(others[:-1])} and {others[-1]}."
+    assert said in (ROOT / "README.md").read_text()
+
+
 def test_every_folder_with_code_is_a_listed_package() -> None:
     listed = {package_folder(package) for package in SETUPTOOLS["packages"]}
     tops = [ROOT / folder for folder in SETUPTOOLS["package-dir"].values()]

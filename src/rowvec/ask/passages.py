@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import orjson
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import class_row, tuple_row
 
-from rowvec.db.connection import database_errors, users_path
-from rowvec.db.queries import query, typed
+from rowvec.db.connection import fetch, fetch_typed
 
 
 @dataclass(frozen=True)
 class Passage:
     """A source of the prompt; `number` is what citations name, `key` as JSON has it.
 
-    `relevance` is on the scale of rowvec.context: 0 as near as two rows are on average, 1 the same.
+    `relevance` is on the scale of rowvec.context: 0 as near as what does not belong, 1 the same.
     """
 
     number: int
-    key: Any
+    key: object
     distance: float
     relevance: float
     passage: str
@@ -56,24 +54,15 @@ class Question:
             "options": orjson.dumps(options).decode(),
             "filter_args": arguments,
         }
-        with (
-            database_errors(),
-            users_path(connection),
-            connection.cursor(row_factory=class_row(Passage)) as cursor,
-        ):
-            return cursor.execute(typed("passages"), parameters).fetchall()
+        return fetch_typed(connection, "passages", parameters, class_row(Passage))
 
     def nearest(self, connection: psycopg.Connection) -> Passage | None:
-        """The passage of the nearest row; None where no row is nearer than two are on average."""
+        """The passage of the nearest row; None where no row is nearer than what does not belong."""
         anything = replace(self, relevance=0.0, k=1, method="vector", rerank=None)
         return next(iter(anything.passages(connection)), None)
 
     def prompt(self, connection: psycopg.Connection, passages: Sequence[Passage]) -> str:
         """What a language model is asked."""
-        texts = [one.passage for one in passages]
-        with database_errors():
-            found = connection.execute(
-                query("prompt"), {"question": self.question, "passages": texts}
-            ).fetchone()
-        assert found is not None
-        return str(found[0])
+        parameters = {"question": self.question, "passages": [one.passage for one in passages]}
+        ((prompt,),) = fetch(connection, "prompt", parameters, tuple_row)
+        return str(prompt)

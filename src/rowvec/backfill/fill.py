@@ -113,11 +113,11 @@ class Filling:
             await self._abandon()
 
     async def pass_is_running(self) -> bool:
-        """Whether somebody began a pass that is not closed."""
+        """Whether a pass was begun that is not closed."""
         return await self._shards.pass_is_running()
 
     async def _read(self) -> AsyncGenerator[_Batch | Shard, None]:
-        """Batches whose texts are on their way to the model; a shard after the last of its own."""
+        """Batches that were sent to the model; a shard after the last of its own."""
         while not self._stop.is_set() and self._rows_left() != 0:
             taken = await self._shards.take()
             if taken is NoShard.NOTHING_LEFT:
@@ -192,7 +192,7 @@ class Filling:
         return sum(isinstance(step, _Batch) for step in self._in_flight)
 
     async def _retire(self) -> None:
-        """Writes the oldest batch, or finishes the shard whose batches have all been written."""
+        """Writes the oldest batch, or finishes the shard if all its batches are written."""
         step = self._in_flight[0]
         if isinstance(step, Shard):
             await self._shards.finish(step)
@@ -208,7 +208,7 @@ class Filling:
         self._in_flight.popleft()
 
     async def _lose(self, shard: Shard, error: LeaseLost) -> None:
-        """Leaves the shard, and what is in flight of it, to whoever took it over."""
+        """Leaves the shard, and what is in flight of it, to the job that took it over."""
         self._say(f"{error}; going on with others")
         self._lost.add(shard)
         rest = [step for step in self._in_flight if _shard_of(step) != shard]

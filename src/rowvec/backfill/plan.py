@@ -1,4 +1,4 @@
-"""What a backfill will take: rows, tokens, time, money, room, and what will bite."""
+"""Estimates a backfill: rows, tokens, time, cost, space, and warnings."""
 
 from __future__ import annotations
 
@@ -7,35 +7,38 @@ import secrets
 import shutil
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rowvec.client import WorkerClient
 from rowvec.config import Settings
+from rowvec.db.build_resources import server_resources
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query
 from rowvec.db.sample import Sample, sample_pending
-from rowvec.db.session import open_session
+from rowvec.db.server_room import ServerRoom, server_room
+from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
-from rowvec.errors import RowvecError
-from rowvec.filling.arguments import document_kwargs
+from rowvec.db.vector_table import VectorTable
+from rowvec.errors import NotSupported, RowvecError
 from rowvec.filling.worker_embedder import WorkerEmbedder
+from rowvec.index.choice import Choice, Wish, choose
+from rowvec.index.index_kind import Facts
+from rowvec.index.kinds import KINDS
 
 _APPLICATION = "rowvec plan"
 
 _SECONDS = 10.0
 _AT_ONCE, _IN_FLIGHT = 64, 4
 
-_PAGE_BYTES, _PAGE_ROOM = 8192, 8152
 _ROW_BYTES = 28  # header, pointer, the hash
 _SPARE_CONNECTIONS = 3
 
 
 @dataclass(frozen=True)
 class Prices:
-    """In whatever currency; None where nobody asked."""
+    """In any currency; None if no price was given."""
 
     per_hour: float | None = None
     per_million_tokens: float | None = None
@@ -77,10 +80,12 @@ async def plan(
     """
     async with open_session(resolve_dsn(settings), _APPLICATION) as session:
         definition = await Definition.read(session, source, embedding)
+        index_for = await _index(session, definition)
         session.prepare_nothing()
+        await Source(definition).prepare(session)
         await Source(definition).check(session)
         sample = await sample_pending(session, definition, sample_rows)
-        room = (await session.dicts(query("server_room")))[0]
+        room = await server_room(session)
     tokens, max_tokens = await _tokens(worker, definition, sample.inputs)
     rate = await _rate(worker, definition, sample.inputs)
     share_long = sum(t > max_tokens for t in tokens) / len(tokens) if tokens else 0.0
@@ -95,21 +100,44 @@ async def plan(
         rows_per_second=rate,
         seconds=sample.pending / rate if rate else None,
         vector_bytes=sample.pending * (4 * definition.dimensions + 8 + _ROW_BYTES),
-        index_bytes=index_bytes(sample.table_rows, definition.dimensions),
+        index_bytes=0,
         long_rows=round(share_long * sample.pending),
     )
     if prices.per_hour is not None and found.seconds is not None:
         found.cost = found.seconds / 3600 * prices.per_hour
     if prices.per_million_tokens is not None:
         found.hosted_cost = found.tokens / 1e6 * prices.per_million_tokens
-    found.warnings = _warnings(definition, sample, found, max_tokens, room)
+    try:
+        index = index_for(sample.table_rows)
+    except NotSupported as exc:
+        found.warnings.append(f"no index can be built: {exc}")
+    else:
+        found.index_bytes = index.size_bytes
+        if index.storage != "vector":
+            found.warnings.append(f"the index keeps vectors as {index.storage}")
+    found.warnings += _warnings(definition, sample, found, max_tokens, room)
     return found
 
 
-def index_bytes(rows: int, dimensions: int) -> int:
-    """An ivfflat index: whole vectors (halves beyond 2,000 numbers) in pages of 8 kB."""
-    entry = (4 if dimensions <= 2000 else 2) * dimensions + 8 + 12
-    return -(-rows // max(1, _PAGE_ROOM // entry)) * _PAGE_BYTES
+async def _index(session: Session, definition: Definition) -> Callable[[int], Choice]:
+    """Chooses an index for a number of rows: one like the existing, else as `rowvec index` does.
+
+    It raises NotSupported where no index holds such vectors.
+    """
+    table = await VectorTable.read(session, definition)
+    server = await server_resources(session)
+    wish = Wish(
+        table.index_kind if table.index_kind in KINDS else None,
+        table.index_storage,
+        table.index_lists,
+    )
+    return lambda rows: choose(
+        Facts(
+            rows, definition.dimensions, table.target_recall, server.memory_kb,
+            server.parallel_workers + 1,
+        ),
+        wish,
+    )  # fmt: skip
 
 
 async def _tokens(
@@ -121,7 +149,7 @@ async def _tokens(
         model = next(m for m in listed if definition.model in (m["name"], *m["aliases"]))
         if definition.modality != "text":
             return [], model["max_tokens"]
-        kwargs = document_kwargs(definition)
+        kwargs = definition.document_kwargs
         counted: list[int] = []
         for start in range(0, len(inputs), _AT_ONCE):
             some = inputs[start : start + _AT_ONCE]
@@ -137,7 +165,7 @@ async def _rate(worker: str, definition: Definition, inputs: Sequence[str]) -> f
     """
     if not inputs or definition.modality == "image_file":
         return None
-    kwargs = document_kwargs(definition)
+    kwargs = definition.document_kwargs
     embedder = WorkerEmbedder(worker, definition.model, kwargs, definition.modality)
     await embedder.embed(inputs[:1])  # loads the model
     # The worker remembers texts: a word before each makes it compute them.
@@ -166,7 +194,7 @@ async def _rate(worker: str, definition: Definition, inputs: Sequence[str]) -> f
 
 
 def _warnings(
-    definition: Definition, sample: Sample, found: Plan, max_tokens: int, room: dict[str, object]
+    definition: Definition, sample: Sample, found: Plan, max_tokens: int, room: ServerRoom
 ) -> list[str]:
     said = []
     if found.long_rows:
@@ -178,20 +206,15 @@ def _warnings(
             f"about {found.long_rows:,} rows are longer than the {max_tokens:,} tokens that the"
             f" model reads: {what} (on_truncate = {definition.on_truncate})"
         )
-    if definition.dimensions > 2000:
-        said.append(
-            f"{definition.dimensions:,} dimensions are more than pgvector indexes as they are:"
-            " the index keeps halves"
-        )
-    if int(str(room["connections"])) < _SPARE_CONNECTIONS:
-        said.append(f"the server has {room['connections']} connections left")
+    if room.connections < _SPARE_CONNECTIONS:
+        said.append(f"the server has {room.connections} connections left")
     needed = found.vector_bytes + found.index_bytes
     if sample.table_rows:
-        # An UPDATE writes the row anew, and what VACUUM has not removed yet stays.
+        # An UPDATE writes the row again, and what VACUUM has not removed yet stays.
         needed += sample.table_bytes * found.rows // sample.table_rows
-    folder = room["data_directory"]
-    if room["is_local"] and folder and Path(str(folder)).exists():
-        free = shutil.disk_usage(str(folder)).free
+    folder = room.data_directory
+    if room.is_local and folder and Path(folder).exists():
+        free = shutil.disk_usage(folder).free
         if free < needed:
             said.append(
                 f"the disk of the server has {free / 1e9:.1f} GB free, and up to"

@@ -16,7 +16,10 @@ _SECONDS_BETWEEN_LINES = 5.0
 
 @dataclass
 class Summary:
-    """What one run of a backfill did. `failures` lists the first hundred of `failed`."""
+    """What one run of a backfill did. `failures` lists the first hundred of `failed`.
+
+    `by_sync` rows a sync had in hand when the run began, and wrote first.
+    """
 
     source: str
     embedding: str
@@ -29,6 +32,7 @@ class Summary:
     truncated: int = 0
     passes: int = 0
     pending: int = 0
+    by_sync: int = 0
     stopped: bool = False
     seconds: float = 0.0
     failures: list[FailedRow] = field(default_factory=list)

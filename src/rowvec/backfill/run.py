@@ -10,29 +10,31 @@ from dataclasses import dataclass
 from rowvec.backfill.fill import Filling, FillLimits
 from rowvec.backfill.report import Reporter, Summary
 from rowvec.config import Settings
-from rowvec.db.connection import resolve_dsn
+from rowvec.db.connection import job_dsn, owner_dsn
 from rowvec.db.definition import Definition
+from rowvec.db.job_reports import is_synced
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import COUNTED, Source
 from rowvec.errors import DatabaseConflict, DatabaseUnavailable, RowvecError
-from rowvec.filling.arguments import document_kwargs
 from rowvec.filling.async_embedder import JobEmbedder
 from rowvec.filling.gauge import Gauge
 from rowvec.filling.heartbeat import Heartbeat
 from rowvec.filling.image_paths import reading
 from rowvec.filling.isolation import Isolation
 from rowvec.filling.making import maker
-from rowvec.filling.patience import Patience, Stopped
-from rowvec.filling.pending_rows import ensure_index
+from rowvec.filling.patience import Patience, Stopped, sleep_unless
+from rowvec.filling.pending_rows import make_ready
 from rowvec.filling.worker_embedder import WorkerEmbedder
 
 _APPLICATION = "rowvec backfill"
 _READING = "rowvec backfill, reading"
 
+_POLL_SECONDS = 0.1
+
 
 @dataclass(frozen=True)
 class BackfillRequest:
-    """What to fill: a table's name as written in SQL, the embedding where it has several.
+    """What to fill: a table's name as written in SQL, the embedding, its default where None.
 
     One of several jobs that work together leaves the `closing` VACUUM to who started them.
     """
@@ -45,9 +47,7 @@ class BackfillRequest:
 
 def worker_embedder(worker: str, definition: Definition) -> WorkerEmbedder:
     """The embedder of a definition that asks a worker."""
-    return WorkerEmbedder(
-        worker, definition.model, document_kwargs(definition), definition.modality
-    )
+    return WorkerEmbedder(worker, definition.model, definition.document_kwargs, definition.modality)
 
 
 async def backfill(
@@ -62,15 +62,20 @@ async def backfill(
     """Fills the column and says what was done; `stop` ends it after the batch in hand.
 
     `worker` is its conninfo, which `connect` makes an embedder of. Everything committed stays;
-    another run goes on from there. Raises RowvecError where the definition is not fit, the model
+    another run continues from there. Raises RowvecError where the definition is not fit, the model
     does not match the column (before any write), or the worker or the database stayed away for
     `worker_wait_seconds`.
     """
-    dsn = resolve_dsn(settings)
+    dsn = job_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
         session.prepare_nothing()
+        async with open_session(owner_dsn(settings), _APPLICATION) as owner:
+            owner.prepare_nothing()
+            await Source(definition).prepare(owner)
         await Source(definition).check(session)
+        # The check follows columns that were renamed.
+        definition = await definition.again(session)
     embedder = connect(worker, definition)
     for_worker, for_database = (
         Patience(settings.worker_wait_seconds, reporter.say, stop) for _ in range(2)
@@ -78,6 +83,7 @@ async def backfill(
     summary = Summary(definition.table, definition.name, definition.model)
     run = _Run(
         dsn=dsn,
+        owner_dsn=owner_dsn(settings),
         source=Source(definition),
         embedder=embedder,
         isolation=Isolation(
@@ -114,10 +120,11 @@ class _Run:
 
     The numbers of a pass decide whether another one follows: it does while rows are pending and
     each pass writes fewer than the one before, so that a trigger which undoes our work, or a stream
-    of changes, cannot keep the job for ever. A pass that others began says nothing about itself.
+    of changes, cannot keep the job without end. A pass that others began says nothing about itself.
     """
 
     dsn: str
+    owner_dsn: str
     source: Source
     embedder: JobEmbedder
     isolation: Isolation
@@ -166,7 +173,10 @@ class _Run:
         if not self._is_ready:
             await self.isolation.check()
             await self.embedder.look_up()
-            await ensure_index(session, self.source.definition, self.reporter.say, self.stop)
+            async with open_session(self.owner_dsn, _APPLICATION) as owner:
+                owner.prepare_nothing()
+                await make_ready(owner, self.source, self.reporter.say, self.stop)
+            await self._take_over(session)
             self._total = await self.source.estimate_pending(session, self.limits.rows)
             self.reporter.begin(self._total)
             self._is_ready = True
@@ -177,7 +187,21 @@ class _Run:
             left = max(left, self._total - self.summary.settled)
         self.summary.pending = left
         if self.closing and self.summary.written and not self.summary.stopped:
-            await vacuum(session, self.source, self.reporter.say)
+            await vacuum(self.owner_dsn, self.source, self.reporter.say)
+
+    async def _take_over(self, session: Session) -> None:
+        """Waits for what a sync has in hand; it knows of this job, and leaves it the rest."""
+        number = self.source.definition.id
+        if not await is_synced(session, number):
+            return
+        before = await self.source.count_pending(session, COUNTED)
+        label = self.source.definition.label
+        self.reporter.say(f"a sync keeps {label} filled: taking over once its batch is written")
+        while await is_synced(session, number):
+            await sleep_unless(self.stop, _POLL_SECONDS)
+            if self.stop.is_set():
+                raise Stopped
+        self.summary.by_sync = max(before - await self.source.count_pending(session, COUNTED), 0)
 
     async def _fill(self, session: Session, reader: Session) -> None:
         began = time.monotonic()
@@ -220,7 +244,9 @@ class _Run:
         return joined or (written > 0 and (last is None or written < last))
 
 
-async def vacuum(session: Session, source: Source, say: Callable[[str], None]) -> None:
+async def vacuum(dsn: str, source: Source, say: Callable[[str], None]) -> None:
     """Removes the dead rows that a backfill leaves, and says what kept Postgres from it."""
-    for warning in await source.vacuum(session):
-        say(f"not vacuumed: {warning}")
+    async with open_session(dsn, _APPLICATION) as owner:
+        owner.prepare_nothing()
+        for warning in await source.vacuum(owner):
+            say(f"not vacuumed: {warning}")

@@ -1,6 +1,6 @@
 """Who works on which range of keys: several backfills share a source without doubling work.
 
-The ranges of a pass stand in rowvec.shard and are cut as they are needed. Whoever takes one gets
+The ranges of a pass are in rowvec.shard and are cut as they are needed. A job that takes one gets
 the next token of it, an advisory lock on that token, and a lease by the clock of the database. The
 lock dies with the connection, so what a killed job leaves undone is taken over at once; the lease
 runs out where a job hangs, and the token keeps out what it would write later.
@@ -19,7 +19,7 @@ from rowvec.db.source import Range, Source
 from rowvec.errors import ConfigError, LeaseLost
 from rowvec.filling.batch import Fence
 
-# Leases from here on run out where a worker stayed away for so long, which is nobody's mistake.
+# Longer leases also run out if a worker was away for that long, which is no mistake of the setting.
 _LONG_SECONDS = 30
 
 
@@ -60,7 +60,7 @@ class Shards:
         return bool(await self._session.all(query("shards"), self._named()))
 
     async def take(self) -> Shard | NoShard:
-        """A shard that nobody holds, else the next range of keys, else why there is none.
+        """A shard that no job holds, else the next range of keys, else why there is none.
 
         Whoever finds all done closes the pass; the call after that begins another.
         """

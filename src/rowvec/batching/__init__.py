@@ -1,4 +1,4 @@
-"""Batches across everyone who asks: what waits, and what computes it.
+"""Batches across all requests: what waits, and what computes it.
 
 asyncio only: no sockets, no model. Who computes is handed in.
 """

@@ -37,8 +37,8 @@ class Batcher(Generic[W, R]):
     """Computes submitted items in batches, several at a time where there are `slots` for them.
 
     Promises: every submission ends exactly once, with its results, an error or a cancel. What
-    nobody waits for any more is not computed. A batch that fails is halved until the failing item
-    stands alone, and only submissions that hold it fail; one that fails for a reason of ours that
+    no caller waits for any more is not computed. A batch that fails is halved until the failing
+    item is alone, and only submissions that hold it fail; one that fails for a reason of ours that
     is no InvalidRequest fails whole. A batch is formed when there is room for it, from whatever
     waits then: submissions take turns, each with its longest item, so that a short one never waits
     for all of a long one. `budget` says of a group how many of the tokens of a batch it may have,
@@ -78,7 +78,7 @@ class Batcher(Generic[W, R]):
     def start(self) -> asyncio.Task[None]:
         """Begins to compute; call inside a running event loop, once.
 
-        Gives the task that runs until `close`: its owner learns from it if it ends by itself.
+        Gives the task that runs until `close`: its owner learns from it if it ends early.
         """
         assert self._runner is None
         self._runner = asyncio.create_task(self._run(), name="batcher")

@@ -1,4 +1,4 @@
-"""What waits to be computed, in whose turn, and which of it fits into one batch."""
+"""What waits to be computed, the order of turns, and what fits into one batch."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Submission(Generic[W, R]):
     claimed: list[QueueEntry[W, R]] = field(default_factory=list)
 
     def longest_waiting(self) -> QueueEntry[W, R] | None:
-        """The longest of its inputs that nobody has taken, None where all are."""
+        """The longest of its inputs that is not taken yet, None if all are."""
         while self.entries and (self.entries[-1].taken or not self.entries[-1].claims):
             self.entries.pop()
         return self.entries[-1] if self.entries else None
@@ -105,7 +105,7 @@ class Lane(Generic[W, R]):
         return bisect.bisect_left(self.waiting, entry.key, key=lambda e: e.key)
 
     def remove(self, entry: QueueEntry[W, R]) -> None:
-        """Lets an entry wait here no more."""
+        """Removes an entry."""
         del self.waiting[self.place(entry)]
 
 
@@ -117,7 +117,7 @@ class Queue(Generic[W, R]):
     halves: list[list[QueueEntry[W, R]]] = field(default_factory=list)
 
     def anchor(self) -> QueueEntry[W, R] | None:
-        """The longest waiting input of the submission whose turn it is, which goes to the end."""
+        """The longest waiting input of the next submission in turn, which then goes to the end."""
         while self.turns:
             submission = self.turns.popleft()
             if not submission.future.done() and (entry := submission.longest_waiting()):

@@ -63,7 +63,7 @@ def parts_cluster(text: str, place: int, since: int) -> bool:
 
 
 def _ends_sentence(text: str, found: re.Match[str]) -> bool:
-    """Not after an initial (J. Smith), nor where the text goes on in lower case (e.g. this)."""
+    """Not after an initial (J. Smith), nor where the text continues in lower case (e.g. this)."""
     if not found[0].startswith("."):
         return True
     if text[found.end() : found.end() + 1].islower():

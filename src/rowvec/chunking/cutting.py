@@ -54,7 +54,7 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True)
 class ModelTokenizer:
-    """The tokenizer of a model whose chunks will bear a prompt."""
+    """The tokenizer of a model that puts a prompt before each chunk."""
 
     model: Model[object]
     prompt: str = ""
@@ -162,7 +162,7 @@ class _Window:
         return self.counts[found - 1] if found else 0
 
     def piece(self, start: int, end: int) -> Chunk:
-        """The slice without white space at its ends, tokenised anew."""
+        """The slice without white space at its ends, tokenised again."""
         slice_ = self.text[start:end].rstrip()
         return Chunk(slice_, start, start + len(slice_), self.tokenizer.count(slice_))
 
@@ -177,7 +177,7 @@ def _longest(window: _Window, covered: int, chunking: Chunking) -> Chunk | None:
         chunk = window.piece(window.start, end)
         if chunk.tokens <= chunking.max_tokens:
             return chunk
-        # Cut off from what stood around it, the slice has other tokens than it had there.
+        # Cut off from the text around it, the slice has other tokens than it had there.
         budget = window.tokens_before(end) - (chunk.tokens - chunking.max_tokens)
     return None
 

@@ -48,7 +48,7 @@ def resolve_chunking(
     return Chunking(max_tokens, overlap, border), rest
 
 
-def _whole(given: Mapping[str, Any], key: str, default: int, *, at_least: int) -> int:
+def _whole(given: Mapping[str, object], key: str, default: int, *, at_least: int) -> int:
     value = given.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise InvalidRequest(f"{key} must be a whole number, at least {at_least}")

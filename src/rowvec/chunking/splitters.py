@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from rowvec.errors import InvalidRequest, NotSupported, RequestTooLarge
 
@@ -42,7 +41,7 @@ _MAX_CHARACTERS_GIVEN = 64 << 20
 _NAME = re.compile(r"[a-z0-9_]+")
 
 
-def split(splitter: str, text: str, kwargs: Mapping[str, Any]) -> list[str]:
+def split(splitter: str, text: str, kwargs: Mapping[str, object]) -> list[str]:
     """The chunks of a text, as `pgml.chunk` gave them; JSON null counts as not given.
 
     Raises InvalidRequest for an unknown splitter or argument, listing the known ones,
@@ -75,7 +74,7 @@ def split(splitter: str, text: str, kwargs: Mapping[str, Any]) -> list[str]:
         ) from exc
 
 
-def _check(splitter: str, text: str, given: Mapping[str, Any]) -> None:
+def _check(splitter: str, text: str, given: Mapping[str, object]) -> None:
     known = (*_COMMON, *_OWN.get(splitter, ()))
     unknown = sorted(set(given) - set(known))
     if unknown:
@@ -104,13 +103,13 @@ def _check(splitter: str, text: str, given: Mapping[str, Any]) -> None:
         raise InvalidRequest("keep_separator must be true, false, start or end")
     if given.get("is_separator_regex"):
         raise NotSupported(
-            "is_separator_regex is not supported: a pattern could keep the worker busy for ever",
+            "is_separator_regex is not supported: a pattern could keep the worker busy without end",
             hint="give separators as plain texts",
         )
     _check_texts(given)
 
 
-def _check_texts(given: Mapping[str, Any]) -> None:
+def _check_texts(given: Mapping[str, object]) -> None:
     separators = given.get("separators", ["\n"])
     if not isinstance(separators, list) or not 1 <= len(separators) <= _MAX_SEPARATORS:
         raise InvalidRequest(f"separators must be a list of 1 to {_MAX_SEPARATORS} texts")
@@ -122,7 +121,7 @@ def _check_texts(given: Mapping[str, Any]) -> None:
             raise InvalidRequest(f"{key} must be a name in lower case")
 
 
-def _whole(given: Mapping[str, Any], key: str, default: int, *, at_least: int) -> int:
+def _whole(given: Mapping[str, object], key: str, default: int, *, at_least: int) -> int:
     value = given.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise InvalidRequest(f"{key} must be a whole number, at least {at_least}")

@@ -34,19 +34,19 @@ COMMANDS = {
     "load": ("load", "Load rows into TABLE from files, databases, APIs, images or code."),
     "export": (
         "export",
-        "Write the keys, texts and vectors of SOURCE into FILE, whose ending names the format.",
+        "Write the keys, texts and vectors of SOURCE into FILE, in the format of its ending.",
     ),
     "embed": ("embed", "Print the vector of each TEXT, one line each, as pgvector reads it."),
     "plan": (
-        "columns",
-        "Say what a backfill of SOURCE will take: rows, tokens, time, money, room.",
+        "plan",
+        "Estimate a backfill of SOURCE: rows, tokens, time, cost, space.",
     ),
     "backfill": ("backfill", "Embed all pending rows of SOURCE, a table's name as written in SQL."),
     "verify": (
-        "columns",
+        "verify",
         "Embed a sample of SOURCE again, and compare it with the vectors that are there.",
     ),
-    "retry": ("columns", "Let the next job try the rows of SOURCE again that were set aside."),
+    "retry": ("retry", "Let the next job try the rows of SOURCE again that were set aside."),
     "sync": (
         "sync",
         "Keep the embeddings of SOURCE, or of all tables, filled as rows come and change.",
@@ -63,7 +63,7 @@ COMMANDS = {
         "tune",
         "Show what a search for QUERY does: its index, what it reads, the recall of its setting.",
     ),
-    "search": ("search", "Find the rows of SOURCE whose texts are nearest in meaning to QUERY."),
+    "search": ("search", "Find the rows of SOURCE that are nearest in meaning to QUERY."),
     "similar": (
         "search",
         "Find the rows of SOURCE nearest in meaning to one of its rows, a text or an image.",
@@ -79,7 +79,7 @@ COMMANDS = {
     "ask": ("ask", "Answer QUESTION from the rows of SOURCE, by a language model of your own."),
     "score": (
         "score",
-        "Colour each sentence of FILE (or of stdin) by where it stands between two poles.",
+        "Colour each sentence of FILE (or of stdin) by its place between two poles.",
     ),
     "map": ("map", "Draw the rows of SOURCE in the plane: similar ones lie near each other."),
     "ui": (
@@ -89,6 +89,10 @@ COMMANDS = {
     "viewer": (
         "viewer",
         "Make a role that may search SOURCE and change nothing, for `rowvec ui` to log in as.",
+    ),
+    "runner": (
+        "runner",
+        "Make a role that sync and backfill may log in as, and that has no right on any table.",
     ),
 }
 
@@ -124,7 +128,7 @@ class _LazyGroup(click.Group):
 
 
 def _keep_lines(command: click.Command) -> None:
-    r"""Makes the \b of raw docstrings what click looks for before lines it shall not wrap."""
+    r"""Turns the \b of raw docstrings into the byte that click takes as "do not wrap"."""
     command.help = command.help and command.help.replace("\\b\n", "\b\n")
     if isinstance(command, click.Group) and not isinstance(command, _LazyGroup):
         for below in command.commands.values():
@@ -143,7 +147,7 @@ def main(*, verbose: bool) -> None:
     """
     logs.configure("text", level=logging.DEBUG if verbose else logging.INFO)
     if not verbose:
-        # What a migration did is said by the command itself.
+        # The command itself reports what a migration did.
         logging.getLogger("alembic").setLevel(logging.WARNING)
 
 

@@ -14,11 +14,11 @@ from rowvec.ask.chat.model import ChatModel
 from rowvec.ask.citations import Citations, citations
 from rowvec.ask.passages import Passage, Question
 from rowvec.cli.chat_options import chat_model, chat_options
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import EXIT_FAILED, print_json, stderr
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
-from rowvec.db.schema import require_head
+from rowvec.db.connection import resolve_dsn
+from rowvec.db.schema import connect_migrated
 
 _SHOWN_CHARACTERS = 100
 
@@ -43,7 +43,7 @@ _SHOWN_CHARACTERS = 100
 @click.option("-k", type=click.IntRange(min=1), default=20, help="Rows to look at  [default: 20]")
 @click.option("--filter", metavar="SQL", help="Condition over the row; $1, $2 ... are the --arg.")
 @click.option("--arg", "filter_args", multiple=True, metavar="VALUE", help="A value of --filter.")
-@click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
+@embedding_option
 @click.option(
     "--method",
     type=click.Choice(["hybrid", "vector", "text"]),
@@ -55,7 +55,7 @@ _SHOWN_CHARACTERS = 100
     "--relevance",
     type=click.FloatRange(0, 1),
     default=0.3,
-    help="How near a row must be to match: 0 as any two rows are, 1 the same  [default: 0.3]",
+    help="How near a row must be to match: 0 as what does not belong, 1 the same  [default: 0.3]",
 )
 @setting("dsn")
 @json_flag
@@ -74,7 +74,7 @@ def ask(
     r"""Answer QUESTION from the rows of SOURCE, by a language model of your own.
 
     The rows that match become numbered sources of a prompt. Every citation of the answer is checked
-    against them. Where no row matches, it says so and asks nobody; then the exit code is 1.
+    against them. If no row matches, it says so and asks no model; then the exit code is 1.
 
     \b
     Example:
@@ -88,8 +88,7 @@ def ask(
             "name a model: --endpoint and --model, or --local; or --context-only"
         )
     question = Question(**given)
-    with connect(resolve_dsn(Settings.build(dsn=dsn))) as connection:
-        require_head(connection)
+    with connect_migrated(resolve_dsn(Settings.build(dsn=dsn))) as connection:
         passages = question.passages(connection)
         nearest = None if passages else question.nearest(connection)
         prompt = question.prompt(connection, passages)

@@ -12,16 +12,12 @@ import click
 from rowvec.backfill.crew.crew import Crew, Engine
 from rowvec.backfill.report import LogReporter, Summary
 from rowvec.backfill.run import BackfillRequest
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr
 from rowvec.cli.progress import BackfillBar
 from rowvec.config import Settings
 
 _INTERRUPTED = 130
-
-_embedding = click.option(
-    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
-)
 
 
 def _job(name: str) -> Any:
@@ -31,7 +27,7 @@ def _job(name: str) -> Any:
 
 @click.command()
 @click.argument("source")
-@_embedding
+@embedding_option
 @setting("commit_rows")
 @click.option("--limit", type=click.IntRange(min=1), metavar="ROWS", help="Embed at most so many.")
 @setting("image_folder")
@@ -49,6 +45,7 @@ def _job(name: str) -> Any:
 @click.option("--address", help="Of the Ray cluster [default: one on this machine, for the run].")
 @setting("lease_seconds")
 @setting("dsn")
+@setting("owner_dsn")
 @setting("worker")
 @setting("models")
 @setting("worker_wait_seconds")
@@ -67,8 +64,8 @@ def backfill(
 ) -> None:
     r"""Embed all pending rows of SOURCE, a table's name as written in SQL.
 
-    Commits as it goes and goes on where it was stopped; several at once share the work. A row that
-    the model refuses is set aside in rowvec.failure until its text changes, and the run goes on.
+    Commits as it goes and continues where it was stopped; several at once share the work. A row
+    that the model refuses is set aside in rowvec.failure until its text changes.
 
     Exit codes: 0 all pending rows are done or set aside (--json tells which), 1 it had to stop,
     2 usage, 3 run `rowvec migrate` first, 130 interrupted after the batch in hand.
@@ -104,9 +101,10 @@ def _tell(summary: Summary) -> None:
         f"({summary.rows_per_second:,.0f} rows/s), {_rows(summary.pending)} still pending"
     )
     for count, what in (
+        (summary.by_sync, "were in the hands of a sync, which wrote them first"),
         (summary.cleared, "without a text any more, vector removed"),
         (summary.kept, "kept the vectors that they had when the embedding was declared"),
-        (summary.changed, "changed, deleted or filled by another job meanwhile, left as they are"),
+        (summary.changed, "changed or deleted meanwhile, left as they are"),
         (summary.truncated, "longer than the model reads, their ends are not embedded"),
         (summary.failed, "refused and set aside, see rowvec.failure"),
     ):

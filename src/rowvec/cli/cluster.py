@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from rowvec.cli.chat_options import chat_model, chat_options
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr
 from rowvec.cli.progress import PhaseBar
 from rowvec.config import Settings
 from rowvec.explore.cluster.naming import Naming
 from rowvec.explore.cluster.run import ClusterRequest, ClusterResult
-from rowvec.explore.phases import LogPhases
+from rowvec.progress import LoggedProgress
 
 _SHOWN_CHARACTERS = 80
 
@@ -24,7 +24,7 @@ _SHOWN_CHARACTERS = 80
 @click.command()
 @click.argument("source")
 @click.argument("clusters", metavar="N", type=click.IntRange(min=2))
-@click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
+@embedding_option
 @click.option("--seed", type=click.IntRange(min=0), default=0, help="Another start  [default: 0]")
 @click.option("--summary", is_flag=True, help="Have a language model name and describe each.")
 @chat_options
@@ -61,7 +61,7 @@ def cluster(
     bar = PhaseBar("rows") if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.cluster")
-        result: ClusterResult = job.run(settings, request, bar or LogPhases(), naming)
+        result: ClusterResult = job.run(settings, request, bar or LoggedProgress("cluster"), naming)
     if as_json:
         print_json(asdict(result))
     else:

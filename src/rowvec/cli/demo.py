@@ -23,6 +23,7 @@ from rowvec.cli.index import index
 from rowvec.cli.options import setting
 from rowvec.cli.output import stderr, stdout
 from rowvec.config import Settings
+from rowvec.db import demo_table
 from rowvec.db.connection import connect, users_path
 from rowvec.embedded.instance import Instance
 from rowvec.errors import ConfigError
@@ -66,7 +67,7 @@ def demo(ctx: click.Context, *, data: Path | None, modules: tuple[str, ...]) -> 
         if not served.get(MINILM):
             # Else the first search would seem slow.
             _step("Waiting until the model is loaded")
-            library.warm_up(conn)
+            demo_table.warm_up(conn)
         for statement in library.searches():
             _search(conn, statement)
     _farewell(instance, time.monotonic() - began)
@@ -75,27 +76,27 @@ def demo(ctx: click.Context, *, data: Path | None, modules: tuple[str, ...]) -> 
 def _prepare(
     ctx: click.Context, instance: Instance, conn: psycopg.Connection, modules: tuple[str, ...]
 ) -> None:
-    """The table, its vectors, its index: what is there already is left as it is."""
-    if not library.is_loaded(conn):
+    """Makes the table, its vectors and its index; what exists is left as it is."""
+    if not demo_table.is_loaded(conn):
         _step("Reading Python's standard library")
-        added = library.load(conn, modules)
-        _step(f"Loaded {added:,} functions and classes into the table {library.TABLE}")
-    declaration = library.declare(conn)
-    if declaration is not None:
-        _code(declaration)
-    if library.pending(conn):
+        entries = library.entries(modules)
+        demo_table.fill(conn, entries)
+        _step(f"Loaded {len(entries):,} functions and classes into the table {demo_table.TABLE}")
+    if demo_table.declare(conn):
+        _code(library.declaration())
+    if demo_table.pending(conn):
         _step("Embedding them: rowvec backfill python_api")
         worker = instance.worker.conninfo()
-        ctx.invoke(backfill, source=library.TABLE, dsn=instance.dsn, worker=worker)
-    if not library.is_indexed(conn):
+        ctx.invoke(backfill, source=demo_table.TABLE, dsn=instance.dsn, worker=worker)
+    if not demo_table.is_indexed(conn):
         _step("Building the index: rowvec index python_api")
-        ctx.invoke(index, source=library.TABLE, dsn=instance.dsn)
+        ctx.invoke(index, source=demo_table.TABLE, dsn=instance.dsn)
 
 
 def _search(conn: psycopg.Connection, statement: str) -> None:
     _code(statement)
     began = time.monotonic()
-    columns, rows = library.ask(conn, statement)
+    columns, rows = demo_table.ask(conn, statement)
     milliseconds = (time.monotonic() - began) * 1000
     cells = [[escape(str(value)) for value in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
@@ -111,7 +112,7 @@ def _search(conn: psycopg.Connection, statement: str) -> None:
 
 
 def _farewell(instance: Instance, seconds: float) -> None:
-    """How to go on, in lines that can be pasted."""
+    """Prints what to try next, in lines that can be pasted."""
     command = _command(instance)
     console = stdout()
     console.print(f"\nDone in {seconds:.0f} s. Go on in psql:\n")

@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
+from rowvec.db.default_setting import ByHand, Scope
 from rowvec.db.index_form import Storage
+from rowvec.db.measured import Measured
 from rowvec.index.choice import readable
+from rowvec.index.index_progress import LoggedIndexProgress
 from rowvec.index.kinds import KINDS
-from rowvec.index.recall import NEIGHBOURS, Measured
-from rowvec.index.report import IndexLogReporter
+from rowvec.index.recall import NEIGHBOURS
 from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.text_index import TextIndexRequest, build_text_index
 
-embedding_option = click.option(
-    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
-)
+Command = TypeVar("Command", bound=Callable[..., Any])
+
 target_option = click.option(
     "--target-recall",
     type=click.FloatRange(0, 1, min_open=True),
     help="Recall@10 that `search` must reach [default: rowvec.setting target_recall].",
 )
+
+
+def apply_option(default: Scope) -> Callable[[Command], Command]:
+    """Whose default the measured setting becomes."""
+    return click.option(
+        "--apply",
+        type=click.Choice(get_args(Scope)),
+        default=default,
+        help="Make the setting the default of the database or of your role, for queries by hand "
+        f"[default: {default}].",
+    )
 
 
 @click.command()
@@ -53,9 +65,10 @@ target_option = click.option(
 @click.option(
     "--refresh",
     is_flag=True,
-    help="Measure, and build anew beside the old one where rows or recall ask for it.",
+    help="Measure, and build another beside the old one if rows or recall require it.",
 )
-@click.option("--rebuild", is_flag=True, help="Build anew even where a good index stands.")
+@click.option("--rebuild", is_flag=True, help="Build again even if there is a good index.")
+@apply_option("database")
 @click.option("--text", is_flag=True, help="Index the words instead, for hybrid search.")
 @click.option(
     "--text-config", metavar="NAME", help="With --text: their language [default: Postgres's]."
@@ -81,8 +94,9 @@ def index(
     r"""Build the index of SOURCE, measure its recall, and store the setting it needs.
 
     Weighs rows, build time, memory and the target, and says why it chose. Built CONCURRENTLY:
-    readers and writers go on; an old index serves until the new one stands. A good index is
-    measured again only; `search` uses the stored setting at once.
+    readers and writers are not blocked; an old index serves until the new one is ready. A good
+    index is only measured again; `search` uses the stored setting at once. Queries by hand use it
+    from their next session on: it becomes a default of the database, unless --apply says otherwise.
 
     \b
     Example:
@@ -100,7 +114,7 @@ def index(
     bar = IndexBar() if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.index")  # jobs/ stands beside src/
-        result: IndexResult = job.run(settings, request, bar or IndexLogReporter())
+        result: IndexResult = job.run(settings, request, bar or LoggedIndexProgress())
     if as_json:
         print_json(asdict(result))
     elif request.dry_run:
@@ -144,6 +158,18 @@ def _tell(result: IndexResult) -> None:
     stderr().print(
         f"`search` uses {result.setting}, which {verb} a recall of {result.target_recall:g}."
     )
+    print_by_hand(result.by_hand)
+
+
+def print_by_hand(hand: ByHand) -> None:
+    """The statements that were run for queries by hand, or that somebody has to run."""
+    console = stderr()
+    if hand.was_applied:
+        console.print("Queries by hand use it too, in sessions that begin from now on:")
+    elif hand.statements:
+        console.print("For queries by hand, run as the owner of the database:")
+    for statement in hand.statements:
+        console.print(f"{statement};", markup=False, soft_wrap=True)
 
 
 def print_measured(measured: Sequence[Measured], title: str, k: int = NEIGHBOURS) -> None:

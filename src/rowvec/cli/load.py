@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -17,6 +17,7 @@ from rowvec.config import Settings
 from rowvec.db.connection import connect, resolve_dsn, users_path
 from rowvec.errors import BadRow, ConfigError, SourceInterrupted
 from rowvec.load.declare import Embedding, check, declare
+from rowvec.load.formats import Format
 from rowvec.load.loader import load as load_rows
 from rowvec.load.position import remember, resume
 from rowvec.load.report import LoadResult, Options
@@ -44,7 +45,7 @@ _Folder = click.Path(path_type=Path)
 @click.option(
     "--format",
     "format_",
-    type=click.Choice(["csv", "tsv", "json", "ndjson", "parquet"]),
+    type=click.Choice(get_args(Format)),
     help="Where no name tells it; standard input is JSON without it.",
 )
 @click.option("--encoding", default="utf-8", help="Of text  [default: utf-8]")
@@ -80,10 +81,10 @@ def load(
 
     FILE is CSV, TSV, JSON, newline-delimited JSON or Parquet (the first four also as .gz), or a
     SQLite file of the `llm` tool. URL is a JSON API with pages. `-` is standard input. A table that
-    is not there is made, with types that all the data fits; else the rows are added to it. All rows
-    are loaded, or none: --skip-bad leaves broken ones out and says which.
+    does not exist is made, with types that fit all the data; else the rows are added to it. All
+    rows are loaded, or none: --skip-bad leaves broken ones out and says which.
 
-    With --key, a row that is there is updated, and not touched where nothing changed. Files, images
+    With --key, an existing row is updated, and not touched if nothing changed. Files, images
     and code have a key of their own, so loading them again is cheap. A load deletes nothing: the
     rows of files that are gone stay.
 
@@ -138,7 +139,7 @@ def load(
 
 
 class _BadRows:
-    """What is done about bad rows: the first ends the load, or each is said and left out."""
+    """What is done about bad rows: the first ends the load, or each is reported and left out."""
 
     def __init__(self, *, skip: bool) -> None:
         self._skip = skip

@@ -10,18 +10,18 @@ from typing import Any
 
 import click
 
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, stderr
 from rowvec.cli.progress import PhaseBar
 from rowvec.config import Settings
 from rowvec.explore.map.points import MAX_POINTS
 from rowvec.explore.map.run import MapRequest, MapResult
-from rowvec.explore.phases import LogPhases
+from rowvec.progress import LoggedProgress
 
 
 @click.command("map")
 @click.argument("source")
-@click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
+@embedding_option
 @click.option(
     "--method",
     type=click.Choice(["pca", "umap"]),
@@ -66,7 +66,7 @@ def map(*, as_json: bool, dsn: str | None, **given: Any) -> None:  # noqa: A001 
     bar = PhaseBar("rows") if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.map")
-        result: MapResult = job.run(settings, MapRequest(**given), bar or LogPhases())
+        result: MapResult = job.run(settings, MapRequest(**given), bar or LoggedProgress("map"))
     if as_json:
         print_json(asdict(result))
     else:

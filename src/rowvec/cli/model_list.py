@@ -51,7 +51,7 @@ def add(
           --revision e272f3049e853b47cb5ca3952268c6662abda68f
       rowvec models add my-model --path /models/my-model --warm --models models.toml
     """
-    entry: dict[str, Any] = {"name": name, "aliases": list(aliases), "roles": list(roles)}
+    entry: dict[str, object] = {"name": name, "aliases": list(aliases), "roles": list(roles)}
     entry |= {"hub": hub_id, "warm": warm, **given}
     said = {key: value for key, value in entry.items() if value not in (None, [], False)}
     spec = editing.add(_file(models, must_exist=False), said)
@@ -69,7 +69,7 @@ def add(
 def pull(*, model: str, models: Path | None, revision: str | None) -> None:
     r"""Fetch MODEL from the hub, at one commit, for use without a network from then on.
 
-    MODEL is a repository, or a name of the list whose entry says hub and revision. Weights are
+    MODEL is a repository, or a name of the list with an entry of hub and revision. Weights are
     taken as safetensors only. This is the only command that goes online; it runs as the user whose
     cache (HF_HOME) the worker reads.
 
@@ -112,7 +112,7 @@ def verify(*, name: str | None, models: Path | None, as_json: bool) -> None:
 
 
 def _verdict(spec: ModelSpec) -> tuple[str, str | None]:
-    """What is to be said of a model's weights, and what they hash to."""
+    """What to report about a model's weights, and their hash."""
     try:
         files = editing.weights_of(spec)
         found = sha256_of(files) if files else None

@@ -54,7 +54,7 @@ def test(*, name: str, dtypes: bool, as_json: bool, **given: Any) -> None:
     spec = read_listing(path).find(name)
     if not as_json:
         stderr().print(f"measuring {spec.name}: three rounds with each backend")
-    measured = _measure(path, spec.name, settings.cache_dir / "graphs", threads, dtypes=dtypes)
+    measured = _measure(path, spec.name, settings.cache_dir / "compiled", threads, dtypes=dtypes)
     own = {name: f for name, f in measured["figures"].items() if name in spec.description.backends}
     if own:
         backend, reason = best(own)
@@ -85,13 +85,13 @@ def best(figures: dict[str, dict[str, Any]]) -> tuple[str, str]:
 
 
 def _measure(
-    path: Path | None, name: str, graphs: Path, threads: int, *, dtypes: bool
+    path: Path | None, name: str, compiled: Path, threads: int, *, dtypes: bool
 ) -> dict[str, Any]:
     asked = {
         "dtypes": dtypes,
         "models": None if path is None else str(path.resolve()),
         "name": name,
-        "graphs": str(graphs),
+        "compiled": str(compiled),
         "threads": threads,
     }
     done = subprocess.run(
@@ -104,7 +104,7 @@ def _measure(
     answer = json.loads(done.stdout.splitlines()[-1])
     if "measured" not in answer:
         raise from_sqlstate(answer["sqlstate"], answer["message"], answer["hint"])
-    measured: dict[str, Any] = answer["measured"]
+    measured: dict[str, object] = answer["measured"]
     return measured
 
 

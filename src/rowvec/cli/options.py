@@ -79,6 +79,11 @@ def database_dsn(settings: Settings, *, dsn: str | None, data: Path | None) -> s
     return embedded_dsn(settings) if data is not None and dsn is None else resolve_dsn(settings)
 
 
+embedding_option = click.option(
+    "--embedding", metavar="NAME", help="Which embedding [default: the table's default]."
+)
+
+
 def json_flag(function: F) -> F:
     """`--json`, for programs that read the result."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")(

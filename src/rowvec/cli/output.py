@@ -46,7 +46,7 @@ def _escape(text: str) -> str:
     return text.replace("[", "\\[")
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """One JSON document on stdout, one line."""
     options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE | orjson.OPT_NON_STR_KEYS
     sys.stdout.buffer.write(orjson.dumps(value, default=str, option=options))

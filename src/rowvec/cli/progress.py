@@ -20,12 +20,12 @@ from rich.text import Text
 
 from rowvec.backfill.report import Summary
 from rowvec.cli.output import stderr
-from rowvec.index.recall import Measured
+from rowvec.db.measured import Measured
 from rowvec.load.report import LoadResult
 
 
 class _RateColumn(ProgressColumn):
-    """So many of a unit a second, once that can be told."""
+    """The rate in units per second, once it is known."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()

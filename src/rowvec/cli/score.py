@@ -1,4 +1,4 @@
-"""`rowvec score`: the sentences of a text, each coloured by where it stands between two poles."""
+"""`rowvec score`: the sentences of a text, each coloured by its place between two poles."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def score(
     as_json: bool,
     **given: Any,
 ) -> None:
-    r"""Colour each sentence of FILE (or of stdin) by where it stands between two poles.
+    r"""Colour each sentence of FILE (or of stdin) by its place between two poles.
 
     The poles are at -1 and 1: each is the mean of its words. Most sentences are far from both; the
     strongest of the text has the full colour.

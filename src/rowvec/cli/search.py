@@ -8,19 +8,16 @@ from typing import Any
 
 import click
 
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
-from rowvec.db.schema import require_head
+from rowvec.db.connection import resolve_dsn
+from rowvec.db.schema import connect_migrated
 from rowvec.search.searches import Found, Search, Similar, SimilarImage, json_key
 
 _SHOWN_CHARACTERS = 160
 
 _k = click.option("-k", type=click.IntRange(min=1), default=10, help="How many rows  [default: 10]")
-_embedding = click.option(
-    "--embedding", metavar="NAME", help="Which embedding, where the table has several."
-)
 _sql = click.option("--sql", "show_sql", is_flag=True, help="Print the SQL as well, to stderr.")
 
 
@@ -30,18 +27,18 @@ _sql = click.option("--sql", "show_sql", is_flag=True, help="Print the SQL as we
 @_k
 @click.option("--filter", metavar="SQL", help="Condition over the row; $1, $2 ... are the --arg.")
 @click.option("--arg", "filter_args", multiple=True, metavar="VALUE", help="A value of --filter.")
-@_embedding
+@embedding_option
 @click.option(
     "--method",
     type=click.Choice(["vector", "text", "hybrid"]),
     help="By meaning, by words, or by both  [default: vector]",
 )
-@click.option("--rerank", metavar="MODEL", help="A cross-encoder that ranks the best 50 anew.")
+@click.option("--rerank", metavar="MODEL", help="A cross-encoder that ranks the best 50 again.")
 @_sql
 @setting("dsn")
 @json_flag
 def search(*, dsn: str | None, show_sql: bool, as_json: bool, **given: Any) -> None:
-    r"""Find the rows of SOURCE whose texts are nearest in meaning to QUERY.
+    r"""Find the rows of SOURCE that are nearest in meaning to QUERY.
 
     \b
     Example:
@@ -62,7 +59,7 @@ def search(*, dsn: str | None, show_sql: bool, as_json: bool, **given: Any) -> N
     help="An image instead of a row's, where the model reads images.",
 )
 @_k
-@_embedding
+@embedding_option
 @_sql
 @setting("dsn")
 @json_flag
@@ -102,8 +99,7 @@ def similar(
 def _answer(
     ask: Search | Similar | SimilarImage, dsn: str | None, *, show_sql: bool, as_json: bool
 ) -> None:
-    with connect(resolve_dsn(Settings.build(dsn=dsn))) as connection:
-        require_head(connection)
+    with connect_migrated(resolve_dsn(Settings.build(dsn=dsn))) as connection:
         found = ask.run(connection)
     if show_sql:
         stderr().print(ask.as_sql(), markup=False)

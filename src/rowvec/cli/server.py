@@ -14,8 +14,8 @@ from rowvec.cli.options import database_dsn, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.config import Settings, read_secret
 from rowvec.db import rotation
-from rowvec.db.connection import connect, database_errors
-from rowvec.db.schema import require_head
+from rowvec.db.schema import connect_migrated
+from rowvec.db.server import ping as ask_worker
 from rowvec.db.server import set_worker, worker_options
 from rowvec.embedded.worker_process import Worker
 from rowvec.errors import ConfigError
@@ -178,11 +178,11 @@ def ping(*, dsn: str | None, data: Path | None, as_json: bool) -> None:
     Example:
       rowvec server ping
     """
-    with _connect(dsn, data) as conn, database_errors():
-        conn.execute("SELECT rowvec._ask('ping')")
+    with _connect(dsn, data) as conn:
+        ask_worker(conn)
         # The first call connects, and every later one of a session finds the line there.
         start = time.perf_counter()
-        conn.execute("SELECT rowvec._ask('ping')")
+        ask_worker(conn)
         milliseconds = (time.perf_counter() - start) * 1000
         options = worker_options(conn)
     if as_json:
@@ -195,8 +195,7 @@ def ping(*, dsn: str | None, data: Path | None, as_json: bool) -> None:
 def _connect(dsn: str | None, data: Path | None) -> Iterator[psycopg.Connection]:
     settings = Settings.build(dsn=dsn, data=data)
     where = database_dsn(settings, dsn=dsn, data=data)
-    with connect(where, application_name="rowvec server") as conn:
-        require_head(conn)
+    with connect_migrated(where, "rowvec server") as conn:
         yield conn
 
 

@@ -24,7 +24,7 @@ def up(*, data: Path | None, sync: bool | None) -> None:
 
     Creates what is missing below --data, starts what does not run, migrates. The DSN alone is the
     last line on stdout; everything else goes to stderr. Run again, it changes nothing. A worker
-    whose models.toml has changed is restarted. A `rowvec sync` keeps embeddings filled, unless
+    with a changed models.toml is restarted. A `rowvec sync` keeps embeddings filled, unless
     --no-sync.
 
     \b

@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, stderr
 from rowvec.cli.progress import PhaseBar
 from rowvec.config import Settings
-from rowvec.index.report import IndexLogReporter
+from rowvec.progress import LoggedProgress
 from rowvec.search.similarities import SimilaritiesRequest, SimilaritiesResult
 
 
@@ -22,15 +22,15 @@ from rowvec.search.similarities import SimilaritiesRequest, SimilaritiesResult
 @click.option(
     "-k", type=click.IntRange(1, 1000), default=10, help="Others of each row  [default: 10]"
 )
-@click.option("--embedding", metavar="NAME", help="Which embedding, where the table has several.")
+@embedding_option
 @setting("dsn")
 @json_flag
 def similarities(*, as_json: bool, dsn: str | None, **given: Any) -> None:
     r"""Store the K nearest others of every row of SOURCE in the table SOURCE_similar.
 
     Its columns: the key, the other row's key with other_ before each name, rank, score (the larger
-    the nearer). Run it again after changes: only what they touch is compared anew. Commits as it
-    goes, and goes on where it was stopped. A row that is deleted leaves the table with it.
+    the nearer). Run it again after changes: only what they affect is compared. Commits as it
+    goes, and continues where it was stopped. A deleted row's entries are deleted with it.
 
     \b
     Example:
@@ -42,7 +42,7 @@ def similarities(*, as_json: bool, dsn: str | None, **given: Any) -> None:
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.similarities")
         result: SimilaritiesResult = job.run(
-            settings, SimilaritiesRequest(**given), bar or IndexLogReporter()
+            settings, SimilaritiesRequest(**given), bar or LoggedProgress("similarities")
         )
     if as_json:
         print_json(asdict(result) | {"rows_per_second": round(result.rows_per_second, 1)})

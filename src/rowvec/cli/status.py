@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections import Counter
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -20,15 +21,8 @@ from rich.table import Table
 from rowvec.cli.options import database_dsn, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stdout
 from rowvec.config import Settings
-from rowvec.db.connection import (
-    connect,
-    database_errors,
-    embedded_dsn,
-    users_path,
-    without_password,
-)
-from rowvec.db.queries import typed
-from rowvec.db.schema import require_head
+from rowvec.db.connection import embedded_dsn, fetch_typed, without_password
+from rowvec.db.schema import connect_migrated
 from rowvec.embedded.instance import Instance, State
 
 _WATCH_SECONDS = 1.0
@@ -97,14 +91,12 @@ def status(
 
 def _embeddings(dsn: str, source: str | None) -> list[dict[str, Any]]:
     """The two views as one; raises SchemaError where the database lacks them."""
-    with connect(dsn, application_name="rowvec status") as conn, database_errors():
-        require_head(conn)
+    with connect_migrated(dsn, "rowvec status") as conn:
         return _read(conn, source)
 
 
 def _read(conn: psycopg.Connection, source: str | None) -> list[dict[str, Any]]:
-    with users_path(conn), conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(typed("status"), {"source": source}).fetchall()
+    return fetch_typed(conn, "status", {"source": source}, dict_row)
 
 
 def _watch(dsn: str, source: str | None) -> None:
@@ -113,8 +105,7 @@ def _watch(dsn: str, source: str | None) -> None:
     # A KeyboardInterrupt might come in the middle of a query, and end it as an error.
     before = signal.signal(signal.SIGINT, lambda *_: stopped.set())
     try:
-        with connect(dsn, application_name="rowvec status") as conn, database_errors():
-            require_head(conn)
+        with connect_migrated(dsn, "rowvec status") as conn:
             console = stdout()
             with Live(console=console, auto_refresh=False, transient=True) as live:
                 while not stopped.is_set():
@@ -129,11 +120,9 @@ def _watch(dsn: str, source: str | None) -> None:
 
 
 def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
-    """Every row whose end is not in its vector, the longest first."""
-    with connect(dsn, application_name="rowvec status") as conn, database_errors():
-        require_head(conn)
-        with users_path(conn), conn.cursor(row_factory=dict_row) as cursor:
-            rows = cursor.execute(typed("truncated"), {"source": source}).fetchall()
+    """Every row with a text that was cut off, the longest first."""
+    with connect_migrated(dsn, "rowvec status") as conn:
+        rows = fetch_typed(conn, "truncated", {"source": source}, dict_row)
     if as_json:
         print_json(rows)
     elif rows:
@@ -143,7 +132,7 @@ def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
         stdout().print("Every text was read to its end", markup=False)
 
 
-def _print_embeddings(embeddings: list[dict[str, Any]]) -> None:
+def _print_embeddings(embeddings: list[dict[str, object]]) -> None:
     stdout().print(_table(embeddings))
     for one in embeddings:
         if one["index_advice"] is not None:
@@ -161,8 +150,13 @@ def _table(embeddings: list[dict[str, Any]]) -> Table:
     for count in ("rows", "pending", "failed"):
         table.add_column(count, justify="right")
     table.add_column("index")
+    per_source = Counter(one["source"] for one in embeddings)
     for one in embeddings:
-        name = f"{one['source']}.{one['embedding']}" + (" (paused)" if one["paused"] else "")
+        is_marked = one["is_default"] and per_source[one["source"]] > 1
+        name = (
+            f"{one['source']}.{one['embedding']}"
+            f"{' (default)' if is_marked else ''}{' (paused)' if one['paused'] else ''}"
+        )
         counts = (_count(one[count]) for count in ("rows", "pending", "failed"))
         recall = "" if one["recall"] is None else f"\nrecall {one['recall']:.2f}"
         table.add_row(
@@ -216,6 +210,6 @@ def _print_instance(state: State) -> None:
         stdout().print(f"[bold]{name:9}[/] {escape(value)}")
 
 
-def _model_line(model: dict[str, Any]) -> str:
+def _model_line(model: dict[str, object]) -> str:
     loaded = "" if model["loaded"] else ", not loaded"
     return f"{model['name']} ({model['dimensions']} dimensions{loaded})"

@@ -15,8 +15,10 @@ from rowvec.config import Settings
 @click.command()
 @click.argument("sources", metavar="[SOURCE]...", nargs=-1)
 @setting("commit_rows")
+@setting("sync_connections")
 @setting("image_folder")
 @setting("dsn")
+@setting("owner_dsn")
 @setting("worker")
 def sync(*, sources: tuple[str, ...], **given: Any) -> None:
     r"""Keep the embeddings of SOURCE, or of all tables, filled as rows come and change.

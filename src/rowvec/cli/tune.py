@@ -7,22 +7,21 @@ import importlib
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
-from rowvec.cli.index import embedding_option, print_measured, target_option
-from rowvec.cli.options import json_flag, setting
+from rowvec.cli.index import apply_option, print_by_hand, print_measured, target_option
+from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, stderr, stdout
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
-from rowvec.db.schema import require_head
 from rowvec.index.chart import Curve, chart
 from rowvec.index.draw import check_plot, draw
+from rowvec.index.index_progress import LoggedIndexProgress
 from rowvec.index.kinds import kind_of
-from rowvec.index.report import IndexLogReporter
-from rowvec.index.tune import Scope, TuneRequest, TuneResult, read_queries
+from rowvec.index.tune import TuneRequest, TuneResult, read_queries
+from rowvec.job_runner import check_schema
 from rowvec.search.explain import Explained, ExplainRequest, explain_search
 
 
@@ -43,11 +42,7 @@ from rowvec.search.explain import Explained, ExplainRequest, explain_search
     metavar="FILE",
     help="Draw recall over latency: .html, or .png with the extra `explore`.",
 )
-@click.option(
-    "--apply",
-    type=click.Choice(get_args(Scope)),
-    help="Make the setting the default of your role or of the database, for SQL of your own.",
-)
+@apply_option("none")
 @setting("dsn")
 @json_flag
 def tune(
@@ -76,7 +71,7 @@ def tune(
     bar = IndexBar() if stderr().is_terminal else None
     with bar or nullcontext():
         job = importlib.import_module("rowvec.jobs.tune")  # jobs/ stands beside src/
-        result: TuneResult = job.run(settings, request, bar or IndexLogReporter())
+        result: TuneResult = job.run(settings, request, bar or LoggedIndexProgress())
     if plot is not None:
         title = _title(result)
         facts = f"{result.queries} queries, exact neighbours of {result.rows:,} vectors"
@@ -104,8 +99,7 @@ def _tell(result: TuneResult, plot: Path | None) -> None:
         f"`search` uses {best.setting} from now on, which {verb} a recall of "
         f"{result.target_recall:g} ({result.queries} queries)."
     )
-    for statement in result.applied:
-        console.print(f"{statement};", markup=False)
+    print_by_hand(result.by_hand)
     if plot is not None:
         console.print(f"Drawn: {plot}", markup=False)
 
@@ -130,8 +124,7 @@ def explain(*, as_json: bool, dsn: str | None, **given: Any) -> None:
       rowvec explain reviews "arrived broken" --filter 'stars <= $1::int' --arg 2
     """
     settings = Settings.build(dsn=dsn)
-    with connect(resolve_dsn(settings)) as connection:
-        require_head(connection)
+    check_schema(settings)
     found = asyncio.run(explain_search(settings, ExplainRequest(**given)))
     if as_json:
         print_json(asdict(found))

@@ -66,7 +66,7 @@ def ui(
 
 
 def _viewers_dsn(settings: Settings, dsn: str) -> str:
-    """The DSN with the role that shall log in: the one given, or the one that `rowvec up` made."""
+    """The DSN with the role that logs in: the one given, or the one that `rowvec up` made."""
     role = settings.ui_role or (VIEWER if dsn == embedded_dsn(settings) else None)
     if role is None:
         return dsn

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from pathlib import Path
 
 import click
 
 from rowvec.cli.options import database_dsn, setting
 from rowvec.cli.output import stdout
-from rowvec.config import Settings, read_secret
-from rowvec.db.connection import connect
-from rowvec.db.schema import require_head
+from rowvec.cli.role_password import role_password
+from rowvec.config import Settings
+from rowvec.db.schema import connect_migrated
 from rowvec.db.viewer import make_viewer
-from rowvec.errors import ConfigError
 
 
 @click.command()
@@ -47,21 +44,8 @@ def viewer(
     """
     settings = Settings.build(dsn=dsn, data=data, ui_role_password_file=ui_role_password_file)
     file = settings.ui_role_password_file
-    with connect(
-        database_dsn(settings, dsn=dsn, data=data), application_name="rowvec viewer"
+    with connect_migrated(
+        database_dsn(settings, dsn=dsn, data=data), "rowvec viewer"
     ) as connection:
-        require_head(connection)
-        if file is not None and not file.exists():
-            _write_password(file)
-        password = None if file is None else read_secret(file)
-        tables = make_viewer(connection, name, sources, password)
+        tables = make_viewer(connection, name, sources, role_password(file))
     stdout().print(f"{name} may read: {', '.join(tables) or 'no table yet'}", markup=False)
-
-
-def _write_password(file: Path) -> None:
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as exc:
-        raise ConfigError(f"cannot make {file}: {exc.strerror}") from exc
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(f"{secrets.token_urlsafe(24)}\n")

@@ -13,7 +13,7 @@ _LISTS = ("host", "hostaddr", "port")
 def in_turn(conninfo: str, turn: int) -> str:
     """How the connection of this number reaches the replicas: each begins with the next one.
 
-    libpq's `load_balance_hosts=random` draws for each connection by itself, and of the two that a
+    libpq's `load_balance_hosts=random` draws for each connection separately, and of the two that a
     job may have, both would often go to the same worker. Where one does not answer the others are
     tried as ever. What names one host, or wants them tried in its order, stays as it is.
     """

@@ -7,7 +7,7 @@ import base64
 import json
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypedDict, Unpack
 
 import orjson
 from pgvector import SparseVector
@@ -18,7 +18,17 @@ from rowvec.client.answers import Embeddings, Ranked, ServedModel, TextChunk
 from rowvec.client.line import Rows, exchange, opened
 
 Priority = Literal["bulk", "interactive"]
-Kwargs = Mapping[str, Any]
+Kwargs = Mapping[str, object]
+
+
+class Urgency(TypedDict, total=False):
+    """How urgent a request is: `bulk` unless said, and by when it has to be answered."""
+
+    priority: Priority
+    deadline_ms: int | None
+
+
+_BULK: Urgency = {"priority": "bulk"}
 
 
 class WorkerClient:
@@ -59,50 +69,40 @@ class WorkerClient:
         model: str,
         inputs: Sequence[str | None],
         kwargs: Kwargs | None = None,
-        *,
-        priority: Priority = "bulk",
-        deadline_ms: int | None = None,
+        **urgency: Unpack[Urgency],
     ) -> Embeddings:
         """The vectors of texts."""
         return answers.embeddings(
             await self._ask(
-                "embed", model, inputs, kwargs, priority=priority, deadline_ms=deadline_ms,
-                encoding_format="base64",
+                "embed", model, inputs, kwargs, encoding_format="base64", **_BULK | urgency
             )
-        )  # fmt: skip
+        )
 
     async def embed_images(
         self,
         model: str,
         images: Sequence[bytes | None],
         kwargs: Kwargs | None = None,
-        *,
-        priority: Priority = "bulk",
-        deadline_ms: int | None = None,
+        **urgency: Unpack[Urgency],
     ) -> Embeddings:
         """The vectors of images: the bytes of JPEG, PNG, WebP or GIF files."""
         inputs = [None if image is None else base64.b64encode(image).decode() for image in images]
         return answers.embeddings(
             await self._ask(
-                "embed_image", model, inputs, kwargs, priority=priority, deadline_ms=deadline_ms,
-                encoding_format="base64",
+                "embed_image", model, inputs, kwargs, encoding_format="base64", **_BULK | urgency
             )
-        )  # fmt: skip
+        )
 
     async def embed_sparse(
         self,
         model: str,
         inputs: Sequence[str | None],
         kwargs: Kwargs | None = None,
-        *,
-        priority: Priority = "bulk",
-        deadline_ms: int | None = None,
+        **urgency: Unpack[Urgency],
     ) -> list[SparseVector | None]:
         """The sparse vectors of texts, as psycopg hands them to Postgres."""
         return answers.sparse_vectors(
-            await self._ask(
-                "embed_sparse", model, inputs, kwargs, priority=priority, deadline_ms=deadline_ms
-            )
+            await self._ask("embed_sparse", model, inputs, kwargs, **_BULK | urgency)
         )
 
     async def chunk(
@@ -110,14 +110,10 @@ class WorkerClient:
         model: str,
         inputs: Sequence[str | None],
         kwargs: Kwargs | None = None,
-        *,
-        priority: Priority = "bulk",
-        deadline_ms: int | None = None,
+        **urgency: Unpack[Urgency],
     ) -> list[list[TextChunk]]:
         """The chunks of each text, in order; none of NULL, none of a blank text."""
-        rows = await self._ask(
-            "chunk", model, inputs, kwargs, priority=priority, deadline_ms=deadline_ms
-        )
+        rows = await self._ask("chunk", model, inputs, kwargs, **_BULK | urgency)
         return answers.chunks(rows, len(inputs))
 
     async def rerank(
@@ -126,17 +122,12 @@ class WorkerClient:
         query: str,
         documents: Sequence[str | None],
         kwargs: Kwargs | None = None,
-        *,
-        priority: Priority = "bulk",
-        deadline_ms: int | None = None,
+        **urgency: Unpack[Urgency],
     ) -> list[Ranked]:
         """The documents by their score, the best first; those that are NULL are left out."""
         return answers.ranked(
-            await self._ask(
-                "rerank", model, documents, kwargs, query=query, priority=priority,
-                deadline_ms=deadline_ms,
-            )
-        )  # fmt: skip
+            await self._ask("rerank", model, documents, kwargs, query=query, **_BULK | urgency)
+        )
 
     async def count_tokens(
         self,
@@ -189,7 +180,7 @@ class WorkerClient:
                     self._drop()
 
 
-def _encoded(request: dict[str, Any]) -> bytes:
+def _encoded(request: dict[str, object]) -> bytes:
     try:
         return orjson.dumps(request, default=list)
     except orjson.JSONEncodeError:

@@ -104,7 +104,7 @@ def _subset_folder(root: Path, subset: str | None, name: str) -> Path:
         and folder.name not in _WORDS
     }
     if subset is not None:
-        # Looked up, never joined: what a subset says leads nowhere else.
+        # Looked up, never joined: a subset's name cannot lead outside the folder.
         if subset not in subsets:
             raise NotAllowed(
                 f"{name} has no subset of that name",

@@ -48,7 +48,7 @@ class DatasetListing:
 def parse_datasets(entries: object, origin: str, relative_to: Path) -> DatasetListing:
     """The [[dataset]] tables of a list; raises ConfigError naming file, dataset and key."""
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ConfigError(f"{origin}: datasets stand in [[dataset]]")
+        raise ConfigError(f"{origin}: each dataset is a [[dataset]]")
     specs: list[DatasetSpec] = []
     for number, entry in enumerate(entries, start=1):
         name = entry.get("name")

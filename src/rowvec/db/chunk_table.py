@@ -49,6 +49,8 @@ class ChunkTable:
 
     def __init__(self, source: Source) -> None:
         columns = [sql.SQL("%s") for _ in source.definition.key]
+        self._key_columns = len(columns)
+        self._dimensions = source.definition.dimensions
         self._settle = source.function("settle", comma([*columns, sql.SQL("%s")]))
         self._add = source.function("add", comma([*columns, *[sql.SQL("%s")] * 6]))
 
@@ -79,8 +81,18 @@ class ChunkTable:
             )
         return len(chosen)
 
+    async def replace_nothing(self, session: Session) -> None:
+        """Writes no row and no chunk, as `replace` writes them."""
+        keys = [TextArray([]) for _ in range(self._key_columns)]
+        nothing = VectorArray(np.empty((0, self._dimensions), float32))
+        numbers = IntArray([])
+        await session.as_owner(self._settle, (*keys, HashArray([])))
+        await session.as_owner(
+            self._add, (*keys, numbers, TextArray([]), numbers, numbers, numbers, nothing)
+        )
+
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:
-        """Takes the chunks from rows whose input has become NULL, and tells how many."""
+        """Removes the chunks of rows with an input that became NULL; gives their number."""
         if not rows:
             return 0
         hashes = [None for _ in rows]

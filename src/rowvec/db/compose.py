@@ -7,6 +7,8 @@ parameters, if only `()`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from psycopg import sql
 
 
@@ -20,6 +22,6 @@ def expression(text: str) -> sql.SQL:
     return sql.SQL(text.replace("%", "%%"))
 
 
-def comma(parts: list[sql.Composable]) -> sql.Composed:
+def comma(parts: Sequence[sql.Composable]) -> sql.Composed:
     """The parts with commas between them."""
     return sql.SQL(", ").join(parts)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.pq import TransactionStatus
+from psycopg.rows import RowFactory
 from pydantic import SecretStr
 
 from rowvec.config import Settings, libpq_environment_is_set
+from rowvec.db.queries import query, typed
+from rowvec.db.said import said
 from rowvec.errors import (
     DatabaseConflict,
     DatabaseError,
     DatabaseUnavailable,
     input_named_in,
 )
+
+R = TypeVar("R")
 
 # serialization_failure, deadlock_detected, lock_not_available
 _CONFLICTS = frozenset({"40001", "40P01", "55P03"})
@@ -37,9 +42,13 @@ USABLE = (TransactionStatus.IDLE, TransactionStatus.INTRANS)
 EMBEDDED_DATABASE = "rowvec"
 
 
-def embedded_dsn(settings: Settings) -> str:
+# The role without rights of its own that jobs log in as there.
+RUNNER = "rowvec_runner"
+
+
+def embedded_dsn(settings: Settings, user: str = "postgres") -> str:
     """The URI of the database of `rowvec up`; its socket knows the system user, no password."""
-    return f"postgresql://postgres@/{EMBEDDED_DATABASE}?host={quote(str(settings.data / 'run'))}"
+    return f"postgresql://{user}@/{EMBEDDED_DATABASE}?host={quote(str(settings.data / 'run'))}"
 
 
 def resolve_dsn(settings: Settings) -> str:
@@ -49,9 +58,25 @@ def resolve_dsn(settings: Settings) -> str:
     """
     if settings.dsn:
         return settings.dsn
-    if not libpq_environment_is_set() and (settings.data / "postgres").is_dir():
-        return embedded_dsn(settings)
-    return ""
+    return embedded_dsn(settings) if _is_embedded(settings) else ""
+
+
+def _is_embedded(settings: Settings) -> bool:
+    return (
+        not settings.dsn
+        and not libpq_environment_is_set()
+        and (settings.data / "postgres").is_dir()
+    )
+
+
+def job_dsn(settings: Settings) -> str:
+    """The DSN of a job: as `resolve_dsn`, with `rowvec up` that of the role that has no rights."""
+    return embedded_dsn(settings, RUNNER) if _is_embedded(settings) else resolve_dsn(settings)
+
+
+def owner_dsn(settings: Settings) -> str:
+    """The DSN for what only owners of tables may do; that of the jobs where there is no other."""
+    return settings.owner_dsn or resolve_dsn(settings)
 
 
 def as_user(dsn: str, user: str, password: SecretStr | None) -> str:
@@ -82,12 +107,12 @@ def database_errors() -> Iterator[None]:
 
 
 def translate(exc: psycopg.Error) -> DatabaseError:
-    """Psycopg's error as ours: one line, the hint or detail of Postgres, its SQLSTATE."""
-    message = exc.diag.message_primary or " ".join(str(exc).split()) or type(exc).__name__
-    number = input_named_in(exc.diag.message_detail)
-    detail = exc.diag.message_detail if number is None else None
-    error = _class_of(exc)(message, hint=exc.diag.message_hint or detail, code=exc.sqlstate)
-    error.input_number = number
+    """Psycopg's error as ours: one line, the hint of Postgres, its SQLSTATE; no word of a row."""
+    message, hint = said(exc)
+    error = _class_of(exc)(
+        message, hint=hint, code=exc.sqlstate, constraint=exc.diag.constraint_name
+    )
+    error.input_number = input_named_in(exc.diag.message_detail)
     return error
 
 
@@ -96,13 +121,13 @@ def _class_of(exc: psycopg.Error) -> type[DatabaseError]:
         return DatabaseConflict
     if exc.sqlstate is not None:
         return DatabaseUnavailable if exc.sqlstate.startswith(_UNAVAILABLE) else DatabaseError
-    # libpq gives no SQLSTATE where the line broke or nobody answered.
+    # libpq gives no SQLSTATE if the connection broke or the server did not answer.
     lost = isinstance(exc, psycopg.OperationalError)
     return DatabaseUnavailable if lost else DatabaseError
 
 
 def connect(dsn: str, *, application_name: str = "rowvec") -> psycopg.Connection:
-    """An autocommit connection, pinned; raises DatabaseError that says what libpq said."""
+    """An autocommit connection, pinned; raises DatabaseError with libpq's message."""
     with database_errors():
         connection = psycopg.connect(dsn, autocommit=True, application_name=application_name)
         connection.execute(PIN)
@@ -115,11 +140,38 @@ def users_path(connection: psycopg.Connection) -> Iterator[None]:
 
     What is ours in a statement is qualified there: others may have made whatever else is found.
     """
-    before = connection.execute("SHOW search_path").fetchone()
-    connection.execute(UNPIN)
+    with database_errors():
+        before = connection.execute("SHOW search_path").fetchone()
+        connection.execute(UNPIN)
     try:
         yield
     finally:
         # A transaction that failed takes its settings back by itself.
         if connection.info.transaction_status in USABLE:
             connection.execute("SELECT pg_catalog.set_config('search_path', %s, false)", before)
+
+
+def fetch(
+    connection: psycopg.Connection,
+    name: str,
+    parameters: Mapping[str, object] | None,
+    as_row: RowFactory[R],
+) -> list[R]:
+    """The rows of the statement sql/queries/<name>.sql; raises DatabaseError."""
+    with database_errors(), connection.cursor(row_factory=as_row) as cursor:
+        return cursor.execute(query(name), parameters).fetchall()
+
+
+def fetch_typed(
+    connection: psycopg.Connection,
+    name: str,
+    parameters: Mapping[str, object] | None,
+    as_row: RowFactory[R],
+) -> list[R]:
+    """The rows of the statement sql/typed/<name>.sql, in the user's path; raises DatabaseError."""
+    with (
+        users_path(connection),
+        database_errors(),
+        connection.cursor(row_factory=as_row) as cursor,
+    ):
+        return cursor.execute(typed(name), parameters).fetchall()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
+
+from psycopg import sql
 
 from rowvec.db.queries import query, typed
 from rowvec.db.session import Session
@@ -21,8 +23,10 @@ class KeyColumn:
 class Definition:
     """One row of rowvec.embedding and what belongs to it in Postgres's catalog.
 
-    `input`, `filter`, `pending` and `kept` (pending, and its vector stays) are SQL over the columns
-    of the source. `chunks_table` is where the vectors go whose `destination` is a table.
+    `input`, `filter`, `pending`, `kept` (pending, and its vector stays) and `key_json` (the key as
+    functions give it) are SQL over the columns of the source. `document_kwargs` are those of its
+    rows, which are documents: queries have another prompt. `chunks_table` is where the vectors go
+    whose `destination` is a table.
     """
 
     id: int
@@ -36,9 +40,10 @@ class Definition:
     filter: str | None
     destination: str
     dimensions: int
-    kwargs: dict[str, Any]
+    kwargs: dict[str, object]
+    document_kwargs: dict[str, object]
     on_truncate: str
-    chunk: dict[str, Any] | None
+    chunk: dict[str, object] | None
     chunks_schema: str | None
     chunks_table: str | None
     metric: str
@@ -46,6 +51,7 @@ class Definition:
     paused: bool
     pending: str
     kept: str
+    key_json: str
     key: tuple[KeyColumn, ...]
 
     @property
@@ -65,3 +71,8 @@ class Definition:
             )
         key = await session.dicts(query("key_columns"), {"id": found["id"]})
         return cls(**found, key=tuple(KeyColumn(**column) for column in key))
+
+    async def again(self, session: Session) -> Self:
+        """The definition as it is by now."""
+        source = sql.Identifier(self.schema, self.table).as_string()
+        return await self.read(session, source, self.name)

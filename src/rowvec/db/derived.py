@@ -1,8 +1,8 @@
-"""Tables that are made from a source and its vectors, and filled anew as a whole."""
+"""Tables that are made from a source and its vectors, and always refilled as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -10,34 +10,39 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
-from rowvec.db.compose import comma, identifier
+from rowvec.db.compose import comma
 from rowvec.db.connection import database_errors
-from rowvec.db.definition import Definition
+from rowvec.db.definition import Definition, KeyColumn
+from rowvec.db.owner import AsOwner
 from rowvec.db.queries import query
 from rowvec.db.session import Session
 
 
 @dataclass(frozen=True)
 class DerivedTable:
-    """One such table. `key` are the columns that it shares with the source, if it has any."""
+    """One such table. `key_columns` are those that it shares with the source, if it has any."""
 
     schema: str
     table: str
     source: sql.Composable
-    key: tuple[str, ...]
+    key_columns: tuple[KeyColumn, ...]
 
     @property
     def name(self) -> sql.Identifier:
-        """As it stands in a statement."""
-        return identifier(self.schema, self.table)
+        """Its name as SQL, for a statement without parameters."""
+        return sql.Identifier(self.schema, self.table)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The names of the columns of the key."""
+        return tuple(column.name for column in self.key_columns)
 
     @classmethod
     async def find(cls, session: Session, definition: Definition, kind: str) -> Self | None:
         """The table of that kind, None where it was not made yet."""
         found = await session.dicts(query("derived"), {"id": definition.id, "kind": kind})
-        source = identifier(definition.schema, definition.table)
-        key = tuple(column.name for column in definition.key)
-        return cls(**found[0], source=source, key=key) if found else None
+        source = sql.Identifier(definition.schema, definition.table)
+        return cls(**found[0], source=source, key_columns=definition.key) if found else None
 
     @classmethod
     async def make(
@@ -46,66 +51,88 @@ class DerivedTable:
         """The table of that kind, made where it was not there.
 
         `columns` is SQL of ours. Keyed, it has one row a row of the source, whose key is its own.
-        Raises DatabaseError (42P07) where somebody else's table has its name.
+        Raises DatabaseError (42P07) if a table that is not ours has its name.
         """
-        key = tuple(column.name for column in definition.key) if keyed else ()
+        key = definition.key if keyed else ()
         if keyed:
-            names = comma([sql.Identifier(name) for name in key]).as_string()
+            names = comma([sql.Identifier(column.name) for column in key]).as_string()
             columns = f"{columns}, PRIMARY KEY ({names})"
         await session.run(
             query("create_derived"),
             {"id": definition.id, "kind": kind, "columns": columns, "has_key": keyed},
         )
         (found,) = await session.dicts(query("derived"), {"id": definition.id, "kind": kind})
-        return cls(**found, source=identifier(definition.schema, definition.table), key=key)
+        source = sql.Identifier(definition.schema, definition.table)
+        return cls(**found, source=source, key_columns=key)
 
     @asynccontextmanager
     async def replacing(
-        self, session: Session, columns: tuple[str, ...]
+        self, owner: AsOwner, columns: Mapping[str, str]
     ) -> AsyncIterator[psycopg.AsyncCopy]:
         """Rows that take the place of all there are, when the block ends: `write_row` for each.
 
-        Readers see the old ones until the transaction is over. Rows whose source row is gone by
-        then are left out.
+        `columns` are those beside the key, with their types. Readers see the old ones until the
+        transaction is over. Rows whose source row is gone by then are left out.
         """
-        names = [identifier(name) for name in (*self.key, *columns)]
+        types = {**{column.name: column.type for column in self.key_columns}, **columns}
         parts = {
-            "staging": sql.Identifier("rowvec_staging"),
             "table": self.name,
-            "columns": comma(list(names)),
+            "columns": comma([sql.Identifier(name) for name in types]),
             "source": self.source,
-            "key": comma([identifier(name) for name in self.key]),
+            "key": comma([sql.Identifier(name) for name in self.key]),
         }
-        async with session.transaction():
-            # A staging table: the foreign key would make the whole COPY fail for one deleted row.
-            await session.run(
-                sql.SQL(
-                    "CREATE TEMPORARY TABLE {staging} ON COMMIT DROP AS"
-                    " SELECT {columns} FROM {table} WITH NO DATA"
-                ).format(**parts)
-            )
-            with database_errors():
-                async with (
-                    session.connection.cursor() as cursor,
-                    cursor.copy(
-                        # It takes no parameters, so nothing in it is doubled for them.
-                        sql.SQL("COPY {staging} ({columns}) FROM STDIN").format(
-                            staging=parts["staging"],
-                            columns=comma([sql.Identifier(n) for n in (*self.key, *columns)]),
-                        )
-                    ) as copy,
-                ):
-                    yield copy
-            await session.run(sql.SQL("DELETE FROM {table}").format(**parts))
-            insert = "INSERT INTO {table} ({columns}) SELECT {columns} FROM {staging}"
+        async with owner.session.transaction():
+            async with staging(owner, list(types.values())) as copy:
+                yield copy
+            await owner.run(sql.SQL("DELETE FROM {table}").format(**parts))
+            rows = staged(types)
+            insert = "INSERT INTO {table} ({columns}) SELECT {columns} FROM {rows}"
             if self.key:
                 insert += " JOIN (SELECT {key} FROM {source}) AS s USING ({key})"
-            await session.run(sql.SQL(insert).format(**parts))
+            await owner.run(sql.SQL(insert).format(**parts, rows=rows))
 
     async def replace(
-        self, session: Session, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]
+        self, owner: AsOwner, columns: Mapping[str, str], rows: Iterable[tuple[Any, ...]]
     ) -> None:
         """The same with rows that are at hand."""
-        async with self.replacing(session, columns) as copy:
+        async with self.replacing(owner, columns) as copy:
             for row in rows:
                 await copy.write_row(row)
+
+
+_STAGING = sql.Identifier("pg_temp", "rowvec_staging")
+
+
+@asynccontextmanager
+async def staging(owner: AsOwner, types: Sequence[str]) -> AsyncIterator[psycopg.AsyncCopy]:
+    """Takes rows into a temporary table, until the transaction around it ends: c0, c1, ...
+
+    All are texts there, since the owner's code makes values of the owner's types. (COPY into the
+    table itself would fail as a whole for one deleted row, by the foreign key.)
+    """
+    names = [sql.Identifier(f"c{n}") for n in range(len(types))]
+    session = owner.session
+    await session.run(
+        sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(
+            sql.Identifier("rowvec_staging"),
+            comma([sql.SQL("{} text").format(name) for name in names]),
+        )
+    )
+    await session.run(
+        sql.SQL("GRANT SELECT ON {} TO {}").format(_STAGING, sql.Identifier(owner.role))
+    )
+    with database_errors():
+        async with (
+            session.connection.cursor() as cursor,
+            cursor.copy(sql.SQL("COPY {} FROM STDIN").format(_STAGING)) as copy,
+        ):
+            yield copy
+
+
+def staged(types: Mapping[str, str]) -> sql.Composable:
+    """What was staged, as a subquery of columns with names and types."""
+    columns = [
+        sql.SQL("c{}::{} AS {}").format(sql.SQL(str(n)), sql.SQL(type_), sql.Identifier(name))
+        for n, (name, type_) in enumerate(types.items())
+    ]
+    return sql.SQL("(SELECT {} FROM {}) AS staged").format(comma(columns), _STAGING)

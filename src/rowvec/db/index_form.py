@@ -13,7 +13,7 @@ Storage = Literal["vector", "halfvec", "bit"]
 
 # Ending of the operator class and operator of each metric: pgvector's, and other extensions have
 # given their own classes the same names.
-_METRICS = {"cosine": ("cosine", "<=>"), "inner_product": ("ip", "<#>"), "l2": ("l2", "<->")}
+METRICS = {"cosine": ("cosine", "<=>"), "inner_product": ("ip", "<#>"), "l2": ("l2", "<->")}
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ class IndexForm:
         """The operator class, without its schema."""
         if self.storage == "bit":
             return "bit_hamming_ops"
-        return f"{self.storage}_{_METRICS[self.metric][0]}_ops"
+        return f"{self.storage}_{METRICS[self.metric][0]}_ops"
 
     @property
     def distance(self) -> sql.Composed:
         """The operator of the metric."""
-        return self._operator(_METRICS[self.metric][1])
+        return self._operator(METRICS[self.metric][1])
 
     @property
     def indexed(self) -> sql.Composed:

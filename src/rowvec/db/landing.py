@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -15,18 +14,19 @@ from psycopg.copy import LibpqWriter
 
 from rowvec.db.connection import database_errors, translate
 from rowvec.db.queries import typed
+from rowvec.db.said import said
 from rowvec.errors import BadRow, DatabaseError
 
 # What turns a column of one type into another where a plain cast does not.
 _TO_JSON = "pg_catalog.to_jsonb({column})"
 
 # The context of an error in COPY: its table, then the number of its line.
-_COPY_LINE = re.compile(r"^COPY .*, \D+(\d+)")
+_COPY_LINE = re.compile(r"^COPY .*?, \w+ (\d+)(?:, \w+ ([^:]+))?")
 
 
 @dataclass(frozen=True)
 class Existing:
-    """A table that is there: its columns with their types, and its primary key."""
+    """An existing table: its columns with their types, and its primary key."""
 
     columns: dict[str, str]
     key: tuple[str, ...]
@@ -69,7 +69,7 @@ class Landing:
         self, connection: psycopg.Connection, name: tuple[str, ...], *, ignore_bad: bool = False
     ) -> None:
         self._connection = connection
-        self.name = sql.Identifier(*name)
+        self._name = name
         self.columns: list[str] = []
         self._options = sql.SQL("(FORMAT text, ON_ERROR ignore)" if ignore_bad else "(FORMAT text)")
         self._cursor = connection.cursor()
@@ -101,16 +101,16 @@ class Landing:
             "CREATE TABLE", "")  # fmt: skip
         self._run(
             sql.SQL("{} {} ({}) {}").format(
-                sql.SQL(head), self.name, sql.SQL(", ").join(parts), sql.SQL(tail)
+                sql.SQL(head), sql.Identifier(*self._name), sql.SQL(", ").join(parts), sql.SQL(tail)
             )
         )
 
     def change(self, added: Mapping[str, str], widened: Mapping[str, tuple[str, str]]) -> None:
         """Adds columns, and gives others another type (name: from, to); ends the open COPY."""
         self.flush()
-        alter_table(self._connection, self.name, added, widened)
+        alter_table(self._connection, self._name, added, widened)
 
-    def write(self, values: Sequence[Any]) -> None:
+    def write(self, values: Sequence[object]) -> None:
         """Copies a row, in the order of `columns`; raises DatabaseError where Postgres refused."""
         try:
             self._opened(in_blocks=False).write_row(values)
@@ -119,7 +119,7 @@ class Landing:
         self.rows += 1
 
     def write_block(self, lines: str, rows: int) -> None:
-        """Copies so many rows, as lines of COPY's text format; raises DatabaseError."""
+        """Copies rows, as lines of COPY's text format; raises DatabaseError."""
         try:
             self._opened(in_blocks=True).write(lines)
         except psycopg.Error as exc:
@@ -153,7 +153,7 @@ class Landing:
 
     def _open(self) -> psycopg.Copy:
         statement = sql.SQL("COPY {} ({}) FROM STDIN {}").format(
-            self.name, _names(self.columns), self._options
+            sql.Identifier(*self._name), _names(self.columns), self._options
         )
         writer = _Prompt(self._cursor)
         return self._copies.enter_context(self._cursor.copy(statement, writer=writer))
@@ -162,10 +162,9 @@ class Landing:
         found = _COPY_LINE.match(exc.diag.context or "")
         if found is None:
             return translate(exc)
-        return BadRow(
-            f"row {self._copied_before + int(found[1])}: {exc.diag.message_primary}",
-            hint=exc.diag.message_hint or exc.diag.message_detail,
-        )
+        message, hint = said(exc)
+        column = "" if found[2] is None else f", {found[2]}"
+        return BadRow(f"row {self._copied_before + int(found[1])}{column}: {message}", hint=hint)
 
     def _run(self, statement: sql.Composed) -> None:
         with database_errors():
@@ -174,7 +173,7 @@ class Landing:
 
 def alter_table(
     connection: psycopg.Connection,
-    table: sql.Identifier,
+    table: tuple[str, ...],
     added: Mapping[str, str],
     widened: Mapping[str, tuple[str, str]],
 ) -> None:
@@ -189,7 +188,9 @@ def alter_table(
     if actions:
         with database_errors():
             connection.execute(
-                sql.SQL("ALTER TABLE {} {}").format(table, sql.SQL(", ").join(actions))
+                sql.SQL("ALTER TABLE {} {}").format(
+                    sql.Identifier(*table), sql.SQL(", ").join(actions)
+                )
             )
 
 

@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from psycopg import sql
 
-from rowvec.db.compose import comma, expression, identifier
-from rowvec.db.connection import database_errors
+from rowvec.db.compose import comma
 from rowvec.db.definition import Definition
 from rowvec.db.derived import DerivedTable
-from rowvec.db.session import Session
-from rowvec.db.vectors import Vectors
+from rowvec.db.owner import Reader
+from rowvec.db.vectors import VectorColumn
 
 _FETCHED_ROWS = 1_000
 
@@ -25,7 +23,7 @@ class PointRow:
 
     x: float
     y: float
-    key: Any
+    key: object
     text: str
     vector: bytes
     colors: tuple[Any, ...]
@@ -40,34 +38,33 @@ class MapPoints:
     def __init__(
         self,
         definition: Definition,
-        vectors: Vectors,
+        vectors: VectorColumn,
         points: DerivedTable,
         columns: Sequence[str],
         clusters: tuple[DerivedTable, DerivedTable] | None,
     ) -> None:
-        key: list[sql.Composable] = [identifier(name) for name in points.key]
-        colors: list[sql.Composable] = [
-            identifier("rows", f"color {i}") for i in range(len(columns))
-        ]
+        key = [sql.Identifier(name) for name in points.key]
+        colors = [sql.Identifier("rows", f"color {i}") for i in range(len(columns))]
         joined: sql.Composable = sql.SQL("")
         if clusters is not None:
-            colors.append(identifier("labels", "rowvec label"))
+            colors.append(sql.Identifier("labels", "rowvec label"))
             joined = sql.SQL(
                 " LEFT JOIN (SELECT {key}, e.cluster || ' ' || e.name AS \"rowvec label\""
                 " FROM {clusters} AS c JOIN {centroids} AS e ON e.cluster = c.cluster) AS labels"
                 " USING ({names})"
             ).format(
-                key=comma([identifier("c", name) for name in points.key]),
+                key=comma([sql.Identifier("c", name) for name in points.key]),
                 clusters=clusters[0].name,
                 centroids=clusters[1].name,
                 names=comma(key),
             )
         read: list[sql.Composable] = [
-            sql.SQL("{} AS {}").format(identifier(name), identifier(f"color {i}"))
+            sql.SQL("{} AS {}").format(sql.Identifier(name), sql.Identifier(f"color {i}"))
             for i, name in enumerate(columns)
         ]
         self._parts = {
             "key": comma(key),
+            "key_json": sql.SQL(definition.key_json),
             "points": points.name,
             "colors": sql.SQL("ARRAY[{}]::text[]").format(
                 comma([sql.SQL("({})::text").format(color) for color in colors])
@@ -75,41 +72,27 @@ class MapPoints:
             "joined": joined,
             # From the source alone: a column of it may be called as one of ours.
             "rows": sql.SQL('(SELECT {}, ({})::text AS "rowvec text" FROM {}) AS rows').format(
-                comma([*key, *read]) if read else comma(key),
-                expression(definition.input),
-                points.source,
+                comma([*key, *read]), sql.SQL(definition.input), points.source
             ),
-            "vectors": sql.SQL('(SELECT {}, {} AS "rowvec vector" FROM {}) AS vectors').format(
+            "vectors": sql.SQL('(SELECT {}, {} AS "rowvec vector" FROM {} AS v) AS vectors').format(
                 comma(key), vectors.as_bytes, vectors.relation
             ),
         }
 
     async def read(
-        self, session: Session, limit: int, characters: int
+        self, reader: Reader, limit: int, characters: int
     ) -> AsyncIterator[list[PointRow]]:
-        """At most so many rows in batches: random ones where there are more, the same each time."""
+        """Rows in batches, at most a number: if there are more, random ones, the same each time."""
         statement = sql.SQL(
-            'SELECT p.x, p.y, to_jsonb(k.*), left("rowvec text", %(characters)s), "rowvec vector",'
+            'SELECT p.x, p.y, {key_json}, left("rowvec text", {characters}), "rowvec vector",'
             " {colors}"
             " FROM (SELECT * FROM {points} AS q"
-            "  ORDER BY hashtextextended(row(q.*)::text, 0) LIMIT %(limit)s) AS p"
+            "  ORDER BY hashtextextended(row(q.*)::text, 0) LIMIT {limit}) AS p"
             " JOIN {rows} USING ({key}) JOIN {vectors} USING ({key}){joined}"
-            " CROSS JOIN LATERAL (SELECT {key}) AS k"
-        ).format(**self._parts)
-        async with session.transaction():
-            with database_errors():
-                cursor = psycopg.AsyncServerCursor(session.connection, "rowvec_points")
-                async with cursor:
-                    await cursor.execute(
-                        statement, {"limit": limit, "characters": characters}, binary=True
-                    )
-                    while found := await cursor.fetchmany(_FETCHED_ROWS):
-                        yield [
-                            PointRow(x, y, _bare(key), text or "", vector, tuple(colors))
-                            for x, y, key, text, vector, colors in found
-                        ]
-
-
-def _bare(key: dict[str, Any]) -> Any:
-    """The key as SQL functions give it: the bare value of one column, an object of several."""
-    return next(iter(key.values())) if len(key) == 1 else key
+        ).format(**self._parts, limit=sql.Literal(limit), characters=sql.Literal(characters))
+        columns = "x real, y real, key jsonb, text text, vector bytea, colors text[]"
+        async for found in reader.batches(columns, statement, _FETCHED_ROWS):
+            yield [
+                PointRow(x, y, key, text or "", vector, tuple(colors))
+                for x, y, key, text, vector, colors in found
+            ]

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
 
+from rowvec.db.definition import Definition
 from rowvec.db.index_form import IndexForm, Setting
 from rowvec.db.session import Session
 from rowvec.db.vector_table import VectorTable
@@ -33,6 +34,14 @@ class NearestRows:
         self._form = form
         # A prepared statement would keep the plan of the setting that it was first run with.
         session.connection.prepare_threshold = None
+
+    async def query(self, definition: Definition, text: str) -> Query:
+        """A text as `search` embeds it."""
+        vector = await self._session.value(
+            "SELECT rowvec._embed_query(e, %s) FROM rowvec.embedding AS e WHERE e.id = %s",
+            (text, definition.id),
+        )
+        return Query(np.asarray(vector.to_numpy()))
 
     async def beside(self, rows: list[Query], setting: Setting) -> list[Query]:
         """A vector beside each row, as far from it as the nearest other row that is found."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from psycopg import sql
 
 from rowvec.db.compose import comma, expression, identifier
@@ -21,7 +23,7 @@ def index_name(table: str, name: str, ending: str) -> str:
 async def try_lock(session: Session, definition: Definition) -> bool:
     """Whether this session may build; who waits must ask again, not block.
 
-    A session blocked in a lock would be one of those whose end CREATE INDEX CONCURRENTLY awaits.
+    CREATE INDEX CONCURRENTLY would wait for a session that is blocked in a lock.
     """
     return bool(await session.value(query("try_lock_index"), {"id": definition.id}))
 
@@ -31,49 +33,76 @@ async def unlock(session: Session, definition: Definition) -> None:
     await session.run(query("unlock_index"), {"id": definition.id})
 
 
-async def missing(session: Session, definition: Definition) -> list[tuple[str, str, bool]]:
-    """Tables that lack the index: schema, table, and whether an INVALID leftover is in the way.
+@dataclass(frozen=True)
+class PendingPart:
+    """A table that holds rows of a source, or is made of such, and its index on pending rows.
 
-    The leaves of a partitioned source count one by one, as each is indexed concurrently.
+    `parent` is what it is a partition of; `index` the name of its index, where it has one.
     """
-    return [
-        (schema, table, leftover)
-        for schema, table in await _leaves(session, definition)
-        for valid, leftover in [await _state(session, schema, table, definition)]
-        if not valid
-    ]
+
+    schema: str
+    table: str
+    is_leaf: bool
+    parent_schema: str | None
+    parent_table: str | None
+    index: str | None
+    is_valid: bool
+    is_attached: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its rows are indexed, and those of its partitions to come."""
+        return self.is_valid and (self.parent_table is None or self.is_attached)
 
 
-async def build(
-    session: Session, definition: Definition, schema: str, table: str, *, leftover: bool
-) -> None:
-    """Builds the index of one table after dropping what a killed build left behind."""
-    name = index_name(table, definition.name, "pending")
-    if leftover:
+async def parts(session: Session, definition: Definition) -> list[PendingPart]:
+    """The source, its partitions and the tables that inherit from it, parents first."""
+    found = await session.dicts(
+        query("pending_index_parts"),
+        {
+            "schema": definition.schema,
+            "table": definition.table,
+            "of": f"{definition.name}_of",
+            "name": index_name(definition.table, definition.name, "pending"),
+        },
+    )
+    return [PendingPart(**each) for each in found]
+
+
+async def build(session: Session, definition: Definition, part: PendingPart) -> None:
+    """Builds the index of one table, in the place of what a killed build left behind.
+
+    That of a table of partitions indexes nothing itself: Postgres gives partitions that are made
+    or attached later one of their own for it, before they have a row.
+    """
+    ending = "pending" if part.is_leaf else "pending_all"
+    name = index_name(part.table, definition.name, ending)
+    if part.is_leaf and part.index is not None:
         await session.run(
-            sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(identifier(schema, name))
+            sql.SQL("DROP INDEX CONCURRENTLY IF EXISTS {}").format(
+                identifier(part.schema, part.index)
+            )
         )
-    await session.run(
-        sql.SQL("CREATE INDEX CONCURRENTLY {} ON {} ({}) WHERE {}").format(
-            identifier(name),
-            identifier(schema, table),
-            comma([identifier(column.name) for column in definition.key]),
-            expression(definition.pending),
+    statement = sql.SQL("CREATE INDEX {}{} ON {}{} ({}) WHERE {}").format(
+        sql.SQL("CONCURRENTLY " if part.is_leaf else ""),
+        identifier(name),
+        sql.SQL("" if part.is_leaf else "ONLY "),
+        identifier(part.schema, part.table),
+        comma([identifier(column.name) for column in definition.key]),
+        expression(definition.pending),
+    )
+    if part.is_leaf:
+        await session.run(statement)
+    else:
+        await session.briefly(statement)
+
+
+async def attach(session: Session, part: PendingPart, parent: PendingPart) -> None:
+    """Makes the index of a partition a part of its parent's."""
+    assert part.index is not None
+    assert parent.index is not None
+    await session.briefly(
+        sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(
+            identifier(parent.schema, parent.index), identifier(part.schema, part.index)
         )
     )
-
-
-async def _leaves(session: Session, definition: Definition) -> list[tuple[str, str]]:
-    source = {"schema": definition.schema, "table": definition.table}
-    found = await session.all(query("leaf_tables"), source)
-    return [(schema, table) for schema, table in found] or [(definition.schema, definition.table)]
-
-
-async def _state(
-    session: Session, schema: str, table: str, definition: Definition
-) -> tuple[bool, bool]:
-    name = index_name(table, definition.name, "pending")
-    found = await session.first(
-        query("index_state"), {"schema": schema, "table": table, "index": name}
-    )
-    return (bool(found and found[0]), bool(found and not found[0]))

@@ -1,4 +1,4 @@
-"""The schema pgml: PostgresML's functions over ours, for whoever asks `rowvec migrate` for them."""
+"""The schema pgml: PostgresML's functions over ours, made by `rowvec migrate --with pgml`."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def prepare(conn: psycopg.Connection) -> None:
     """Makes the schema pgml ours; its functions come with the next files that migrate applies.
 
     Tables in it are no obstacle: that is where PostgresML's users have theirs. Raises
-    DatabaseError where PostgresML itself, or anybody else, has functions there.
+    DatabaseError if PostgresML itself, or another owner, has functions there.
     """
     if is_wanted(conn):
         return
     strangers = [str(row[0]) for row in conn.execute(query("strangers_in_pgml"))]
     if strangers:
         raise DatabaseError(
-            f"the schema pgml is somebody else's: {', '.join(strangers)}",
+            f"the schema pgml has functions that are not rowvec's: {', '.join(strangers)}",
             hint="install rowvec's pgml in a database without PostgresML, or use rowvec.embed here",
             code="42P06",
         )

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from rowvec.config import read_secrets
 from rowvec.db.connection import database_errors
-from rowvec.db.server import set_worker
+from rowvec.db.server import ping, set_worker
 from rowvec.errors import ConfigError
 
 _GRACE_SECONDS = 1.0
@@ -42,8 +42,8 @@ def rotate(conn: Connection, password_file: Path, *, keep_old: bool) -> Rotation
     try:
         with database_errors(), conn.transaction():
             quiet = set_worker(conn, {}, new).quiet
-            # In the same transaction: if the new password is refused, nobody ever saw it.
-            conn.execute("SELECT rowvec._ask('ping')")
+            # In the same transaction: if the new password is refused, no session has seen it.
+            ping(conn)
     except BaseException:
         write_secrets(password_file, old)
         raise
@@ -65,7 +65,7 @@ def forget_old(password_file: Path) -> int:
 def write_secrets(path: Path, passwords: list[SecretStr]) -> None:
     """Replaces the lines of a file, whole or not at all; raises ConfigError.
 
-    Owner and mode stay. A file that is mounted by itself, as into a container, cannot be replaced
+    Owner and mode stay. A file that is itself a mount, as in a container, cannot be replaced
     and is written over.
     """
     content = "".join(f"{each.get_secret_value()}\n" for each in passwords).encode()

@@ -11,13 +11,13 @@ from rowvec.db.queries import query
 from rowvec.db.session import Session
 from rowvec.db.source import Source
 
-# Blocks for so many rows are looked at; a table of fewer is counted.
+# Blocks with about this many rows are looked at; a smaller table is counted.
 _LOOKED_AT = 50_000
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Inputs of pending rows, and how many there are in all; of large tables about so many."""
+    """Inputs of pending rows, and how many there are in all; an estimate for large tables."""
 
     inputs: list[str]
     pending: int

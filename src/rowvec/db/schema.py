@@ -35,7 +35,7 @@ _GRANTS = "grants.sql"
 _LOCK = "rowvec.migrate"
 _LOCK_POLL_SECONDS = 0.1
 
-# The first major whose parallel workers can run a subtransaction of PL/pgSQL.
+# The first major with parallel workers that can run a subtransaction of PL/pgSQL.
 _PARALLEL_SUBTRANSACTIONS = 170000
 
 
@@ -55,6 +55,14 @@ def bootstrap_sql(owner: str) -> str:
         literal = sql.Literal(owner).as_string()
     check = sql_file("foreign_objects.sql")
     return sql_file("bootstrap.sql").replace("@foreign_objects@", check).replace("@owner@", literal)
+
+
+def ensure_database(conn: psycopg.Connection, name: str) -> None:
+    """Creates the database where the cluster has none of that name."""
+    with database_errors():
+        known = conn.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if known is None:
+            conn.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
 def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> Migration:
@@ -89,12 +97,13 @@ def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> 
 
 def revision(conn: psycopg.Connection) -> str | None:
     """The revision the database is at, None where rowvec is not installed."""
-    row = conn.execute(
-        "SELECT pg_catalog.to_regclass('rowvec.alembic_version') IS NOT NULL"
-    ).fetchone()
-    if row is None or not row[0]:
-        return None
-    found = conn.execute("SELECT version_num FROM rowvec.alembic_version").fetchone()
+    with database_errors():
+        row = conn.execute(
+            "SELECT pg_catalog.to_regclass('rowvec.alembic_version') IS NOT NULL"
+        ).fetchone()
+        if row is None or not row[0]:
+            return None
+        found = conn.execute("SELECT version_num FROM rowvec.alembic_version").fetchone()
     return None if found is None else str(found[0])
 
 
@@ -117,6 +126,14 @@ def require_head(conn: psycopg.Connection) -> None:
         )
 
 
+@contextmanager
+def connect_migrated(dsn: str, application_name: str = "rowvec") -> Iterator[psycopg.Connection]:
+    """A connection to a database at this release's revision; raises DatabaseError, SchemaError."""
+    with connect(dsn, application_name=application_name) as conn:
+        require_head(conn)
+        yield conn
+
+
 def render(text: str, schemas: dict[str, str], server_version: int) -> str:
     """A file of sql/ for one database: extension schemas put in, marks that it can keep."""
     for extension, schema in schemas.items():
@@ -131,7 +148,7 @@ def _lock(conn: psycopg.Connection) -> Iterator[None]:
     """One migration at a time.
 
     Polled: a session that blocks in pg_advisory_lock holds a snapshot, on which a CREATE INDEX
-    CONCURRENTLY of the holder would wait for ever.
+    CONCURRENTLY of the holder would wait without end.
     """
     key = {"name": _LOCK}
     while True:
@@ -234,7 +251,7 @@ def _upgrade(dsn: str) -> None:
 
 
 def _apply_files(conn: psycopg.Connection, schemas: dict[str, str]) -> list[str]:
-    """Applies the functions and views whose text changed, and the grants, all or nothing."""
+    """Applies the functions and views with a changed text, and the grants, all or nothing."""
     version = conn.info.server_version
     schemas_of_ours = ["rowvec", "pgml"] if pgml.is_wanted(conn) else ["rowvec"]
     files = {

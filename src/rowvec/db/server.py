@@ -19,6 +19,12 @@ def worker_options(conn: psycopg.Connection) -> dict[str, str]:
     return _entry(conn)[0]
 
 
+def ping(conn: psycopg.Connection) -> None:
+    """Calls the worker from the database; raises DatabaseError where it does not get through."""
+    with database_errors():
+        conn.execute("SELECT rowvec._ask('ping')")
+
+
 @dataclass(frozen=True)
 class Change:
     """What `set_worker` did. `quiet` unless Postgres may have logged the password."""
@@ -68,7 +74,7 @@ def set_worker(
         if password is None or mapping == _mapping(password):
             return Change(bool(changes))
         quiet = _hush(conn)
-        # Made anew: who may set a mapping's options may not always see whether there are any.
+        # Made again: a role that may set a mapping's options may not always see them.
         conn.execute(sql.SQL("DROP USER MAPPING IF EXISTS FOR rowvec_caller SERVER rowvec_worker"))
         conn.execute(
             sql.SQL(
@@ -103,7 +109,7 @@ def _mapping(password: SecretStr) -> dict[str, str]:
 def _entry(conn: psycopg.Connection) -> tuple[dict[str, str], dict[str, str] | None]:
     """Options of the server, and of the mapping where this user may see them."""
     with database_errors():
-        row = conn.execute(query("worker_entry")).fetchone()
+        row = conn.execute(query("worker_address")).fetchone()
     if row is None:
         raise SchemaError("rowvec is not installed in this database", hint="run `rowvec migrate`")
     return row[0] or {}, row[1]

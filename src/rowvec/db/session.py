@@ -15,10 +15,14 @@ from psycopg.types import TypeInfo
 
 from rowvec.db.connection import PIN, UNPIN, USABLE, database_errors
 from rowvec.db.queries import query
+from rowvec.db.said import may_hold_a_row
 from rowvec.db.vector_array import register_arrays
-from rowvec.errors import DatabaseError, SchemaError
+from rowvec.errors import DatabaseConflict, DatabaseError, SchemaError
 
 Statement = LiteralString | bytes | sql.SQL | sql.Composed
+
+# Of a second each, with a second between them.
+_LOCK_ATTEMPTS = 60
 
 # A statement and its parameters.
 Call = tuple[Statement, Any]
@@ -41,14 +45,35 @@ _POOLER_SECONDS = 5
 class Session:
     """Statements on one connection; every error of psycopg leaves as a DatabaseError.
 
-    `vector_schema` is where pgvector's types, operators and operator classes live. Tasks that share
-    a session hold `turn` around what they do: else it would run inside another's transaction.
+    `vector_schema` is where pgvector's types, operators and operator classes live. Tasks may share
+    a session: each call, and each transaction, is a turn of one task's own. Inside another's
+    transaction it would commit or fail with it, and one sent while another task's pipeline ends
+    leaves the connection unusable.
     """
 
     def __init__(self, connection: psycopg.AsyncConnection[Any], vector_schema: str) -> None:
         self.connection = connection
         self.vector_schema = vector_schema
-        self.turn = asyncio.Lock()
+        self._free = asyncio.Lock()
+        self._whose: asyncio.Task[Any] | None = None
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Alone on the connection, first come, first served; errors of psycopg become ours.
+
+        What a task calls within its own transaction belongs to that turn.
+        """
+        task = asyncio.current_task()
+        with database_errors():
+            if self._whose is task:
+                yield
+                return
+            async with self._free:
+                self._whose = task
+                try:
+                    yield
+                finally:
+                    self._whose = None
 
     def prepare_nothing(self) -> None:
         """So that what code of a table's owner prepared is not taken for the driver's own."""
@@ -56,59 +81,78 @@ class Session:
 
     @asynccontextmanager
     async def users_path(self) -> AsyncIterator[None]:
-        """As `rowvec.db.connection.users_path`."""
-        await self.run(UNPIN)
-        try:
-            yield
-        finally:
-            if self.connection.info.transaction_status in USABLE:
-                await self.run(PIN)
+        """As `rowvec.db.connection.users_path`, in a turn of its own."""
+        async with self._turn():
+            await self.run(UNPIN)
+            try:
+                yield
+            finally:
+                if self.connection.info.transaction_status in USABLE:
+                    await self.run(PIN)
 
-    async def as_owner(self, statement: Statement, parameters: Any = ()) -> list[tuple[Any, ...]]:
+    async def as_owner(
+        self, statement: Statement, parameters: Any = (), *, binary: bool = False
+    ) -> list[tuple[Any, ...]]:
         """All rows of a statement that calls a function of `rowvec_jobs`, in one round trip.
 
         The code of the owner that it runs may have set the path of the session, which is set back.
         """
-        with database_errors():
+        async with self._turn():
             async with self.connection.pipeline():
-                cursor = await self.connection.execute(statement, parameters)
+                cursor = await self.connection.execute(statement, parameters, binary=binary)
                 await self.connection.execute(PIN)
             return await cursor.fetchall()
 
     async def run(self, statement: Statement, parameters: Any = ()) -> int:
         """Executes and gives the number of rows it touched."""
-        with database_errors():
+        async with self._turn():
             return (await self.connection.execute(statement, parameters)).rowcount
 
     async def run_many(self, statement: Statement, parameters: Sequence[Any]) -> int:
         """Executes once for each, pipelined, and gives the number of rows they touched."""
         if not parameters:
             return 0
-        with database_errors():
-            async with self.connection.cursor() as cursor:
-                await cursor.executemany(statement, parameters)
-                return cursor.rowcount
+        async with self._turn(), self.connection.cursor() as cursor:
+            await cursor.executemany(statement, parameters)
+            return cursor.rowcount
 
     async def all(self, statement: Statement, parameters: Any = ()) -> list[tuple[Any, ...]]:
         """All rows."""
-        with database_errors():
+        async with self._turn():
             return await (await self.connection.execute(statement, parameters)).fetchall()
 
     async def dicts(self, statement: Statement, parameters: Any = ()) -> list[dict[str, Any]]:
         """All rows, by the names of their columns."""
-        with database_errors():
-            async with self.connection.cursor(row_factory=dict_row) as cursor:
-                await cursor.execute(statement, parameters)
-                return await cursor.fetchall()
+        async with self._turn(), self.connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(statement, parameters)
+            return await cursor.fetchall()
 
-    async def first(self, statement: Statement, parameters: Any = ()) -> tuple[Any, ...] | None:
+    async def first(self, statement: Statement, parameters: object = ()) -> tuple[Any, ...] | None:
         """The first row, or None."""
         found = await self.all(statement, parameters)
         return found[0] if found else None
 
-    async def value(self, statement: Statement, parameters: Any = ()) -> Any:
+    async def value(self, statement: Statement, parameters: object = ()) -> Any:
         """The first column of the only row."""
         return (await self.all(statement, parameters))[0][0]
+
+    async def briefly(self, *statements: Statement) -> None:
+        """One transaction of statements that need a lock for a moment.
+
+        Who waits for a lock keeps everybody behind it waiting: so not for long, but again.
+        """
+        for attempt in range(1, _LOCK_ATTEMPTS + 1):
+            try:
+                async with self.transaction():
+                    await self.run("SET LOCAL lock_timeout = '1s'")
+                    for statement in statements:
+                        await self.run(statement)
+            except DatabaseConflict:
+                if attempt == _LOCK_ATTEMPTS:
+                    raise
+                await asyncio.sleep(1)
+            else:
+                return
 
     @contextmanager
     def notices(self) -> Iterator[list[str]]:
@@ -116,7 +160,8 @@ class Session:
         said: list[str] = []
 
         def hear(diagnostic: psycopg.errors.Diagnostic) -> None:
-            said.append(diagnostic.message_primary or "")
+            if not may_hold_a_row(diagnostic):
+                said.append(diagnostic.message_primary or "")
 
         self.connection.add_notice_handler(hear)
         try:
@@ -126,17 +171,16 @@ class Session:
 
     @asynccontextmanager
     async def transaction(self, *first: Call) -> AsyncIterator[list[list[tuple[Any, ...]]]]:
-        """A transaction around the block, in its `turn`; errors at COMMIT are ours too.
+        """A transaction around the block, in a turn of its own; errors at COMMIT are ours too.
 
         BEGIN takes the statements `first` along, in one round trip; the block gets their rows.
         """
-        with database_errors():
-            async with self.turn, AsyncExitStack() as stack:
-                async with self.connection.pipeline():
-                    # Its own `transaction()` would stay in the pipeline to the end, without COPY.
-                    await stack.enter_async_context(AsyncTransaction(self.connection))
-                    cursors = [await self.connection.execute(*call) for call in first]
-                yield [await cursor.fetchall() for cursor in cursors]
+        async with self._turn(), AsyncExitStack() as stack:
+            async with self.connection.pipeline():
+                # Its own `transaction()` would stay in the pipeline to the end, without COPY.
+                await stack.enter_async_context(AsyncTransaction(self.connection))
+                cursors = [await self.connection.execute(*call) for call in first]
+            yield [await cursor.fetchall() for cursor in cursors]
 
 
 @asynccontextmanager

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, NamedTuple
 
-import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from rowvec.db.compose import comma, expression, identifier
-from rowvec.db.connection import database_errors
+from rowvec.db.compose import comma
 from rowvec.db.definition import Definition
-from rowvec.db.derived import DerivedTable
+from rowvec.db.derived import DerivedTable, staged, staging
+from rowvec.db.owner import AsOwner
 from rowvec.db.queries import query
 from rowvec.db.session import Session
 from rowvec.db.vectors import Key, Matrix, Vectors
@@ -48,41 +47,61 @@ class EmbeddedRows(NamedTuple):
     vectors: Matrix | None
 
 
+async def try_lock(session: Session, definition: Definition) -> bool:
+    """Whether this session alone stores the similar rows of the embedding, until it ends."""
+    return bool(await session.value(query("try_lock_similar"), {"id": definition.id}))
+
+
 class SimilarRows:
     """Reads and writes the pairs of one definition; every error leaves as a DatabaseError."""
 
-    def __init__(self, definition: Definition, vectors: Vectors, table: DerivedTable) -> None:
+    def __init__(
+        self,
+        owner: AsOwner,
+        definition: Definition,
+        vectors: Vectors,
+        table: DerivedTable,
+        conditions: Mapping[str, sql.SQL],
+    ) -> None:
         self.table = table
+        self._owner = owner
         self._definition = definition
         self._vectors = vectors
-        key = [identifier(column.name) for column in definition.key]
-        other = [identifier(name) for name in _others(definition)]
-        types = [expression(column.type) for column in definition.key]
+        key = [sql.Identifier(column.name) for column in definition.key]
+        other = [sql.Identifier(name) for name in _others(definition)]
         self._columns = len(key)
+        self._texts = ", ".join(
+            [f"k{n} text" for n in range(len(key))] + [f"o{n} text" for n in range(len(key))]
+        )
+        types = [column.type for column in definition.key]
+        self._staged = {
+            **dict(zip((f"k{n}" for n in range(len(key))), types, strict=True)),
+            **dict(zip((f"o{n}" for n in range(len(key))), types, strict=True)),
+            "rank": "int",
+            "score": "real",
+            "mark": "bigint",
+            "other_mark": "bigint",
+        }
         self._parts: dict[str, sql.Composable] = {
+            **conditions,
             "table": table.name,
             "source": table.source,
-            "relation": vectors.relation,
-            "vector": vectors.vector,
-            "key": comma([*key]),
-            "other": comma([*other]),
+            "key": comma(key),
+            "other": comma(other),
             "key_text": _texts(key),
             "other_text": _texts(other),
-            "of": identifier(f"{definition.name}_of"),
+            "of": sql.Identifier(f"{definition.name}_of"),
             "version": sql.Literal(definition.version),
-            "staging": sql.Identifier("rowvec_similar_staging"),
-            "regclass": sql.Literal(table.source.as_string().replace("%", "%%")),
             "found_key": _from_json("p.key", definition),
             "found_other": _from_json("p.other_key", definition),
-            "staged": _numbered("k{} text", key) + sql.SQL(", ") + _numbered("o{} text", key),
-            "staged_names": _numbered("k{}", key) + sql.SQL(", ") + _numbered("o{}", key),
-            "staged_key": _cast("k", types),
-            "staged_other": _cast("o", types),
+            "staged": staged(self._staged),
+            "staged_key": comma([sql.Identifier(f"k{n}") for n in range(len(key))]),
+            "staged_other": comma([sql.Identifier(f"o{n}") for n in range(len(key))]),
         }
 
     @classmethod
     async def make(cls, session: Session, definition: Definition) -> SimilarRows:
-        """The table, made where it was not there; 42P07 where its name is somebody else's."""
+        """The table, made if it does not exist; 42P07 if a table that is not ours has its name."""
         key = comma([sql.Identifier(column.name) for column in definition.key])
         others = [sql.Identifier(name) for name in _others(definition)]
         types = [sql.SQL(column.type) for column in definition.key]  # Postgres itself printed it
@@ -109,58 +128,67 @@ class SimilarRows:
         )
         table = await DerivedTable.find(session, definition, _KIND)
         assert table is not None
-        return cls(definition, await Vectors.of(session, definition), table)
-
-    async def count(self, session: Session) -> int:
-        """Rows that have a vector."""
-        statement = "SELECT count(*) FROM {relation} WHERE {vector} IS NOT NULL"
-        return int(await session.value(self._sql(statement)))
-
-    async def embedded(
-        self, session: Session, *, with_vectors: bool
-    ) -> AsyncIterator[EmbeddedRows]:
-        """All rows that have a vector, in batches; a transaction is open while they are read."""
-        statement = sql.SQL(
-            "SELECT s.rowvec_mark, {key_text}, {wanted} FROM {relation} JOIN"
-            " (SELECT {key}, coalesce({of}, 0) # {version} AS rowvec_mark FROM {source}) AS s"
-            " USING ({key}) WHERE {vector} IS NOT NULL"
-        ).format(**self._parts, wanted=self._vectors.as_bytes if with_vectors else sql.SQL("NULL"))
-        n = self._columns
-        async for found in self._batches(session, statement, self._vectors.batch_rows):
-            vectors = self._vectors.matrix([row[-1] for row in found]) if with_vectors else None
-            yield EmbeddedRows(
-                [row[1 : n + 1] for row in found], [row[0] for row in found], vectors
+        owner = await AsOwner.of(session, definition)
+        conditions = {
+            name: await owner.key_condition(
+                "=", [f"staged.{letter}{n}" for n in range(len(definition.key))]
             )
+            for name, letter in (("is_key", "k"), ("is_other", "o"))
+        }
+        return cls(owner, definition, await Vectors.of(owner, definition), table, conditions)
 
-    async def stored(self, session: Session) -> AsyncIterator[list[StoredPair]]:
+    async def count(self) -> int:
+        """Rows that have a vector."""
+        return await self._vectors.count()
+
+    async def embedded(self, *, with_vectors: bool) -> AsyncIterator[EmbeddedRows]:
+        """All rows that have a vector, in batches."""
+        column = self._vectors.column
+        marked = self._sql(
+            " JOIN (SELECT {key}, coalesce({of}, 0) OPERATOR(pg_catalog.#) {version} AS rowvec_mark"
+            " FROM {source}) AS m USING ({key})"
+        )
+        selected = sql.SQL("m.rowvec_mark, {}").format(
+            column.as_bytes if with_vectors else sql.SQL("NULL::bytea")
+        )
+        n = self._columns
+        pages = self._vectors.pages(selected, "mark bigint, vector bytea", joined=marked)
+        async for found in pages:
+            vectors = column.matrix([row[-1] for row in found]) if with_vectors else None
+            yield EmbeddedRows([row[:n] for row in found], [row[n] for row in found], vectors)
+
+    async def stored(self) -> AsyncIterator[list[StoredPair]]:
         """All pairs, in batches."""
         statement = self._sql(
             "SELECT {key_text}, {other_text}, rank, score, mark, other_mark FROM {table}"
         )
         n = self._columns
-        async for found in self._batches(session, statement, _FETCHED_ROWS):
+        columns = f"{self._texts}, rank int, score real, mark bigint, other_mark bigint"
+        async for found in self._owner.batches(columns, statement, _FETCHED_ROWS):
             yield [StoredPair(row[:n], row[n : 2 * n], *row[2 * n :]) for row in found]
 
-    async def nearest(
-        self, session: Session, keys: list[Key], k: int
-    ) -> list[tuple[Key, Key, int, float]]:
+    async def nearest(self, keys: list[Key], k: int) -> list[tuple[Key, Key, int, float]]:
         """The nearest others of the rows with these keys, by the index: keys, rank, distance."""
         names = [column.name for column in self._definition.key]
         as_json = [
             key[0] if len(names) == 1 else dict(zip(names, key, strict=True)) for key in keys
         ]
-        found = await session.all(
-            self._sql(
-                "SELECT {found_key}, {found_other}, p.rank, p.distance FROM rowvec._similar_pairs("
-                "rowvec._definition({regclass}::regclass, %s), %s, NULL, NULL, '{{}}', %s) AS p"
-            ),
-            (self._definition.name, k, Jsonb(as_json)),
+        session = self._owner.session
+        (found,) = await session.dicts(
+            query("similar_statement"), {"id": self._definition.id, "k": k, "keys": Jsonb(as_json)}
         )
+        statement = sql.SQL(
+            "SELECT {found_key}, {found_other}, p.rank, p.distance"
+            " FROM ({statement}) AS p(key, distance, rank, other_key)"
+        ).format(**self._parts, statement=sql.SQL(found["statement"]))
+        async with session.transaction():
+            await session.run("SELECT rowvec._exchange_settings(%s)", (found["settings"],))
+            rows = await self._owner.all(f"{self._texts}, rank int, distance float8", statement)
         n = self._columns
-        return [(row[:n], row[n : 2 * n], row[-2], row[-1]) for row in found]
+        return [(row[:n], row[n : 2 * n], row[-2], row[-1]) for row in rows]
 
-    async def replace(self, session: Session, pairs: Iterable[StoredPair]) -> None:
-        """Puts these in the place of all that the rows with these keys had, in one transaction.
+    async def replace(self, pairs: Iterable[StoredPair]) -> None:
+        """Replaces all entries of the rows with these keys by these, in one transaction.
 
         Pairs with a row that is gone by now are left out.
         """
@@ -168,56 +196,30 @@ class SimilarRows:
         rows = [(*p.key, *(p.other or nothing), *p[2:]) for p in pairs]
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                await self._replace(session, rows)
+                await self._replace(rows)
             except DatabaseError as exc:
                 if exc.code != _FOREIGN_KEY_VIOLATION or attempt == _ATTEMPTS:
                     raise
             else:
                 return
 
-    async def _replace(self, session: Session, rows: list[tuple[Any, ...]]) -> None:
-        async with session.transaction():
-            await session.run(
-                self._sql(
-                    "CREATE TEMPORARY TABLE {staging} ({staged}, rank int, score real,"
-                    " mark bigint, other_mark bigint) ON COMMIT DROP"
-                )
+    async def _replace(self, rows: list[tuple[Any, ...]]) -> None:
+        async with self._owner.session.transaction():
+            async with staging(self._owner, list(self._staged.values())) as copy:
+                for row in rows:
+                    await copy.write_row(row)
+            await self._owner.run(
+                self._sql("DELETE FROM {table} WHERE EXISTS (SELECT FROM {staged} WHERE {is_key})")
             )
-            copying = self._sql(
-                "COPY {staging} ({staged_names}, rank, score, mark, other_mark) FROM STDIN"
-            )
-            with database_errors():
-                async with (
-                    session.connection.cursor() as cursor,
-                    cursor.copy(copying, ()) as copy,
-                ):
-                    for row in rows:
-                        await copy.write_row(row)
-            await session.run(
-                self._sql(
-                    "DELETE FROM {table} WHERE ({key}) IN (SELECT {staged_key} FROM {staging})"
-                )
-            )
-            await session.run(
+            await self._owner.run(
                 self._sql(
                     "INSERT INTO {table} ({key}, {other}, rank, score, mark, other_mark)"
                     " SELECT {staged_key}, {staged_other}, rank, score, mark, other_mark"
-                    " FROM {staging} WHERE rank > 0"
-                    " AND ({staged_key}) IN (SELECT {key} FROM {source})"
-                    " AND ({staged_other}) IN (SELECT {key} FROM {source})"
+                    " FROM {staged} WHERE rank > 0"
+                    " AND EXISTS (SELECT FROM {source} WHERE {is_key})"
+                    " AND EXISTS (SELECT FROM {source} WHERE {is_other})"
                 )
             )
-
-    async def _batches(
-        self, session: Session, statement: sql.Composed, rows: int
-    ) -> AsyncIterator[list[tuple[Any, ...]]]:
-        async with session.transaction():
-            with database_errors():
-                cursor = psycopg.AsyncServerCursor(session.connection, "rowvec_similar")
-                async with cursor:
-                    await cursor.execute(statement, (), binary=True)
-                    while found := await cursor.fetchmany(rows):
-                        yield found
 
     def _sql(self, template: str) -> sql.Composed:
         return sql.SQL(template).format(**self._parts)
@@ -241,18 +243,9 @@ def _from_json(column: str, definition: Definition) -> sql.Composable:
     if len(definition.key) == 1:
         values: list[sql.Composable] = [sql.SQL("#>> ARRAY[]::text[]")]
     else:
-        names = [sql.Literal(part.name.replace("%", "%%")) for part in definition.key]
-        values = [sql.SQL("->> {}").format(name) for name in names]
-    parts: list[sql.Composable] = [
-        sql.SQL("({} {})::{}::text").format(sql.SQL(column), value, expression(part.type))
+        values = [sql.SQL("->> {}").format(sql.Literal(part.name)) for part in definition.key]
+    parts = [
+        sql.SQL("({} {})::{}::text").format(sql.SQL(column), value, sql.SQL(part.type))
         for value, part in zip(values, definition.key, strict=True)
     ]
     return comma(parts)
-
-
-def _numbered(template: str, of: list[Any]) -> sql.Composable:
-    return comma([sql.SQL(template.format(i)) for i in range(len(of))])
-
-
-def _cast(letter: str, types: list[sql.SQL]) -> sql.Composable:
-    return comma([sql.SQL(f"{letter}{i}::") + type_ for i, type_ in enumerate(types)])

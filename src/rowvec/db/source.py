@@ -7,7 +7,8 @@ names the source, except those that Postgres itself runs as its owner: CREATE IN
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,7 +32,8 @@ class Row(NamedTuple):
     """A pending row as it was read.
 
     `failed` says that this very input was set aside before, `kept` that its vector was adopted and
-    only its hash is missing; the text of either is not read.
+    only its hash is missing; the text of either is not read. `error` is the SQLSTATE of the error
+    that reading the text raised.
     """
 
     key: Key
@@ -40,6 +42,7 @@ class Row(NamedTuple):
     input_hash: int | None
     failed: bool
     kept: bool = False
+    error: str | None = None
 
     @property
     def needs_model(self) -> bool:
@@ -93,11 +96,16 @@ class Source:
         called = sql.Identifier("rowvec_jobs", f"{name}_{self.definition.id}")
         return sql.SQL("SELECT * FROM {}({})").format(called, arguments).as_bytes()
 
-    async def check(self, session: Session) -> None:
-        """Raises DatabaseError where the definition is paused, or its source is not as it was.
+    async def prepare(self, session: Session) -> None:
+        """Makes the functions by which everything else here reaches the source, where they changed.
 
-        Prepares the functions by which everything else here reaches the source.
+        Raises DatabaseError where that takes rights that the session has not.
         """
+        with self._explaining():
+            await session.run(query("prepare_jobs"), {"id": self.definition.id})
+
+    async def check(self, session: Session) -> None:
+        """Raises DatabaseError where the definition is paused, or its source is not as it was."""
         definition = self.definition
         if definition.paused:
             raise DatabaseError(
@@ -105,9 +113,14 @@ class Source:
                 hint=f"SELECT rowvec.resume_embedding('{definition.table}', '{definition.name}')",
                 code="55000",
             )
-        try:
-            await session.run(query("prepare_jobs"), {"id": definition.id})
+        with self._explaining():
             await self.key_after(session, Range(), 1)
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        definition = self.definition
+        try:
+            yield
         except DatabaseError as exc:
             if exc.code not in _GONE:
                 raise
@@ -121,7 +134,7 @@ class Source:
     async def read(self, session: Session, within: Range, limit: int) -> list[Row]:
         """The next pending rows in key order, those that failed before among them, without text.
 
-        `limit` rows at most, and no more once their texts are megabytes together; none is the end.
+        `limit` rows at most, fewer if their texts are megabytes together; none is the end.
         """
         found = await session.as_owner(self._look, (self.definition.id, *_bounds(within), limit))
         return [Row(tuple(key), *rest) for key, *rest in found]
@@ -165,8 +178,14 @@ class Source:
         keys = key_arrays([row for row, _ in filled])
         return await self._count(session, self._write, (*keys, hashes, vectors))
 
+    async def fill_nothing(self, session: Session) -> None:
+        """Writes no row, as `fill` writes rows."""
+        keys = [TextArray([]) for _ in self.definition.key]
+        nothing = VectorArray(np.empty((0, self.definition.dimensions), float32))
+        await self._count(session, self._write, (*keys, HashArray([]), nothing))
+
     async def clear(self, session: Session, rows: Sequence[Row]) -> int:
-        """Takes the vector from rows whose input has become NULL, and tells how many."""
+        """Removes the vectors of rows with an input that became NULL; gives their number."""
         if not rows:
             return 0
         nothing = [None for _ in rows]
@@ -180,7 +199,7 @@ class Source:
         return await self._count(session, self._keep, (*key_arrays(rows), hashes))
 
     async def forget_gone(self, session: Session) -> None:
-        """Forgets what is remembered of rows that are there no more."""
+        """Deletes failures and truncations of rows that no longer exist."""
         await session.as_owner(query("forget_gone"), {"id": self.definition.id})
 
     async def vacuum(self, session: Session) -> list[str]:
@@ -203,7 +222,7 @@ class Source:
             sql.SQL(
                 "SELECT s.row_key, s.json_key::text,"
                 " CASE WHEN NOT s.failed AND NOT s.is_kept THEN s.input END,"
-                " s.input_hash, s.failed, s.is_kept FROM (SELECT f.*, sum(CASE"
+                " s.input_hash, s.failed, s.is_kept, s.error FROM (SELECT f.*, sum(CASE"
                 " WHEN NOT f.failed AND NOT f.is_kept THEN octet_length(f.input) ELSE 0 END)"
                 " OVER (ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before"
                 " FROM (SELECT r.*, EXISTS ("

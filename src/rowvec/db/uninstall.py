@@ -14,11 +14,12 @@ from rowvec.db.queries import query
 from rowvec.db.schema import SEARCH_PATH, revision
 from rowvec.errors import DatabaseError, SchemaError
 
-# Each may be somebody else's too, or a superuser's: it goes if it can.
+# Others may use these too, or a superuser own them: they are dropped if possible.
 _SHARED: tuple[tuple[str, LiteralString], ...] = (
     ("extension dblink", "DROP EXTENSION IF EXISTS dblink"),
     ("schema rowvec_dblink", "DROP SCHEMA IF EXISTS rowvec_dblink"),
     ("role rowvec_caller", "DROP ROLE IF EXISTS rowvec_caller"),
+    ("role rowvec_job", "DROP ROLE IF EXISTS rowvec_job"),
     ("role rowvec_user", "DROP ROLE IF EXISTS rowvec_user"),
 )
 
@@ -84,6 +85,7 @@ def uninstall(dsn: str, *, drop_columns: bool) -> Removal:
             done.goes.append(_PGML)
             _drop_if_unused(conn, "schema pgml", "DROP SCHEMA pgml", done)
         conn.execute("DROP SCHEMA rowvec_jobs CASCADE")
+        conn.execute("DROP SCHEMA rowvec_inputs CASCADE")
         conn.execute("DROP SCHEMA rowvec CASCADE")
         conn.execute("DROP SERVER IF EXISTS rowvec_worker CASCADE")
         done.goes.append("schema rowvec")

@@ -17,13 +17,13 @@ class Stage:
     def __init__(
         self,
         connection: psycopg.Connection,
-        name: sql.Identifier,
+        name: tuple[str, ...],
         number: str,
         key: Sequence[str],
     ) -> None:
         self._connection = connection
         self._names: dict[str, sql.Composable] = {
-            "stage": name,
+            "stage": sql.Identifier(*name),
             "number": sql.Identifier(number),
             "key": sql.SQL(", ").join(map(sql.Identifier, key)),
             "no_key": sql.SQL(" OR ").join(
@@ -61,17 +61,17 @@ class Stage:
             " AND r.nth OPERATOR(pg_catalog.>) 1"
         )
 
-    def merge(self, target: sql.Identifier, columns: dict[str, str]) -> tuple[int, int]:
+    def merge(self, target: tuple[str, ...], columns: dict[str, str]) -> tuple[int, int]:
         """Inserts and updates the target's rows, in key order; how many of each.
 
         `columns` with their types. A row that is the same already is not written again. Raises
         DatabaseError, 42P10 where the target has no unique index on the key.
         """
         others = [name for name in columns if name not in self._key]
-        update = sql.SQL("DO NOTHING")
+        update: sql.Composable = sql.SQL("DO NOTHING")
         if others:
             # As they are stored, which every type has: what equality is, its operators would say.
-            update = sql.SQL("DO UPDATE SET {} WHERE {} OPERATOR(pg_catalog.*<>) {}").format(  # type: ignore[assignment]
+            update = sql.SQL("DO UPDATE SET {} WHERE {} OPERATOR(pg_catalog.*<>) {}").format(
                 sql.SQL(", ").join(
                     sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others
                 ),
@@ -85,7 +85,7 @@ class Stage:
             " t.xmax OPERATOR(pg_catalog.=) 0 AS is_new)"
             " SELECT pg_catalog.count(*) FILTER (WHERE is_new),"
             " pg_catalog.count(*) FILTER (WHERE NOT is_new) FROM written",
-            target=target,
+            target=sql.Identifier(*target),
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
             update=update,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -15,16 +14,14 @@ from rowvec.db.pending_index import index_name
 from rowvec.db.queries import query
 from rowvec.db.session import Session
 from rowvec.db.vector_table import TablePart, VectorTable
-from rowvec.errors import DatabaseConflict, DatabaseError
+from rowvec.errors import DatabaseError
 
 # Room for the ending that an index has while another is built beside it.
 _NEW, _OLD = "new", "old"
 
 _DISK_FULL = "53100"
-# Of a second each, with a second between them.
-_LOCK_ATTEMPTS = 60
 
-# What stands in WITH.
+# The options of the WITH clause.
 Options = Mapping[str, int | str]
 
 
@@ -89,7 +86,7 @@ class VectorIndex:
         return dropped
 
     async def drop(self) -> None:
-        """Drops the index, without blocking anybody where Postgres can."""
+        """Drops the index, without blocking others if Postgres can."""
         await self._drop(self._table.parts[0], self.name)
 
     async def create(
@@ -100,7 +97,7 @@ class VectorIndex:
         *,
         beside: bool,
     ) -> None:
-        """Builds it without blocking anybody; partition by partition, then attached.
+        """Builds it without blocking others; partition by partition, then attached.
 
         `options` are those of each part. `beside`: under the name that `swap` exchanges.
         """
@@ -124,7 +121,7 @@ class VectorIndex:
             if await self._state(part, plain) is not None:
                 renamed.append(_renamed(part, plain, old))
             renamed.append(_renamed(part, new, plain))
-        await self._briefly(*renamed)
+        await self._session.briefly(*renamed)
         top = self._table.parts[0]
         await self._drop(top, _name(top, self._table.column, _OLD))
 
@@ -155,7 +152,7 @@ class VectorIndex:
             sql.SQL(" WITH ({})").format(comma(given)) if given else sql.SQL(""),
         )
         if not part.is_leaf:
-            await self._briefly(statement)
+            await self._session.briefly(statement)
             return
         try:
             await self._session.run(statement)
@@ -172,7 +169,7 @@ class VectorIndex:
     async def _attach(self, part: TablePart, ending: str | None) -> None:
         assert part.parent is not None
         schema, table = part.parent
-        await self._briefly(
+        await self._session.briefly(
             sql.SQL("ALTER INDEX {} ATTACH PARTITION {}").format(
                 identifier(schema, _name_of(table, self._table.column, ending)),
                 identifier(part.schema, _name(part, self._table.column, ending)),
@@ -188,25 +185,7 @@ class VectorIndex:
         if part.is_leaf:
             await self._session.run(statement)
         else:
-            await self._briefly(statement)
-
-    async def _briefly(self, *statements: sql.Composed) -> None:
-        """One transaction of statements that need a lock for a moment.
-
-        Who waits for a lock keeps everybody behind it waiting: so not for long, but again.
-        """
-        for attempt in range(1, _LOCK_ATTEMPTS + 1):
-            try:
-                async with self._session.transaction():
-                    await self._session.run("SET LOCAL lock_timeout = '1s'")
-                    for statement in statements:
-                        await self._session.run(statement)
-            except DatabaseConflict:
-                if attempt == _LOCK_ATTEMPTS:
-                    raise
-                await asyncio.sleep(1)
-            else:
-                return
+            await self._session.briefly(statement)
 
     async def _state(self, part: TablePart, name: str) -> IndexState | None:
         found = await self._session.dicts(
@@ -239,6 +218,17 @@ async def opclass_schema(session: Session, form: IndexForm) -> str | None:
         query("opclass_schema"), {"method": form.method, "opclass": form.opclass}
     )
     return None if found is None else str(found[0])
+
+
+async def build_progress(session: Session, pid: int) -> tuple[str, int, int] | None:
+    """The phase of another session's CREATE INDEX, how much of it is done, and of how much."""
+    found = await session.first(query("index_progress"), {"pid": pid})
+    return None if found is None else (str(found[0]), found[1] or 0, found[2] or 0)
+
+
+async def is_indexed(session: Session, definition: Definition) -> bool:
+    """Whether the embedding has an index that rowvec knows of."""
+    return bool(await session.value(query("is_indexed"), {"id": definition.id}))
 
 
 async def count_vectors(session: Session, table: VectorTable) -> dict[TablePart, int]:

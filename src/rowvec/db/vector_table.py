@@ -1,4 +1,4 @@
-"""The table whose column an index is built over: the source of an embedding, or its chunks."""
+"""The table with the column that an index is built on: an embedding's source, or its chunks."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from rowvec.db.connection import database_errors, users_path
+from rowvec.db.login import make_login
 from rowvec.db.queries import query, typed
 from rowvec.errors import ConfigError
 
@@ -49,22 +50,8 @@ def make_viewer(
     """
     role = sql.Identifier(name)
     with database_errors(), connection.transaction():
-        found = connection.execute(
-            "SELECT rolcanlogin FROM pg_catalog.pg_roles WHERE rolname = %s", (name,)
-        ).fetchone()
-        if found is None:
-            connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
-        elif not found[0]:
-            connection.execute(sql.SQL("ALTER ROLE {} LOGIN").format(role))
-        if password is not None:
-            connection.execute(
-                sql.SQL("ALTER ROLE {} PASSWORD {}").format(
-                    role, _verifier(connection, name, password)
-                )
-            )
-        connection.execute(
-            sql.SQL("GRANT rowvec_user TO {0}; GRANT SELECT ON rowvec.failure TO {0}").format(role)
-        )
+        make_login(connection, name, password)
+        connection.execute(sql.SQL("GRANT rowvec_user TO {}").format(role))
         with users_path(connection):
             named = connection.execute(typed("sources"), {"sources": list(sources)}).fetchone()
         assert named is not None
@@ -81,6 +68,17 @@ def make_viewer(
     return [".".join(table) for table in tables]
 
 
+def ensure_viewer(connection: psycopg.Connection) -> None:
+    """Makes the role of `rowvec ui` once; what it may read from then on is the owner's."""
+    with database_errors():
+        known = connection.execute(
+            "SELECT FROM pg_catalog.pg_roles WHERE rolname = %s", (VIEWER,)
+        ).fetchone()
+    if known is None:
+        make_viewer(connection, VIEWER)
+        let_see_all(connection, VIEWER)
+
+
 def let_see_all(connection: psycopg.Connection, name: str) -> None:
     """Lets the role read all tables of the schema public, those that come later too."""
     role = sql.Identifier(name)
@@ -94,7 +92,7 @@ def let_see_all(connection: psycopg.Connection, name: str) -> None:
 
 
 def _let_into(connection: psycopg.Connection, name: str, schema: str) -> None:
-    """GRANT USAGE where it is missing: whoever does not own the schema may not grant it again."""
+    """GRANT USAGE if it is missing: only the owner of the schema may grant it again."""
     (may,) = connection.execute(
         "SELECT pg_catalog.has_schema_privilege(%s, %s, 'USAGE')", (name, schema)
     ).fetchone() or (False,)
@@ -104,11 +102,3 @@ def _let_into(connection: psycopg.Connection, name: str, schema: str) -> None:
                 sql.Identifier(schema), sql.Identifier(name)
             )
         )
-
-
-def _verifier(connection: psycopg.Connection, name: str, password: SecretStr) -> sql.Literal:
-    """What Postgres keeps of the password: so no statement, and no log, has the password itself."""
-    kept = connection.pgconn.encrypt_password(
-        password.get_secret_value().encode(), name.encode(), b"scram-sha-256"
-    )
-    return sql.Literal(kept.decode())

@@ -10,7 +10,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.connection import connect, owner_dsn
 from rowvec.db.queries import query
 from rowvec.errors import ConfigError
 
@@ -28,7 +28,7 @@ def worker_conninfo(settings: Settings) -> str:
     """
     if settings.worker:
         return settings.worker
-    with connect(resolve_dsn(settings)) as connection:
+    with connect(owner_dsn(settings)) as connection:
         server, mapping, roles = _read(connection)
     if server is None:
         raise ConfigError("the database has no server entry for the worker", hint=_HINT)
@@ -56,11 +56,10 @@ def _read(
 ) -> tuple[dict[str, str] | None, dict[str, str] | None, list[str]]:
     """Options of the server and of the mapping, None where there is none to see; and the roles."""
     with connection.transaction(), connection.cursor(row_factory=dict_row) as cursor:
-        may = cursor.execute(query("may_be_caller"), None).fetchone()
-        if may is not None and may["may"]:
-            # The mapping's options show to the role that it is for, and to superusers.
-            cursor.execute("SET LOCAL ROLE rowvec_caller")
-        found = cursor.execute(query("worker_entry"), None).fetchone()
+        may = cursor.execute(query("may_see_worker"), None).fetchone()
+        assert may is not None
+        statement = "worker_entry" if may["may"] else "worker_address"
+        found = cursor.execute(query(statement), None).fetchone()
     if found is None:
         return None, None, []
-    return found["server"], found["mapping"], may["roles"] if may is not None else []
+    return found["server"], found["mapping"], may["roles"]

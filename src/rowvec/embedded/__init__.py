@@ -1,1 +1,1 @@
-"""A Postgres of our own beside its worker: what `rowvec up` runs and the tests stand on."""
+"""A Postgres of our own beside its worker: what `rowvec up` runs and the tests use."""

@@ -56,7 +56,7 @@ def reachable_binaries(root: Path) -> Path:
 def run(program: Path, *arguments: str) -> str:
     """Runs a program as the server's user; raises DatabaseError with what it said."""
     user = system_user() if os.geteuid() == 0 else None
-    # libpq inside the server looks for certificates in the home that it is told of.
+    # libpq inside the server looks for certificates in HOME.
     environment = None if user is None else other_users_environment(user.pw_dir)
     # Files, not pipes: a server that pg_ctl leaves running would hold a pipe open.
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:

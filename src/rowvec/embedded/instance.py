@@ -7,15 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from psycopg import Connection, sql
 
 from rowvec.config import Settings, read_secret
-from rowvec.db.connection import EMBEDDED_DATABASE, connect, database_errors
-from rowvec.db.schema import migrate
+from rowvec.db.connection import EMBEDDED_DATABASE, RUNNER, connect
+from rowvec.db.runner import make_runner
+from rowvec.db.schema import ensure_database, migrate
 from rowvec.db.server import set_worker
-from rowvec.db.viewer import VIEWER, let_see_all, make_viewer
+from rowvec.db.viewer import ensure_viewer
 from rowvec.embedded.postgres import PostgresCluster
 from rowvec.embedded.sync_process import Sync
 from rowvec.embedded.worker_process import PORT, Worker
@@ -24,7 +22,7 @@ from rowvec.errors import ConfigError
 Say = Callable[[str], None]
 
 _PARAMETERS = {
-    # A failing statement would stand in the server's log, and with it the text to be embedded.
+    # The server's log would contain a failing statement, and with it the text to be embedded.
     "log_min_error_statement": "panic",
     # Many sessions on one model are what this is for; those that nobody opens cost next to nothing.
     "max_connections": "200",
@@ -45,7 +43,7 @@ class State:
     worker_pid: int | None
     worker_answers: bool
     sync_pid: int | None
-    models: list[dict[str, Any]]
+    models: list[dict[str, object]]
 
 
 class Instance:
@@ -55,7 +53,7 @@ class Instance:
         self.root = root
         self.cluster = PostgresCluster(root, _PARAMETERS)
         self.worker = Worker(root)
-        self.sync = Sync(root, self.dsn)
+        self.sync = Sync(root, self.cluster.dsn(EMBEDDED_DATABASE, RUNNER), self.dsn)
 
     @classmethod
     def of(cls, settings: Settings) -> Instance:
@@ -84,14 +82,16 @@ class Instance:
             if not self.cluster.is_running():
                 say("Starting Postgres")
                 self.cluster.start()
-            self._ensure_database()
+            with connect(self.cluster.dsn()) as conn:
+                ensure_database(conn, EMBEDDED_DATABASE)
             done = migrate(self.dsn, search_path=True)
             if done.applied or done.before != done.after:
                 say(f"Migrated the database {EMBEDDED_DATABASE} to revision {done.after}")
             with connect(self.dsn) as conn:
                 where = {"host": str(self.worker.folder), "port": str(PORT)}
                 set_worker(conn, where, read_secret(self.worker.password_file))
-                self._ensure_viewer(conn)
+                ensure_viewer(conn)
+                make_runner(conn, RUNNER)
             if not self.worker.is_current():
                 say("Restarting the worker" if self.worker.stop() else "Starting the worker")
                 self.worker.start()
@@ -135,25 +135,8 @@ class Instance:
             say("Stopping the sync")
             self.sync.stop()
 
-    def _ensure_database(self) -> None:
-        with connect(self.cluster.dsn()) as conn, database_errors():
-            known = conn.execute(
-                "SELECT FROM pg_database WHERE datname = %s", (EMBEDDED_DATABASE,)
-            ).fetchone()
-            if known is None:
-                name = sql.Identifier(EMBEDDED_DATABASE)
-                conn.execute(sql.SQL("CREATE DATABASE {}").format(name))
-
-    def _ensure_viewer(self, conn: Connection) -> None:
-        """Makes the role of `rowvec ui` once; what it may read from then on is the owner's."""
-        with database_errors():
-            known = conn.execute("SELECT FROM pg_roles WHERE rolname = %s", (VIEWER,)).fetchone()
-        if known is None:
-            make_viewer(conn, VIEWER)
-            let_see_all(conn, VIEWER)
-
     def _check_not_taken(self) -> None:
-        """Raises ConfigError where the folder is somebody else's."""
+        """Raises ConfigError if the folder has files that are not of an instance."""
         try:
             if self.cluster.exists() or not self.root.exists():
                 return

@@ -85,6 +85,7 @@ class PostgresCluster:
         self._check_path()
         if os.geteuid() == 0:
             self._check_reach(binaries.system_user())
+            self._check_owners()
 
     def create(self) -> None:
         """Makes the cluster if there is none yet; raises ConfigError where that cannot be."""
@@ -172,8 +173,8 @@ class PostgresCluster:
     def _pid_file_is_stale(self) -> bool:
         """Whether the pid file names a process that is gone or another one.
 
-        After a restart of the machine or a container its number may be anybody's, and Postgres
-        then refuses to start. A postmaster's working directory is its data.
+        After a restart of the machine or a container its number may be another process's, and
+        Postgres then refuses to start. A postmaster's working directory is its data.
         """
         pid = self.pid()
         if pid is None:
@@ -215,11 +216,21 @@ class PostgresCluster:
                 "such as /var/lib/rowvec",
             )
 
+    def _check_owners(self) -> None:
+        """As root: refuses a folder in which another user could say what a name means."""
+        for folder in (self.root, *self.root.parents):
+            if folder.exists() and (owner := folder.stat().st_uid) != 0:
+                raise ConfigError(
+                    f"{folder} is the user {owner}'s, who could lead root elsewhere by a link",
+                    hint="run rowvec as that user, or choose another folder with --data, such as"
+                    " /var/lib/rowvec",
+                )
+
     def _make_folders(self) -> None:
         try:
             for folder in (self.root, self.run, self.log.parent):
                 folder.mkdir(parents=True, exist_ok=True)
-            # Passable, not readable: what lies beside the sockets is nobody else's business.
+            # Passable, not readable: other users need only the sockets.
             self.root.chmod(0o711 if os.geteuid() == 0 else 0o700)
             self.run.chmod(0o755)
             self.log.parent.chmod(0o755)
@@ -243,9 +254,9 @@ class PostgresCluster:
         )  # fmt: skip
         # Who owns the cluster may be any of its roles over the socket; nobody else gets in.
         owners = {pwd.getpwuid(os.geteuid()).pw_name, binaries.SYSTEM_USER}
-        (partial / "pg_hba.conf").write_text("local all all peer map=owner\n")
-        (partial / "pg_ident.conf").write_text(
-            "".join(f"owner {name} all\n" for name in sorted(owners))
+        replace_file(partial / "pg_hba.conf", "local all all peer map=owner\n")
+        replace_file(
+            partial / "pg_ident.conf", "".join(f"owner {name} all\n" for name in sorted(owners))
         )
         partial.rename(self.data)
 
@@ -278,3 +289,22 @@ class PostgresCluster:
                 return " ".join(log.read().decode(errors="replace").split())[-600:]
         except OSError:
             return ""
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Puts a new file in the place of what has that name; it belongs to the owner of the folder.
+
+    Neither the folder nor the file is found by its name twice: the owner of the folder could have
+    put a link there, which root would follow.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path.name, dir_fd=folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(path.name, flags, 0o600, dir_fd=folder), "w") as file:
+            owner = os.fstat(folder)
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            file.write(text)
+    finally:
+        os.close(folder)

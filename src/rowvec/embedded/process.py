@@ -1,6 +1,6 @@
 """A process that outlives its starter: remembered by number and birth, ended if it is the same.
 
-A number alone is not enough: after a crash or a restart of a container it may be anybody's.
+A number alone is not enough: after a crash or a restart of a container another process may have it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def recall(pid_file: Path) -> Remembered | None:
 
 
 def listener(path: Path) -> int | None:
-    """The process that listens on a unix socket, where the system tells (Linux)."""
+    """The process of this user that listens on a unix socket, where the system tells (Linux)."""
     if not hasattr(socket, "SO_PEERCRED"):
         return None
     with socket.socket(socket.AF_UNIX) as probe:
@@ -53,7 +53,8 @@ def listener(path: Path) -> int | None:
             return None
         size = struct.calcsize("3i")
         credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-        return int(struct.unpack("3i", credentials)[0]) or None
+        pid, user, _ = struct.unpack("3i", credentials)
+        return pid if pid and user == os.geteuid() else None
 
 
 def end(pid: int, grace_seconds: float) -> bool:

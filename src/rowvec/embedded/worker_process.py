@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
 import secrets
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
+from typing_extensions import override
 
 from rowvec.config import read_secret
 from rowvec.embedded import process
+from rowvec.embedded.daemon import Daemon
 from rowvec.errors import BackendFailed, ConfigError
 from rowvec.models.listing import MINILM, MINILM_PACKAGE, MINILM_SHA256, read_listing
 
 PORT = 5466
 _START_SECONDS = 60
-_STOP_SECONDS = 20
 _HUNG_SECONDS = 2
 _POLL_SECONDS = 0.02
 
@@ -57,10 +54,10 @@ warm = true
 
 
 @dataclass(frozen=True)
-class Worker:
-    """One `rowvec worker` below `root`, on a unix socket in run/."""
+class Worker(Daemon):
+    """One `rowvec worker`, on a unix socket in run/."""
 
-    root: Path
+    command = "worker"
 
     @property
     def models_file(self) -> Path:
@@ -82,16 +79,6 @@ class Worker:
         """Its socket."""
         return self.folder / f".s.PGSQL.{PORT}"
 
-    @property
-    def log(self) -> Path:
-        """Its log file."""
-        return self.root / "log" / "worker.log"
-
-    @property
-    def pid_file(self) -> Path:
-        """Number, birth and fingerprint of the process."""
-        return self.root / "worker.pid"
-
     def conninfo(self) -> str:
         """How libpq reaches it."""
         return make_conninfo(
@@ -112,17 +99,17 @@ class Worker:
             self.models_file.write_text(text, encoding="utf-8")
         read_listing(self.models_file)
 
+    @override
     def running(self) -> process.Remembered | None:
         """The process, if it lives; also one whose pid file was lost."""
-        found = process.recall(self.pid_file)
+        found = super().running()
         if found is None and (pid := process.listener(self.socket)) is not None:
             return process.Remembered(pid)
         return found
 
+    @override
     def is_current(self) -> bool:
-        """Whether it runs with this release and the list of models as it is now, and answers."""
-        found = self.running()
-        return found is not None and found.fingerprint == self._fingerprint() and self.answers()
+        return super().is_current() and self.answers()
 
     def answers(self) -> bool:
         """Whether it answers a ping."""
@@ -157,20 +144,13 @@ class Worker:
             raise ConfigError(
                 "what the worker needs is not installed", hint="pip install 'rowvec[worker]'"
             )
-        with self.log.open("ab") as output:
-            written = output.tell()
-            # A session of its own: Ctrl-C in the terminal, or its end, does not reach it.
-            child = subprocess.Popen(
-                self._arguments(), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True, cwd="/",
-            )  # fmt: skip
-        process.remember(self.pid_file, child.pid, self._fingerprint())
+        child, written = self.launch()
         limit = time.monotonic() + _START_SECONDS
         while not self.answers():
             if child.poll() is not None:
                 self.pid_file.unlink(missing_ok=True)
                 raise BackendFailed(
-                    f"the worker does not start: {self._last_words(written)}",
+                    f"the worker does not start: {self.last_words(written)}",
                     hint=f"see {self.log} and {self.models_file}",
                 )
             if time.monotonic() > limit:
@@ -180,33 +160,21 @@ class Worker:
                 )
             time.sleep(_POLL_SECONDS)
 
-    def stop(self) -> bool:
-        """Stops it if it runs, letting accepted requests finish; True if it ran."""
-        found = self.running()
-        if found is not None:
-            # One that does not answer a ping will hardly answer a request.
-            process.end(found.pid, _STOP_SECONDS if self.answers() else _HUNG_SECONDS)
-        self.pid_file.unlink(missing_ok=True)
-        return found is not None
-
-    def _arguments(self) -> list[str]:
-        # -P: a folder named rowvec in the working directory is not imported.
+    @override
+    def options(self) -> list[str]:
         return [
-            sys.executable, "-P", "-m", "rowvec", "worker", "--listen", str(self.folder),
-            "--models", str(self.models_file), "--password-file", str(self.password_file),
+            "--listen", str(self.folder), "--models", str(self.models_file),
+            "--password-file", str(self.password_file),
         ]  # fmt: skip
 
-    def _fingerprint(self) -> str:
-        """Changes with whatever a running process would have to be restarted for."""
-        arguments = map(os.fsencode, self._arguments())
-        parts = (version("rowvec").encode(), self.models_file.read_bytes(), *arguments)
-        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+    @override
+    def depends_on(self) -> bytes:
+        return self.models_file.read_bytes()
 
-    def _last_words(self, position: int) -> str:
-        with self.log.open("rb") as log:
-            log.seek(position)
-            lines = log.read().decode(errors="replace").strip().splitlines()
-        return " ".join(lines[-3:])[-600:]
+    @override
+    def grace_seconds(self) -> float:
+        # One that does not answer a ping will hardly answer a request.
+        return super().grace_seconds() if self.answers() else _HUNG_SECONDS
 
 
 def _write_private(path: Path, text: str) -> None:

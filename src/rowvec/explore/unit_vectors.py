@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from rowvec.db.vectors import VectorBatch, Vectors, normalised
-from rowvec.explore.phases import Phases
+from rowvec.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,12 @@ class UnitVectors:
 
     vectors: Vectors
     rows: int
-    phases: Phases
+    progress: Progress
 
-    async def batches(self, phase: str, *, with_keys: bool = False) -> AsyncIterator[VectorBatch]:
-        """One pass over them, whose progress has that name."""
+    async def batches(self, phase: str) -> AsyncIterator[VectorBatch]:
+        """One pass over them; its progress is shown under that name."""
         done = 0
-        async for batch in self.vectors.batches(with_keys=with_keys):
+        async for batch in self.vectors.batches():
             yield VectorBatch(batch.keys, normalised(batch.vectors))
             done += len(batch.vectors)
-            self.phases.phase(phase, done, max(done, self.rows))
+            self.progress.phase(phase, done, max(done, self.rows))

@@ -1,4 +1,4 @@
-"""One writer a format. Each takes batch after batch, and holds no more than one of them."""
+"""One writer per format. Each takes batch after batch, and holds only one of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import IO, Any
 import numpy as np
 import orjson
 
+from rowvec.db.exported_rows import ExportBatch, Exported
 from rowvec.errors import ConfigError
-from rowvec.export.rows import ExportBatch, Exported
 
 # The end of a file's name until the file is whole.
 PART = ".part"
@@ -106,7 +106,7 @@ def write_faiss(exported: Exported, file: Path, on_written: Written) -> None:
     """An exact index, inner product over normalised vectors for cosine, L2 else.
 
     Its ids are the keys where they are whole numbers; else, and for chunks, rows are counted from
-    0, and their keys stand in that order in FILE.keys.ndjson. faiss itself holds all vectors in
+    0, and their keys are in that order in FILE.keys.ndjson. faiss itself holds all vectors in
     memory.
     """
     try:

@@ -1,10 +1,10 @@
-"""How filling reaches a model, whoever computes."""
+"""How filling reaches a model, wherever it is computed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class AsyncEmbedder(Protocol):
         """Vectors in the order of the texts."""
 
     async def chunk(
-        self, texts: Sequence[str], kwargs: Mapping[str, Any]
+        self, texts: Sequence[str], kwargs: Mapping[str, object]
     ) -> Sequence[Sequence[TextChunk]]:
         """The chunks of each text; `kwargs` are `max_tokens`, `overlap` and `border`."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
@@ -11,7 +12,13 @@ from rowvec.db.chunk_table import ChunkTable, Made
 from rowvec.db.queries import query
 from rowvec.db.session import Session, Statement
 from rowvec.db.source import Row, Source
-from rowvec.errors import DatabaseConflict, DefinitionChanged, RowvecError
+from rowvec.errors import (
+    DatabaseConflict,
+    DatabaseError,
+    DefinitionChanged,
+    RowRefused,
+    RowvecError,
+)
 from rowvec.filling.outcome import Chunked, FailedRow, Outcome, Vector
 
 _SHOWN_CHARACTERS = 500
@@ -21,7 +28,7 @@ class Fence(NamedTuple):
     """A statement of every transaction that writes; `check` raises where its rows say not to."""
 
     statement: Statement
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     check: Callable[[Sequence[tuple[Any, ...]]], None]
 
 
@@ -44,7 +51,7 @@ def transaction_rows(commit_rows: int) -> int:
 
 
 def cut_by_length(rows: Sequence[Row], size: int) -> list[list[Row]]:
-    """Batches of `size` rows whose texts are about as long, each in the order of `rows`."""
+    """Batches of `size` rows with texts of similar length, each in the order of `rows`."""
     by_length = sorted(range(len(rows)), key=lambda number: len(rows[number].input or ""))
     starts = range(0, len(rows), size)
     return [[rows[n] for n in sorted(by_length[at : at + size])] for at in starts]
@@ -57,11 +64,14 @@ def texts_of(rows: Sequence[Row]) -> list[str]:
 
 def results_of(rows: Sequence[Row], outcomes: Sequence[Outcome | RowvecError]) -> list[RowResult]:
     """Every row of a batch, with the outcomes of its `texts_of` in their order."""
-    outcome = iter(outcomes)
-    return [
-        RowResult(row, next(outcome) if row.needs_model else Kept.ADOPTED if row.kept else None)
-        for row in rows
-    ]
+    rest = iter(outcomes)
+    return [RowResult(row, next(rest) if row.needs_model else _without_model(row)) for row in rows]
+
+
+def _without_model(row: Row) -> RowRefused | Kept | None:
+    if row.error is not None:
+        return RowRefused(row.error, is_read=True)
+    return Kept.ADOPTED if row.kept else None
 
 
 @dataclass(frozen=True)
@@ -96,16 +106,21 @@ class Writer:
         self._chunks = ChunkTable(source) if source.definition.chunks_table else None
 
     async def write(self, results: Sequence[RowResult], fence: Fence | None = None) -> Written:
-        """Commits the batch; where it collides with other writers, in ever smaller parts.
+        """Commits the batch; where others, or Postgres, refuse it, in ever smaller parts.
 
-        Raises DefinitionChanged where what was embedded is no longer what is wanted, and what the
-        `fence` of its transactions raises.
+        A row that is refused alone has failed. Raises DefinitionChanged where what was embedded is
+        no longer what is wanted, what the `fence` of its transactions raises, and what Postgres
+        says of every row.
         """
         try:
             return await self._commit(results, fence)
         except DatabaseConflict:
             if len(results) == 1:
                 return Written()  # it stays pending, for the next pass
+        except RowRefused as exc:
+            if len(results) == 1:
+                await self._write_nothing()
+                return await self._commit([RowResult(results[0].row, exc)], fence)
         middle = len(results) // 2
         lower, upper = results[:middle], results[middle:]
         return await self.write(lower, fence) + await self.write(upper, fence)
@@ -137,9 +152,10 @@ class Writer:
             remembers = self._remembers(held)
             if fence is not None:
                 fence.check(*fenced)
-            done_filled = await self._fill(filled, chunked)
-            done_cleared = await self._clear(cleared)
-            done_kept = await self._source.keep(self._session, kept)
+            with _refused_rows():
+                done_filled = await self._fill(filled, chunked)
+                done_cleared = await self._clear(cleared)
+                done_kept = await self._source.keep(self._session, kept)
             if remembers:
                 await self._forget(results)
             truncated = await self._record_truncated(filled)
@@ -158,6 +174,14 @@ class Writer:
         if self._chunks is not None:
             return await self._chunks.clear(self._session, rows)
         return await self._source.clear(self._session, rows)
+
+    async def _write_nothing(self) -> None:
+        """Raises what Postgres refuses whatever is written: then no row is to blame."""
+        async with self._session.transaction((query("guard_transaction"), ())):
+            if self._chunks is not None:
+                await self._chunks.replace_nothing(self._session)
+            else:
+                await self._source.fill_nothing(self._session)
 
     def _remembers(self, held: Sequence[tuple[Any, ...]]) -> bool:
         """Whether there are failures or truncations of the embedding; raises DefinitionChanged."""
@@ -194,11 +218,32 @@ class Writer:
     async def _record(self, failed: Sequence[tuple[Row, RowvecError]]) -> tuple[FailedRow, ...]:
         recorded = []
         for row, error in failed:
-            failure = FailedRow(row.json_key, error.sqlstate, error.message[:_SHOWN_CHARACTERS])
-            named = {"sqlstate": failure.sqlstate, "message": failure.message, "key": row.json_key}
-            await self._session.run(
-                query("record_failure"),
-                {"id": self._definition.id, "input_hash": row.input_hash, **named},
-            )
-            recorded.append(failure)
+            of_row = {
+                "id": self._definition.id,
+                "key": row.json_key,
+                "input_hash": row.input_hash,
+            }
+            if isinstance(error, RowRefused):
+                sqlstate = error.code or error.sqlstate
+                named = {"constraint": error.constraint, "is_read": error.is_read}
+                message = await self._session.value(
+                    query("record_refusal"), of_row | named | {"sqlstate": sqlstate}
+                )
+            else:
+                sqlstate, message = error.sqlstate, error.message[:_SHOWN_CHARACTERS]
+                await self._session.run(
+                    query("record_failure"), of_row | {"sqlstate": sqlstate, "message": message}
+                )
+            recorded.append(FailedRow(row.json_key, sqlstate, message))
         return tuple(recorded)
+
+
+@contextmanager
+def _refused_rows() -> Iterator[None]:
+    """Errors of statements that write rows, as those of a row, unless they may pass at once."""
+    try:
+        yield
+    except DatabaseError as exc:
+        if exc.retryable:
+            raise
+        raise RowRefused(exc.code, constraint=exc.constraint) from exc

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Literal
 
-from rowvec.db.queries import query
+from rowvec.db.job_reports import JobKind, JobReport, begin_job, report_jobs
 from rowvec.db.session import Session
 from rowvec.errors import DatabaseError
 from rowvec.filling.gauge import Gauge
@@ -20,11 +17,17 @@ _IDLE_SECONDS = 5.0
 
 
 class Heartbeat:
-    """Writes gauges by one statement, once a second while something moves, else every five."""
+    """Writes gauges by one statement, once a second while something moves, else every five.
 
-    def __init__(self, session: Session, kind: Literal["backfill", "sync"]) -> None:
+    `wrote` is told the transaction that did.
+    """
+
+    def __init__(
+        self, session: Session, kind: JobKind, wrote: Callable[[int], None] = lambda _xid: None
+    ) -> None:
         self._session = session
         self._kind = kind
+        self._wrote = wrote
         self._gauges: dict[int, Gauge] = {}
         self._said: tuple[object, ...] = ()
         self._last = 0.0
@@ -41,11 +44,7 @@ class Heartbeat:
 
     async def begin(self, embedding_id: int, gauge: Gauge) -> int:
         """Registers a job; gives its number."""
-        named = {
-            "id": embedding_id, "kind": self._kind, "host": platform.node(), "pid": os.getpid()
-        }  # fmt: skip
-        async with self._session.turn:
-            number: int = await self._session.value(query("begin_job"), named)
+        number = await begin_job(self._session, embedding_id, self._kind)
         self._gauges[number] = gauge
         return number
 
@@ -70,13 +69,10 @@ class Heartbeat:
     async def _write(self, gauges: Mapping[int, Gauge], *, ended: bool) -> None:
         if not gauges:
             return
-        named = {
-            "ids": [*gauges],
-            "ended": [ended for _ in gauges],
-            "rows_done": [gauge.rows_done for gauge in gauges.values()],
-            "rows_per_second": [gauge.rows_per_second for gauge in gauges.values()],
-            "caught_up": [gauge.caught_up_seconds for gauge in gauges.values()],
-            "errors": [gauge.trouble for gauge in gauges.values()],
+        reports = {
+            number: JobReport(g.rows_done, g.rows_per_second, g.caught_up_seconds, g.trouble)
+            for number, g in gauges.items()
         }
-        async with self._session.turn:
-            await self._session.run(query("report_jobs"), named)
+        xid = await report_jobs(self._session, reports, ended=ended)
+        if xid is not None:
+            self._wrote(xid)

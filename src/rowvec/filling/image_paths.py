@@ -6,7 +6,6 @@ import asyncio
 import base64
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rowvec.client import TextChunk
 from rowvec.config import Settings
@@ -21,7 +20,7 @@ _PROBE = PROBES["image"]
 def reading(definition: Definition, embedder: AsyncEmbedder, settings: Settings) -> AsyncEmbedder:
     """The embedder as a definition's inputs need it: of paths, one that reads the files first.
 
-    Raises ConfigError where the files' folder is not said.
+    Raises ConfigError if the files' folder is not given.
     """
     if definition.modality != "image_file":
         return embedder
@@ -55,7 +54,7 @@ class ImageFiles:
         return await self._embedder.embed(await asyncio.to_thread(self._read, texts))
 
     async def chunk(
-        self, texts: Sequence[str], kwargs: Mapping[str, Any]
+        self, texts: Sequence[str], kwargs: Mapping[str, object]
     ) -> Sequence[Sequence[TextChunk]]:
         """Never called: images are not cut."""
         return await self._embedder.chunk(texts, kwargs)

@@ -1,4 +1,4 @@
-"""Embeds a batch so that a text which the model refuses costs nobody else anything."""
+"""Embeds a batch so that a text that the model refuses does not affect the others."""
 
 from __future__ import annotations
 
@@ -136,6 +136,6 @@ class Isolation:
 
 
 def _named(error: RowvecError, count: int) -> int | None:
-    """The place of the text that the error is about, where it names one that is there."""
+    """The place of the text that the error is about, if it names one of the batch."""
     number = error.input_number
     return number - 1 if number is not None and 1 <= number <= count else None

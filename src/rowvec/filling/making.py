@@ -36,7 +36,7 @@ def maker(definition: Definition, embedder: AsyncEmbedder) -> Maker:
     return ChunkMeans(embedder) if definition.on_truncate == "mean" else Whole(embedder)
 
 
-def chunk_kwargs(chunk: dict[str, Any]) -> dict[str, Any]:
+def chunk_kwargs(chunk: dict[str, object]) -> dict[str, Any]:
     """The definition's words for the worker's."""
     names = {"tokens": "max_tokens", "overlap": "overlap", "split": "border"}
     return {names[key]: value for key, value in chunk.items()}
@@ -77,7 +77,7 @@ class ChunkMeans:
 class Chunks:
     """The chunks of each text with their vectors."""
 
-    def __init__(self, embedder: AsyncEmbedder, kwargs: dict[str, Any]) -> None:
+    def __init__(self, embedder: AsyncEmbedder, kwargs: dict[str, object]) -> None:
         self._embedder = embedder
         self._kwargs = kwargs
 
@@ -94,7 +94,7 @@ async def vectors(embedder: AsyncEmbedder, texts: Sequence[str]) -> list[Vector]
 
 
 async def chunks(
-    embedder: AsyncEmbedder, texts: Sequence[str], kwargs: dict[str, Any]
+    embedder: AsyncEmbedder, texts: Sequence[str], kwargs: dict[str, object]
 ) -> list[Chunked]:
     """The chunks of each text with their vectors."""
     if not texts:

@@ -1,4 +1,4 @@
-"""The embedder whose model a worker holds, reached over its own protocol at bulk priority."""
+"""The embedder that asks a worker, over the worker's protocol and at bulk priority."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import itertools
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from rowvec.client import Embeddings, TextChunk, WorkerClient
 from rowvec.client.replicas import in_turn
@@ -18,25 +17,32 @@ from rowvec.filling.async_embedder import EmbeddedTexts
 _DEADLINE_MS = 600_000
 
 # Calls of a job under way, a connection each: eight jobs leave room for others at a worker.
-_CALLS_AT_ONCE = 24
+CALLS_AT_ONCE = 24
 
 
 class WorkerEmbedder:
     """Embeds through a worker, each call in flight on a connection of its own.
 
+    `places` bounds the calls of several embedders together.
     Of several replicas its connections take one after the other, from any of them on. To a model
     of images, inputs are files of images in base64.
     """
 
     def __init__(
-        self, conninfo: str, model: str, kwargs: Mapping[str, Any], modality: str = "text"
+        self,
+        conninfo: str,
+        model: str,
+        kwargs: Mapping[str, object],
+        modality: str = "text",
+        *,
+        places: asyncio.Semaphore | None = None,
     ) -> None:
         self._conninfo = conninfo
         self._model = model
         self._kwargs = kwargs
         self._modality = modality
         self._idle: list[WorkerClient] = []
-        self._places = asyncio.Semaphore(_CALLS_AT_ONCE)
+        self._places = asyncio.Semaphore(CALLS_AT_ONCE) if places is None else places
         self._max_tokens: int | None = None
         # Which replica is first is no secret.
         self._turns = itertools.count(random.randrange(1 << 16))  # noqa: S311
@@ -60,7 +66,7 @@ class WorkerEmbedder:
         return EmbeddedTexts(answer.vectors, answer.tokens)
 
     async def chunk(
-        self, texts: Sequence[str], kwargs: Mapping[str, Any]
+        self, texts: Sequence[str], kwargs: Mapping[str, object]
     ) -> Sequence[Sequence[TextChunk]]:
         """The chunks of each text; `kwargs` are `max_tokens`, `overlap` and `border`."""
         async with self._client() as client:

@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 from rowvec.config import Settings
 from rowvec.db.build_resources import ServerResources, server_resources
 from rowvec.db.connection import resolve_dsn
+from rowvec.db.default_setting import by_hand
 from rowvec.db.definition import Definition
 from rowvec.db.index_form import IndexForm, Storage
+from rowvec.db.measured import Measured, keep_measured
 from rowvec.db.nearest_rows import NearestRows
 from rowvec.db.pending_index import try_lock, unlock
-from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
 from rowvec.db.vector_index import (
     Resources,
     StoredIndex,
     VectorIndex,
+    build_progress,
     count_vectors,
     opclass_schema,
     store,
@@ -29,10 +31,10 @@ from rowvec.db.vector_table import TablePart, VectorTable
 from rowvec.errors import DefinitionChanged, InvalidRequest, NotSupported
 from rowvec.index.choice import Choice, Wish, choose
 from rowvec.index.index_kind import Facts, IndexKind
+from rowvec.index.index_progress import IndexProgress
 from rowvec.index.kinds import kind_of
-from rowvec.index.measurements import keep
-from rowvec.index.recall import NEIGHBOURS, Measured, Measurement, sample
-from rowvec.index.request import IndexReporter, IndexRequest, IndexResult
+from rowvec.index.recall import NEIGHBOURS, Measurement, sample
+from rowvec.index.request import IndexRequest, IndexResult
 from rowvec.index.standing import Standing, must_be_another, should_be_another
 
 _APPLICATION = "rowvec index"
@@ -40,7 +42,7 @@ _POLL_SECONDS = 0.2
 
 
 async def build_index(
-    settings: Settings, request: IndexRequest, reporter: IndexReporter
+    settings: Settings, request: IndexRequest, reporter: IndexProgress
 ) -> IndexResult:
     """Builds what is missing, measures, and stores the setting for `search`.
 
@@ -105,7 +107,7 @@ class _Job:
         session: Session,
         definition: Definition,
         table: VectorTable,
-        reporter: IndexReporter,
+        reporter: IndexProgress,
     ) -> None:
         self._session = session
         self._definition = definition
@@ -149,7 +151,8 @@ class _Job:
                 request.target_recall,
             )
         )  # fmt: skip
-        await keep(self._session, self._definition, measured)
+        await keep_measured(self._session, self._definition, measured)
+        hand = await by_hand(self._session, self._form(kind, storage), best.setting, request.apply)
         return replace(
             chosen,
             kind=kind.method,
@@ -161,6 +164,7 @@ class _Job:
             measured=measured,
             reasons=chosen.reasons if is_due else (),
             build_seconds=build_seconds,
+            by_hand=hand,
         )
 
     def _form(self, kind: IndexKind, storage: Storage) -> IndexForm:
@@ -192,10 +196,10 @@ class _Job:
         if reason is None:
             reason = should_be_another(standing)
             if reason and not request.refresh:
-                self._reporter.say(f"{name}: {reason}; --refresh builds it anew beside the old one")
+                self._reporter.say(f"{name}: {reason}; --refresh builds another beside it")
                 return False
         if reason is not None:
-            self._reporter.say(f"{name} is built anew: {reason}")
+            self._reporter.say(f"{name} is built again: {reason}")
         return reason is not None
 
     async def _recall_now(
@@ -225,10 +229,9 @@ class _Job:
             build = asyncio.create_task(self._index.create(form, options, resources, beside=beside))
             try:
                 while not (await asyncio.wait([build], timeout=_POLL_SECONDS))[0]:
-                    progress = await observer.first(query("index_progress"), {"pid": pid})
+                    progress = await build_progress(observer, pid)
                     if progress is not None:
-                        phase, done, total = progress
-                        self._reporter.phase(phase, done or 0, total or 0)
+                        self._reporter.phase(*progress)
                 await build
             finally:
                 build.cancel()
@@ -271,7 +274,7 @@ class _Job:
 
 @asynccontextmanager
 async def _alone(
-    session: Session, definition: Definition, reporter: IndexReporter
+    session: Session, definition: Definition, reporter: IndexProgress
 ) -> AsyncIterator[None]:
     """Waits until no other session builds indexes of the embedding, and keeps others waiting."""
     waited = False

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from rowvec.index.recall import Measured
+from rowvec.db.measured import Measured
 
 WIDTH, HEIGHT = 960, 600
-SURFACE, INK, MUTED, GRID = "#fbfbfa", "#1c2024", "#60666d", "#e3e5e8"
-CURVE, BEST, TARGET = "#2171b5", "#e6680a", "#2b8a3e"
+
+# What an element is for, from which whoever draws it takes its colour.
+Role = Literal["ink", "muted", "grid", "curve", "best", "target"]
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 80, 40, 96, 70
 _LABEL_DISTANCE = 34
@@ -23,7 +25,7 @@ class Line:
     """Points that are joined."""
 
     points: tuple[tuple[float, float], ...]
-    colour: str
+    role: Role
     width: float = 1
     dashed: bool = False
 
@@ -35,7 +37,7 @@ class Dot:
     x: float
     y: float
     radius: float
-    colour: str
+    role: Role
     title: str
 
 
@@ -47,7 +49,7 @@ class Words:
     y: float
     text: str
     size: int = 13
-    colour: str = MUTED
+    role: Role = "muted"
     anchor: str = "start"
 
     def meets(self, other: Words) -> bool:
@@ -66,14 +68,17 @@ Element = Line | Dot | Words
 
 @dataclass(frozen=True)
 class Curve:
-    """What is drawn: measurements, the chosen one, and the recall that was wanted."""
+    """What is drawn: measurements, the one that `search` uses, and the recall that was wanted.
+
+    `k` is how many neighbours were asked for, where that is known.
+    """
 
     title: str
     facts: str
     measured: Sequence[Measured]
-    best: Measured
+    best: Measured | None
     target: float
-    k: int
+    k: int | None = None
 
 
 def chart(curve: Curve) -> list[Element]:
@@ -83,23 +88,23 @@ def chart(curve: Curve) -> list[Element]:
     scale = _Scale(points, exact, curve.target)
     level, right = scale.y(curve.target), WIDTH - _RIGHT
     elements: list[Element] = [
-        Words(_LEFT, 38, curve.title, 22, INK),
+        Words(_LEFT, 38, curve.title, 22, "ink"),
         Words(_LEFT, 64, curve.facts, 14),
         *_axes(scale, curve.k),
-        Line(((_LEFT, level), (right, level)), TARGET, 1.5, dashed=True),
-        Words(_LEFT + 6, level - 6, f"target {curve.target:g}", 13, TARGET),
+        Line(((_LEFT, level), (right, level)), "target", 1.5, dashed=True),
+        Words(_LEFT + 6, level - 6, f"target {curve.target:g}", 13, "target"),
     ]
-    of_best = _words_of_best(curve.best, scale)
-    said_before = [of_best]
+    said_before = [] if curve.best is None else [_words_of_best(curve.best, scale)]
     if exact is not None:
         x, bottom = scale.x(exact.p50_ms), HEIGHT - _BOTTOM
         said = f"exact search, {exact.p50_ms:.1f} ms"
         of_exact = _beside(Words(x, bottom - 10, said), 6, is_left=True)
-        if of_exact.meets(of_best):
-            of_exact = replace(of_exact, y=of_best.y - 2 * of_best.size)
+        for of_best in said_before:
+            if of_exact.meets(of_best):
+                of_exact = replace(of_exact, y=of_best.y - 2 * of_best.size)
         said_before.append(of_exact)
-        elements.append(Line(((x, _TOP), (x, bottom)), MUTED, 1.5, dashed=True))
-    elements.append(Line(tuple(scale.place(one) for one in points), CURVE, 2))
+        elements.append(Line(((x, _TOP), (x, bottom)), "muted", 1.5, dashed=True))
+    elements.append(Line(tuple(scale.place(one) for one in points), "curve", 2))
     elements += _dots(points, curve.best, scale, said_before)
     return elements + said_before
 
@@ -129,20 +134,20 @@ class _Scale:
         return self.x(one.p50_ms), self.y(one.recall)
 
 
-def _axes(scale: _Scale, k: int) -> Iterator[Element]:
+def _axes(scale: _Scale, k: int | None) -> Iterator[Element]:
     bottom = HEIGHT - _BOTTOM
     step = 0.01 if scale.floor >= 0.9 else 0.05 if scale.floor >= 0.5 else 0.1
     for count in range(math.ceil(scale.floor / step - 1e-9), round(1 / step) + 1):
         y = scale.y(count * step)
-        yield Line(((_LEFT, y), (WIDTH - _RIGHT, y)), GRID)
+        yield Line(((_LEFT, y), (WIDTH - _RIGHT, y)), "grid")
         yield Words(_LEFT - 10, y + 4, f"{count * step:.2f}", anchor="end")
     for milliseconds in _round_times(scale.least, scale.most):
         x = scale.x(milliseconds)
-        yield Line(((x, _TOP), (x, bottom)), GRID)
+        yield Line(((x, _TOP), (x, bottom)), "grid")
         yield Words(x, bottom + 20, f"{milliseconds:g}", anchor="middle")
     middle = (_LEFT + WIDTH - _RIGHT) / 2
     yield Words(middle, bottom + 46, "median latency in ms", 14, anchor="middle")
-    yield Words(_LEFT, _TOP - 10, f"recall@{k}", 14)
+    yield Words(_LEFT, _TOP - 10, "recall" if k is None else f"recall@{k}", 14)
 
 
 def _round_times(least: float, most: float) -> list[float]:
@@ -153,15 +158,15 @@ def _round_times(least: float, most: float) -> list[float]:
 
 
 def _dots(
-    points: Sequence[Measured], best: Measured, scale: _Scale, said_before: Sequence[Words]
+    points: Sequence[Measured], best: Measured | None, scale: _Scale, said_before: Sequence[Words]
 ) -> Iterator[Element]:
-    """A dot each, and the setting beside those that leave room for it."""
-    taken = [scale.place(best)]
+    """A dot for each, with the setting beside it where there is space."""
+    taken = [] if best is None else [scale.place(best)]
     for one in points:
         place = scale.place(one)
-        is_best = one.setting == best.setting
+        is_best = best is not None and one.setting == best.setting
         title = f"{one.setting}: {_figures(one)}, p95 {one.p95_ms:.2f} ms"
-        yield Dot(*place, 7 if is_best else 4.5, BEST if is_best else CURVE, title)
+        yield Dot(*place, 7 if is_best else 4.5, "best" if is_best else "curve", title)
         words = Words(place[0] + 9, place[1] + 16, _short(one))
         if (
             not is_best
@@ -174,7 +179,7 @@ def _dots(
 
 def _words_of_best(best: Measured, scale: _Scale) -> Words:
     x, y = scale.place(best)
-    return _beside(Words(x, y + 20, f"{best.setting}: {_figures(best)}", 14, BEST), 12)
+    return _beside(Words(x, y + 20, f"{best.setting}: {_figures(best)}", 14, "best"), 12)
 
 
 def _beside(words: Words, distance: float, *, is_left: bool = False) -> Words:

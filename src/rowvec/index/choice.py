@@ -23,7 +23,7 @@ _ROWS_FOR_IVFFLAT = 50_000
 # Beyond this the probes of ivfflat approach the lists: hnsw earlier.
 _HIGH_RECALL = 0.985
 _ROWS_FOR_IVFFLAT_AT_HIGH_RECALL = 10_000
-# Longer than this nobody should wait who did not ask for it.
+# The longest build that the rule chooses on its own.
 _LONGEST_BUILD_SECONDS = 3600
 # Signs alone tell texts apart only where there are enough of them.
 _MIN_DIMENSIONS_FOR_BITS = 256
@@ -31,7 +31,7 @@ _MIN_DIMENSIONS_FOR_BITS = 256
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody asked for, a kind by its name; None leaves it to the rule."""
+    """What was asked for, a kind by its name; None leaves it to the rule."""
 
     kind: str | None = None
     storage: Storage | None = None
@@ -54,7 +54,7 @@ class Choice:
 def choose(facts: Facts, wish: Wish) -> Choice:
     """The index for these facts.
 
-    Raises NotSupported where no index can hold vectors of so many dimensions as asked.
+    Raises NotSupported if no index can hold vectors of that many dimensions as asked.
     """
     reasons: list[str] = []
     kind = None if wish.kind is None else KINDS[wish.kind]

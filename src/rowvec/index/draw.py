@@ -1,4 +1,4 @@
-"""A chart as one HTML page, which asks no other host for anything, or as a PNG."""
+"""A chart as SVG, as one HTML page, which asks no other host for anything, or as a PNG."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from rowvec.errors import ConfigError
-from rowvec.index.chart import HEIGHT, SURFACE, WIDTH, Dot, Element, Line
+from rowvec.index.chart import HEIGHT, WIDTH, Dot, Element, Line, Role
 
 _ENDINGS = (".html", ".png")
+_SURFACE = "#fbfbfa"
+_COLOURS: dict[Role, str] = {
+    "ink": "#1c2024", "muted": "#60666d", "grid": "#e3e5e8",
+    "curve": "#2171b5", "best": "#e6680a", "target": "#2b8a3e",
+}  # fmt: skip
 # Drawn larger and scaled down, so that edges are smooth.
 _OVERSAMPLING = 2
 _DASH = 8.0
@@ -43,32 +48,45 @@ def draw(elements: Sequence[Element], title: str, path: Path) -> None:
         raise ConfigError(f"cannot write {path}: {exc.strerror}") from exc
 
 
-def _page(elements: Sequence[Element], title: str) -> str:
-    drawn = "\n".join(map(_svg, elements))
+def svg(elements: Sequence[Element], label: str, attributes: str = "") -> str:
+    """The chart as an element; `label` says it to who does not see it.
+
+    Each part has its role as a class: a page with colours of its own gives them by CSS.
+    """
+    drawn = "\n".join(map(_drawn, elements))
     return (
-        "<!doctype html>\n<html lang='en'><meta charset='utf-8'>"
-        f"<title>{html.escape(title)}</title>\n<body style='margin:0;background:{SURFACE}'>\n"
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' {_FONT}"
-        f" style='display:block;max-width:1200px;margin:auto'>\n{drawn}\n</svg>\n</body></html>\n"
+        f" role='img' aria-label='{html.escape(label)}' class='chart'{attributes}>\n{drawn}\n</svg>"
     )
 
 
-def _svg(element: Element) -> str:
+def _page(elements: Sequence[Element], title: str) -> str:
+    drawn = svg(elements, title, " style='display:block;max-width:1200px;margin:auto'")
+    return (
+        "<!doctype html>\n<html lang='en'><meta charset='utf-8'>"
+        f"<title>{html.escape(title)}</title>\n<body style='margin:0;background:{_SURFACE}'>\n"
+        f"{drawn}\n</body></html>\n"
+    )
+
+
+def _drawn(element: Element) -> str:
+    colour = _COLOURS[element.role]
     if isinstance(element, Line):
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in element.points)
         dash = f" stroke-dasharray='{_DASH:g}'" if element.dashed else ""
         return (
-            f"<polyline points='{points}' fill='none' stroke='{element.colour}'"
+            f"<polyline class='{element.role}' points='{points}' fill='none' stroke='{colour}'"
             f" stroke-width='{element.width}'{dash}/>"
         )
     if isinstance(element, Dot):
         return (
-            f"<circle cx='{element.x:.1f}' cy='{element.y:.1f}' r='{element.radius}'"
-            f" fill='{element.colour}'><title>{html.escape(element.title)}</title></circle>"
+            f"<circle class='{element.role}' cx='{element.x:.1f}' cy='{element.y:.1f}'"
+            f" r='{element.radius}' fill='{colour}'>"
+            f"<title>{html.escape(element.title)}</title></circle>"
         )
     return (
-        f"<text x='{element.x:.1f}' y='{element.y:.1f}' font-size='{element.size}'"
-        f" fill='{element.colour}' text-anchor='{element.anchor}'>"
+        f"<text class='{element.role}' x='{element.x:.1f}' y='{element.y:.1f}'"
+        f" font-size='{element.size}' fill='{colour}' text-anchor='{element.anchor}'>"
         f"{html.escape(element.text)}</text>"
     )
 
@@ -77,21 +95,22 @@ def _png(elements: Sequence[Element]) -> Any:
     from PIL import Image, ImageDraw, ImageFont  # noqa: PLC0415 - an extra
 
     scale = _OVERSAMPLING
-    image = Image.new("RGB", (WIDTH * scale, HEIGHT * scale), SURFACE)
+    image = Image.new("RGB", (WIDTH * scale, HEIGHT * scale), _SURFACE)
     pen = ImageDraw.Draw(image)
     for element in elements:
+        colour = _COLOURS[element.role]
         if isinstance(element, Line):
             for start, end in _strokes(element):
                 ends = [(x * scale, y * scale) for x, y in (start, end)]
-                pen.line(ends, fill=element.colour, width=round(element.width * scale))
+                pen.line(ends, fill=colour, width=round(element.width * scale))
         elif isinstance(element, Dot):
             x, y, r = element.x * scale, element.y * scale, element.radius * scale
-            pen.ellipse((x - r, y - r, x + r, y + r), fill=element.colour)
+            pen.ellipse((x - r, y - r, x + r, y + r), fill=colour)
         else:
             anchor = {"start": "ls", "middle": "ms", "end": "rs"}[element.anchor]
             font = ImageFont.load_default(element.size * scale)
             place = (element.x * scale, element.y * scale)
-            pen.text(place, element.text, fill=element.colour, font=font, anchor=anchor)
+            pen.text(place, element.text, fill=colour, font=font, anchor=anchor)
     return image
 
 

@@ -51,15 +51,15 @@ class IndexKind(ABC):
     most: int | None = None
 
     def lists_for(self, rows: int) -> int | None:  # noqa: ARG002
-        """How many lists suit so many rows; None for a kind without lists."""
+        """How many lists suit a number of rows; None for a kind without lists."""
         return None
 
     def lists_in_words(self, lists: int, rows: int) -> str:
-        """Why so many lists for so many rows."""
+        """Why this number of lists for this number of rows."""
         return f"{lists} lists suit {rows:,} rows"
 
     def options(self, lists: int | None) -> Mapping[str, int | str]:  # noqa: ARG002
-        """What stands in WITH when it is built."""
+        """The WITH clause of its statement."""
         return {}
 
     def at(self, value: int, storage: Storage) -> Setting:

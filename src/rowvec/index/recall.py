@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rowvec.db.index_form import Setting, Storage
+from rowvec.db.measured import Measured
 from rowvec.db.nearest_rows import NearestRows, Query
 from rowvec.index.index_kind import IndexKind
 
@@ -18,36 +18,19 @@ NEIGHBOURS = 10
 
 _MAX_QUERIES = 500
 _MIN_QUERIES = 50
-# Exact neighbours cost a scan each: about half a minute for so many distances in all.
+# Exact neighbours cost a scan each: about half a minute for this many distances in all.
 _MAX_DISTANCES = 50_000_000
 # Queries that were sampled are few, and may be easier than real ones: of their recalls counts the
-# mean less so many standard errors.
+# mean less this many standard errors.
 _STANDARD_ERRORS = 2
-# Of so many candidates the nearest is a row's nearest other, or as good as that.
+# Of this many candidates the nearest is a row's nearest other row, or almost as near.
 _CANDIDATES = 40
 # Distances are sums of float32: equal vectors may differ in the last digits.
 _TOLERANCE = 1e-6
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Recall and latency in milliseconds at one setting; None for the exact search."""
-
-    setting: Setting | None
-    recall: float
-    p50_ms: float
-    p95_ms: float
-
-    @property
-    def order(self) -> tuple[int, ...]:
-        """From the fastest setting to the most thorough; the exact search comes last."""
-        if self.setting is None:
-            return (sys.maxsize,)
-        return (self.setting.value or 0, self.setting.rescore or 0)
-
-
 def queries_for(rows: int) -> int:
-    """How many queries to measure with, so that their exact neighbours take no more than a while.
+    """How many queries to measure with, so that their exact neighbours do not take too long.
 
     500 queries with 10 neighbours tell a recall of 0.95 to about 0.008; a small table, which is
     fast at any setting, is asked for a fortieth of its rows.
@@ -58,7 +41,7 @@ def queries_for(rows: int) -> int:
 async def sample(
     neighbours: NearestRows, kind: IndexKind, storage: Storage, rows: int
 ) -> list[Query]:
-    """Queries made from some of so many rows.
+    """Queries made from a sample of the rows.
 
     Where rows are in lists, the rows themselves: each is in a list like any other. A graph is
     another matter: a row was linked to its neighbours when it was added, and finds them where a new

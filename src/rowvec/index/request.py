@@ -1,20 +1,21 @@
-"""What an index job is asked, what it answers, and whom it tells about its progress."""
+"""What an index job is asked, and what it answers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from rowvec.db.default_setting import ByHand, Scope
 from rowvec.db.index_form import Setting, Storage
-from rowvec.index.recall import Measured
+from rowvec.db.measured import Measured
 
 
 @dataclass(frozen=True)
 class IndexRequest:
-    """What to index: a table's name as written in SQL, the embedding where it has several.
+    """What to index: a table's name as written in SQL, the embedding, its default where None.
 
-    What is None is left to the rule of `choice`. `rebuild` builds anew whatever stands, `refresh`
-    only what no longer suits the rows or the target. `dry_run` changes nothing.
+    What is None is left to the rule of `choice`. `rebuild` builds again in any case, `refresh`
+    only what no longer suits the rows or the target. `dry_run` changes nothing. `apply` says whose
+    default the setting becomes, for queries by hand.
     """
 
     source: str
@@ -26,6 +27,7 @@ class IndexRequest:
     rebuild: bool = False
     refresh: bool = False
     dry_run: bool = False
+    apply: Scope = "database"
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class IndexResult:
     """The index as it stands and what was measured, the exact search first.
 
     `reasons` are those of the rule, where it chose. Of a dry run, the index that would be built:
-    about so many seconds, so many bytes on disk, and the memory that it wants. `build_seconds` is
-    how long it took where one was built, without the measuring.
+    about how many seconds and bytes on disk it takes, and the memory that it needs.
+    `build_seconds` is how long a build took, without the measuring.
     """
 
     source: str
@@ -54,16 +56,4 @@ class IndexResult:
     estimated_bytes: int | None = None
     memory_kb: int | None = None
     build_seconds: float | None = None
-
-
-class IndexReporter(Protocol):
-    """Where the progress of a build goes."""
-
-    def phase(self, name: str, done: int, total: int) -> None:
-        """What Postgres is doing, and how much of how much is done (0 of 0: unknown)."""
-
-    def measured(self, one: Measured) -> None:
-        """Another setting has been measured."""
-
-    def say(self, message: str) -> None:
-        """A sentence that cannot wait."""
+    by_hand: ByHand = field(default_factory=ByHand)

@@ -8,8 +8,8 @@ import orjson
 
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
-from rowvec.db.queries import typed
 from rowvec.db.session import open_session
+from rowvec.db.text_search import set_text_search
 
 _APPLICATION = "rowvec index"
 
@@ -25,18 +25,11 @@ class TextIndexRequest:
 
 
 async def build_text_index(settings: Settings, request: TextIndexRequest) -> str | None:
-    """Declares what is searched and builds its index; gives the statement, None where it stood.
+    """Declares what is searched and builds its index; gives the statement, None if it existed.
 
     Built CONCURRENTLY but on a partitioned table, where Postgres cannot. Raises DatabaseError as
     Postgres gives it: no such column or language, not the owner.
     """
     async with open_session(resolve_dsn(settings), _APPLICATION) as session:
         weights = None if request.weights is None else orjson.dumps(request.weights).decode()
-        async with session.users_path():
-            statement = await session.value(
-                typed("set_text_search"), vars(request) | {"weights": weights}
-            )
-        if statement is not None:
-            # Postgres itself made it, from its own catalog.
-            await session.run(statement)
-        return None if statement is None else str(statement)
+        return await set_text_search(session, vars(request) | {"weights": weights})

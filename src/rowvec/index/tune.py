@@ -5,40 +5,36 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
 import orjson
-from psycopg import sql
 
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
+from rowvec.db.default_setting import ByHand, Scope, by_hand
 from rowvec.db.definition import Definition
 from rowvec.db.index_form import IndexForm, Setting
-from rowvec.db.nearest_rows import NearestRows, Query
+from rowvec.db.measured import Measured, keep_measured
+from rowvec.db.nearest_rows import NearestRows
 from rowvec.db.session import Session, open_session
 from rowvec.db.vector_index import IndexState, StoredIndex, VectorIndex, count_vectors, store
 from rowvec.db.vector_table import VectorTable
 from rowvec.errors import ConfigError, DefinitionChanged, InvalidRequest
 from rowvec.index.index_kind import IndexKind
+from rowvec.index.index_progress import IndexProgress
 from rowvec.index.kinds import kind_of
-from rowvec.index.measurements import keep
-from rowvec.index.recall import NEIGHBOURS, Measured, Measurement, sample
-from rowvec.index.request import IndexReporter
+from rowvec.index.recall import NEIGHBOURS, Measurement, sample
 
 _APPLICATION = "rowvec tune"
 # Beyond it more thorough settings only cost time.
 _ALL_BUT_EXACT = 0.9995
 
-Scope = Literal["role", "database"]
-
 
 @dataclass(frozen=True)
 class TuneRequest:
-    """What to tune: a table's name as written in SQL, the embedding where it has several.
+    """What to tune: a table's name as written in SQL, the embedding, its default where None.
 
     `queries` are texts as users type them; rows of the table serve where there are none. `apply`
-    makes the setting the default of the role or of the database, for SQL that is not `search`.
+    makes the setting the default of the role or of the database, for queries by hand.
     """
 
     source: str
@@ -46,7 +42,7 @@ class TuneRequest:
     k: int = NEIGHBOURS
     target_recall: float | None = None
     queries: tuple[str, ...] = ()
-    apply: Scope | None = None
+    apply: Scope = "none"
 
 
 @dataclass(frozen=True)
@@ -69,10 +65,10 @@ class TuneResult:
     measured: tuple[Measured, ...]
     best: Measured
     before: Measured | None
-    applied: tuple[str, ...]
+    by_hand: ByHand
 
 
-async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter) -> TuneResult:
+async def tune(settings: Settings, request: TuneRequest, reporter: IndexProgress) -> TuneResult:
     """Measures and stores.
 
     Raises InvalidRequest where there is no index to measure, DatabaseError as Postgres gives it.
@@ -90,7 +86,7 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter
         )  # fmt: skip
         neighbours = NearestRows(session, table, form)
         queries = (
-            [await _embedded(session, definition, text) for text in request.queries]
+            [await neighbours.query(definition, text) for text in request.queries]
             if request.queries
             else await sample(neighbours, kind, state.storage, rows)
         )
@@ -113,12 +109,12 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexReporter
                 best.setting, kind.most, best.recall, request.target_recall,
             ),
         )  # fmt: skip
-        await keep(session, definition, curve.points)
-        applied = await _apply(session, form, best, request.apply) if request.apply else ()
+        await keep_measured(session, definition, curve.points)
+        hand = await by_hand(session, form, best.setting, request.apply)
         return TuneResult(
             source=table.table, embedding=definition.name, index=index.name, kind=kind.method,
             storage=form.storage, lists=state.lists, rows=rows, queries=len(queries), k=request.k,
-            target_recall=target, measured=curve.points, best=best, before=before, applied=applied,
+            target_recall=target, measured=curve.points, best=best, before=before, by_hand=hand,
         )  # fmt: skip
 
 
@@ -143,7 +139,7 @@ def read_queries(path: Path) -> tuple[str, ...]:
 class _Curve:
     """What was measured so far, each setting once."""
 
-    def __init__(self, measurement: Measurement, reporter: IndexReporter) -> None:
+    def __init__(self, measurement: Measurement, reporter: IndexProgress) -> None:
         self._measurement = measurement
         self._reporter = reporter
         self._exact: Measured | None = None
@@ -197,35 +193,8 @@ async def _standing(index: VectorIndex, definition: Definition, source: str) -> 
     return state
 
 
-async def _embedded(session: Session, definition: Definition, text: str) -> Query:
-    vector = await session.value(
-        "SELECT rowvec._embed_query(e, %s) FROM rowvec.embedding AS e WHERE e.id = %s",
-        (text, definition.id),
-    )
-    return Query(np.asarray(vector.to_numpy()))
-
-
 async def _store(session: Session, definition: Definition, stored: StoredIndex) -> None:
     if not await store(session, definition, stored):
         raise DefinitionChanged(
             f"{definition.label} was changed while it was measured", hint="run the command again"
         )
-
-
-async def _apply(
-    session: Session, form: IndexForm, best: Measured, scope: Scope
-) -> tuple[str, ...]:
-    """Makes the setting a default; gives the statements that did it."""
-    assert best.setting is not None
-    who = await session.value(
-        "SELECT CASE %s WHEN 'role' THEN current_user ELSE current_database() END", (scope,)
-    )
-    statements = []
-    for name, value in form.parameters(best.setting).items():
-        statement = sql.SQL("ALTER {} {} SET {} = {}").format(
-            sql.SQL(scope.upper()), sql.Identifier(who), sql.Identifier(*name.split(".")),
-            sql.Literal(int(value)),
-        )  # fmt: skip
-        await session.run(statement)
-        statements.append(statement.as_string())
-    return tuple(statements)

@@ -40,7 +40,7 @@ _AS_ITS_OWN_TEXT = ("json", "jsonb")
 
 @dataclass(eq=False)
 class Field:
-    """A column. `kind` is what its values need so far; None: no value yet, or none of ours."""
+    """A column. `kind` is what its values need so far; None: no value yet, or an unknown one."""
 
     name: str
     type: str
@@ -82,7 +82,7 @@ def _columns(rows: Sequence[Row], keys: Sequence[str]) -> Iterable[tuple[str, Se
     return [(key, [row.get(key) for row in rows]) for key in keys]
 
 
-def _written(field: Field, values: Sequence[Any]) -> list[str] | None:
+def _written(field: Field, values: Sequence[object]) -> list[str] | None:
     """A column's values as COPY reads them."""
     types = set(map(type, values))
     kind = field.kind
@@ -102,8 +102,8 @@ def _written(field: Field, values: Sequence[Any]) -> list[str] | None:
     return _strings(texts, has_null=True) if set(map(type, texts)) <= _STRINGS else None
 
 
-def _are_arrays(kind: str, values: Sequence[Any]) -> bool:
-    """Whether all are arrays whose elements need no other type."""
+def _are_arrays(kind: str, values: Sequence[object]) -> bool:
+    """Whether all are arrays with elements that need no other type."""
     return kind.endswith("[]") and all(
         value is None or united(kind, of_value(value)) == kind for value in values
     )

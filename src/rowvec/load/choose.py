@@ -7,8 +7,9 @@ from typing import IO
 
 from rowvec.config import Settings
 from rowvec.errors import ConfigError
+from rowvec.load.formats import Format
 from rowvec.load.row_source import RowSource
-from rowvec.load.tables import Format, Reading, TableFiles, standard_input
+from rowvec.load.tables import Reading, TableFiles, standard_input
 from rowvec.load.text_files import text_files
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import psycopg
+from psycopg.rows import tuple_row
 
-from rowvec.db.connection import database_errors
-from rowvec.db.queries import typed
+from rowvec.db.connection import fetch, fetch_typed
 from rowvec.db.schema import require_head
 
 
@@ -22,14 +22,10 @@ class Embedding:
 def check(connection: psycopg.Connection, embedding: Embedding) -> None:
     """Returns where the model can be had; else raises before anything is loaded."""
     require_head(connection)
-    with database_errors():
-        connection.execute("SELECT rowvec.embed(%s, 'rowvec')", (embedding.model,))
+    fetch(connection, "try_model", {"model": embedding.model}, tuple_row)
 
 
 def declare(connection: psycopg.Connection, table: str, embedding: Embedding) -> None:
     """Declares it, unless the table has one of that name that is the same; raises DatabaseError."""
-    with database_errors():
-        connection.execute(
-            typed("declare_embedding"),
-            {"source": table, "model": embedding.model, "input": embedding.input},
-        )
+    parameters = {"source": table, "model": embedding.model, "input": embedding.input}
+    fetch_typed(connection, "declare_embedding", parameters, tuple_row)

@@ -35,7 +35,7 @@ def field_of(type_: str) -> Write:
     return array if type_.endswith("[]") else anything
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """A string as it is, another value as its JSON; raises BadRow for what no text can hold."""
     if not isinstance(value, str):
         return _dumps(value).decode() if isinstance(value, _JSON) else str(value)
@@ -53,7 +53,7 @@ def text(value: Any) -> str:
 _JSON = (bool, int, float, list, tuple, dict, type(None))
 
 
-def as_json(value: Any) -> str:
+def as_json(value: object) -> str:
     """A value as JSON; raises BadRow for U+0000, which jsonb cannot hold."""
     if isinstance(value, PostgresText):
         return value
@@ -63,21 +63,21 @@ def as_json(value: Any) -> str:
     return dumped.decode()
 
 
-def array(value: Any) -> Any:
+def array(value: object) -> Any:
     """A list as a literal of an array of Postgres."""
     if not isinstance(value, (list, tuple)):
         return anything(value)
     return "{" + ",".join(map(_element, value)) + "}"
 
 
-def anything(value: Any) -> Any:
+def anything(value: object) -> Any:
     """What Postgres reads into the column's own type: strings, numbers, dates, bytes; or JSON."""
     if isinstance(value, (list, tuple, dict)):
         return as_json(value)
     return text(value) if isinstance(value, str) else value
 
 
-def _element(value: Any) -> str:
+def _element(value: object) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, (list, tuple)):
@@ -88,7 +88,7 @@ def _element(value: Any) -> str:
     return f'"{quoted}"'
 
 
-def _dumps(value: Any) -> bytes:
+def _dumps(value: object) -> bytes:
     try:
         return orjson.dumps(value, default=str)
     except TypeError:

@@ -135,7 +135,7 @@ class _NotJsonError(Exception):
     """An answer that is cut off, or a proxy's page of HTML: the next attempt may bring JSON."""
 
 
-def _rows_of(value: Any, url: str) -> list[Any]:
+def _rows_of(value: object, url: str) -> list[Any]:
     if isinstance(value, list):
         return value
     if not isinstance(value, dict):
@@ -151,7 +151,7 @@ def _rows_of(value: Any, url: str) -> list[Any]:
     return list(rows)
 
 
-def _next_of(value: Any) -> str | None:
+def _next_of(value: object) -> str | None:
     if not isinstance(value, dict):
         return None
     return next(

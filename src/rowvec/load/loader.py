@@ -19,12 +19,12 @@ from rowvec.load.shape import CellShape, DeclaredShape, JsonShape, Shape
 from rowvec.rows.columns import Names, plain_name
 from rowvec.rows.reading import Batch, OnBad, Row, refuse
 
-# Rows that are looked at before the table is made, so that its columns stand in the data's order;
-# and so many bytes of them.
+# Rows that are looked at before the table is made, so that its columns have the data's order, and
+# at most how many bytes of them.
 _PEEK_ROWS = 1000
 _PEEK_BYTES = 4 << 20
 
-# Rows that are copied together, and so many bytes of them: few enough for a processor's caches.
+# Rows that are copied together, and their bytes: few enough for a processor's caches.
 _BLOCK_ROWS = 200
 _BLOCK_BYTES = 1 << 16
 
@@ -66,7 +66,7 @@ def load(
         raise SourceInterrupted(
             f"{job.interrupted}; the {rows:,} rows before it are loaded",
             rest=job.interrupted.rest,
-            hint="the same command goes on there",
+            hint="the same command continues there",
         ) from job.interrupted
     return job.loaded
 
@@ -173,7 +173,7 @@ class _Load:
             return
         place = self._source.place
         for row in self._source.rows(self._skip):
-            yield (place.number,), [row], place.size or _BLOCK_BYTES  # of unknown size: by itself
+            yield (place.number,), [row], place.size or _BLOCK_BYTES  # of unknown size: alone
 
     def _peek(self, batches: Iterator[Batch]) -> list[Batch]:
         peeked = []
@@ -193,7 +193,7 @@ class _Load:
             identity = next(name for name in _IDENTITY if name not in given)
             self._names.name(identity)
         for row in peeked:
-            with suppress(BadRow):  # said when it is copied
+            with suppress(BadRow):  # reported when it is copied
                 self._shape.values(row)
         columns = self._shape.changes.take()
         if not columns.added and self._target is None:

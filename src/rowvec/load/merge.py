@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import psycopg
-from psycopg import sql
 
 from rowvec.db.landing import Existing, Landing, alter_table, existing
 from rowvec.db.upsert import Stage
@@ -42,12 +41,12 @@ class Merge:
             raise InvalidRequest(
                 f"no row has the key {', '.join(missing)}", hint=f"columns: {', '.join(columns)}"
             )
-        stage = Stage(self.connection, sql.Identifier(*STAGE), NUMBER, key)
+        stage = Stage(self.connection, STAGE, NUMBER, key)
         self._check_keys(stage, ", ".join(key))
         self._prepare(columns, key)
         loaded = self.loaded
         try:
-            loaded.inserted, loaded.updated = stage.merge(sql.Identifier(*self.name), columns)
+            loaded.inserted, loaded.updated = stage.merge(self.name, columns)
         except DatabaseError as exc:
             if exc.code != _NO_UNIQUE_INDEX:
                 raise
@@ -69,7 +68,7 @@ class Merge:
                 for name, type_ in columns.items()
                 if there.get(name, type_) != type_
             }
-            alter_table(self.connection, sql.Identifier(*self.name), added, widened)
+            alter_table(self.connection, self.name, added, widened)
 
     def _check_keys(self, stage: Stage, key: str) -> None:
         if self.options.skip_bad:

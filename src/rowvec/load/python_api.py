@@ -98,7 +98,7 @@ def _members(
 def _with_private_bases(
     node: ast.ClassDef, private: Mapping[str, ast.ClassDef]
 ) -> Iterator[ast.ClassDef]:
-    """The class, then the private classes of its module whose methods are its own to a caller.
+    """The class, then the private classes of its module that it inherits methods from.
 
     ArgumentParser.add_argument, for one, is written in a private base.
     """

@@ -33,7 +33,7 @@ def from_sql(dsn: str, query: str) -> RowSource:
     """The rows of a query. Postgres says what types they have; of others, the values tell.
 
     `dsn` is one of libpq, or a URL of SQLAlchemy such as sqlite:///file.db or mysql+pymysql://...,
-    whose driver has to be installed. Raises ConfigError, DatabaseError.
+    its driver has to be installed. Raises ConfigError, DatabaseError.
     """
     return _of_postgres(dsn, query) if _is_postgres(dsn) else _of_another(dsn, query)
 
@@ -118,7 +118,7 @@ def _columns(connection: psycopg.Connection, query: str) -> list[Column]:
     return columns
 
 
-def _same(value: Any) -> Any:
+def _same(value: object) -> Any:
     return value
 
 

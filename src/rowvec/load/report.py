@@ -1,4 +1,4 @@
-"""What a load is told, and what it says it did."""
+"""The options of a load, and the report of what it did."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class RowSource:
     whose types show when all were seen. `key` are the columns that tell its rows apart by nature,
     `input` the expression over them that is worth embedding.
     `batches` are the same rows where the source reads many at once.
-    Where a source was interrupted before, `begin_at` makes it go on with the rest.
+    If a source was interrupted before, `begin_at` makes it continue with the rest.
     `size` and `position` are in bytes, for a progress bar.
     """
 

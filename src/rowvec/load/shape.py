@@ -19,7 +19,7 @@ from rowvec.rows.reading import Row
 
 _Convert = Callable[[Any], Any]
 
-# Where each column's value stands in a row (None: in the same order), and what becomes of it.
+# The place of each column's value in a row (None: in the same order), and its conversion.
 _Plan = tuple[list[int] | None, list[_Convert | None]]
 
 _MAX_PLANS = 1000
@@ -38,7 +38,7 @@ class Changes:
         return bool(self.added or self.widened)
 
     def take(self) -> Changes:
-        """What is due, which is then due no more."""
+        """Takes the changes that are due."""
         taken = Changes(self.added, self.widened)
         self.added, self.widened = {}, {}
         return taken
@@ -304,7 +304,7 @@ class DeclaredShape:
         ]  # fmt: skip
 
     def block(self, rows: Sequence[Row]) -> str | None:  # noqa: ARG002
-        """None: each value is converted by itself."""
+        """None: each value is converted alone."""
         return None
 
     def final(self) -> Changes:

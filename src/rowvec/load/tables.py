@@ -7,24 +7,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, cast
+from typing import IO, Any, cast, get_args
 
 from typing_extensions import override
 
 from rowvec.errors import BadRow, ConfigError
+from rowvec.load.formats import Format, format_of
 from rowvec.load.row_source import RowSource
 from rowvec.rows.csv_rows import read_csv
 from rowvec.rows.json_rows import json_batches, ndjson_batches, read_json, read_ndjson
 from rowvec.rows.parquet_rows import parquet_columns, read_parquet
 from rowvec.rows.reading import Batch, OnBad, Place, Rows, decompressed
-
-Format = Literal["csv", "tsv", "json", "ndjson", "parquet"]
-
-_FORMATS: dict[str, Format] = {
-    ".csv": "csv", ".tsv": "tsv", ".tab": "tsv", ".json": "json", ".jsonl": "ndjson",
-    ".ndjson": "ndjson", ".parquet": "parquet", ".pq": "parquet",
-}  # fmt: skip
-
 
 _JSON = ("json", "ndjson")
 
@@ -39,11 +32,6 @@ class Reading:
 
 
 _BUFFER_BYTES = 1 << 17
-
-
-def format_of(file: Path) -> Format | None:
-    """The format that a file's name tells; a `.gz` behind it says nothing."""
-    return _FORMATS.get(Path(file.name.removesuffix(".gz")).suffix.lower())
 
 
 class TableFiles:
@@ -62,7 +50,7 @@ class TableFiles:
         if None in formats:
             raise ConfigError(
                 "the file's name does not tell its format",
-                hint="say it with --format csv|tsv|json|ndjson|parquet",
+                hint=f"say it with --format {'|'.join(get_args(Format))}",
             )
         if len(formats) > 1:
             raise ConfigError("the files have different formats", hint="load one after the other")
@@ -105,7 +93,7 @@ class TableFiles:
     def _opened(
         self, file: Path, buffer_bytes: int = io.DEFAULT_BUFFER_SIZE
     ) -> Iterator[io.BufferedReader]:
-        """The file, whose place counts until the block ends, be it early under a limit."""
+        """Opens the file; until the block ends, its position is part of the progress."""
         raw: io.BufferedReader = io.BufferedReader(file.open("rb", buffering=0), buffer_bytes)
         with raw:
             self._raw = raw
@@ -171,7 +159,7 @@ def standard_input(stream: IO[bytes], reading: Reading) -> RowSource:
 
 
 class _Counted(io.RawIOBase):
-    """A stream that cannot be asked how far it was read, which counts for itself."""
+    """A stream that counts what was read, around one that cannot tell."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -192,5 +180,5 @@ class _Counted(io.RawIOBase):
 
 def _counted(rows: Rows, place: Place) -> Rows:
     place.unit = "row"
-    for place.number, row in enumerate(rows, start=1):  # who reports a row reads it
+    for place.number, row in enumerate(rows, start=1):  # read by what reports a row
         yield row

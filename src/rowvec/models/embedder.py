@@ -16,6 +16,8 @@ from rowvec.models.backends.variant import Backend
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from rowvec.models.compiled.export import Exportable
+
 Matrix = npt.NDArray[np.float32]
 
 
@@ -36,7 +38,7 @@ Rows_co = TypeVar("Rows_co", covariant=True)
 
 
 class Model(ABC, Generic[Rows_co]):
-    """A loaded model. What stands here beside the abstract methods is said of one that can no more.
+    """A loaded model. Besides the abstract methods, these are the defaults of a simple model.
 
     A model that can more says so in its own attributes and overrides the method that does it.
     `tokenize` may run beside `forward`, in another thread.
@@ -85,6 +87,10 @@ class Model(ABC, Generic[Rows_co]):
     @abstractmethod
     def forward(self, batch: Sequence[Tokenized]) -> Rows_co:
         """One vector a text. Raises an InvalidRequest for the batch if it refuses one of them."""
+
+    def exportable(self) -> Exportable:
+        """The model as a graph may compute it, without what is loaded here."""
+        raise NotSupported("it is of a kind that only torch computes")
 
     def offsets(self, _text: str) -> Sequence[tuple[int, int]]:
         """Where each token lies in the text, in characters, special tokens left out."""

@@ -18,7 +18,7 @@ KNOWN = (
     "normalize", "batch_size", "timeout_ms", "on_truncate", "backend", "dtype", "precision",
 )  # fmt: skip
 
-# It stands before every text of a request: a long one multiplies the request.
+# It is put before every text of a request: a long one multiplies the request.
 _MAX_PROMPT_CHARACTERS = 10_000
 
 _PROMPT_KEYS = ("prompt", "prompt_name", "input_type", "instruction")
@@ -42,7 +42,7 @@ class Encoding:
     variant: Variant = AUTOMATIC
 
 
-def resolve(kwargs: Mapping[str, Any], model: Description, device: str = "cpu") -> Encoding:
+def resolve(kwargs: Mapping[str, object], model: Description, device: str = "cpu") -> Encoding:
     """The encoding that kwargs ask of a model, computed on `device`; JSON null is not given.
 
     Raises InvalidRequest for an unknown key (listing the known ones) or a value that does not fit,
@@ -65,7 +65,7 @@ def resolve(kwargs: Mapping[str, Any], model: Description, device: str = "cpu") 
         raise NotSupported(
             f"the list of models pins revision {model.revision or '(none)'} of {model.name}",
             hint="the vectors of a column are of one revision: rowvec.alter_embedding with the same"
-            " model begins the column anew with this one",
+            " model starts the column again with this one",
         )
     truncate_dim, normalize = _shape(given, model)
     variant = resolve_variant(
@@ -86,7 +86,7 @@ def resolve(kwargs: Mapping[str, Any], model: Description, device: str = "cpu") 
     )
 
 
-def _refuse_other_places(given: Mapping[str, Any], device: str) -> None:
+def _refuse_other_places(given: Mapping[str, object], device: str) -> None:
     """Of what this worker has not: another device, vectors of another type."""
     if not is_named(asked := given.get("device", device), device):
         raise NotSupported(
@@ -101,7 +101,7 @@ def _refuse_other_places(given: Mapping[str, Any], device: str) -> None:
         )
 
 
-def _shape(given: Mapping[str, Any], model: Description) -> tuple[int | None, bool]:
+def _shape(given: Mapping[str, object], model: Description) -> tuple[int | None, bool]:
     """To how many dimensions vectors are cut, and whether they are brought to length 1 then."""
     for key in ("truncate_dim", "normalize"):
         if key in given and model.gives != "vector":
@@ -123,7 +123,7 @@ def _shape(given: Mapping[str, Any], model: Description) -> tuple[int | None, bo
     return truncate_dim, normalize
 
 
-def _prompt(given: Mapping[str, Any], model: Description) -> str:
+def _prompt(given: Mapping[str, object], model: Description) -> str:
     ways = [key for key in _PROMPT_KEYS if key in given]
     if len(ways) > 1:
         raise InvalidRequest(f"{' and '.join(ways)} exclude each other")
@@ -162,7 +162,7 @@ def prompt_for(prompts: Mapping[str, str], input_type: str) -> str:
     return next((prompts[n] for n in _PROMPT_NAMES[input_type] if prompts.get(n)), "")
 
 
-def _positive(given: Mapping[str, Any], key: str) -> int | None:
+def _positive(given: Mapping[str, object], key: str) -> int | None:
     value = given.get(key)
     if value is None:
         return None

@@ -67,7 +67,7 @@ class Endpoint:
         self._lock = threading.Lock()
         self._not_before = clock()
 
-    def post(self, body: dict[str, Any]) -> Any:
+    def post(self, body: dict[str, object]) -> Any:
         """The answer to a request.
 
         Raises InvalidRequest where the endpoint refuses the input, ModelError where it refuses us,

@@ -22,7 +22,7 @@ Keys = Mapping[str, type | tuple[type, ...]]
 
 @dataclass(frozen=True)
 class Entry:
-    """A [[model]] entry whose keys and their types were checked.
+    """A [[model]] entry after its keys and their types were checked.
 
     `names` are all that the model is known by: its name, its aliases, its id on the hub. `options`
     are the keys that the family asked for. `folder` exists, where the family has one.
@@ -36,7 +36,7 @@ class Entry:
 
 
 class Family(ABC):
-    """A kind of model. Subclasses are never instantiated: all they hold is said here.
+    """A kind of model. Subclasses are never instantiated; they have only these members.
 
     The listener imports a family to describe its models, so its module must import nothing heavy
     (torch, for one) outside of `load`, which only the engine calls.
@@ -50,6 +50,11 @@ class Family(ABC):
 
     computes_here: ClassVar[bool] = True
     """Whether `forward` uses this machine; where it only waits, other models do not wait for it."""
+
+    @classmethod
+    def compiles(cls, description: Description) -> bool:  # noqa: ARG003
+        """Whether a model is compiled before it is loaded, so that it needs no torch."""
+        return False
 
     @classmethod
     @abstractmethod

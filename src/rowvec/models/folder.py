@@ -76,7 +76,7 @@ def sha256_of(files: Iterable[Path]) -> str:
 
 
 def weights(folder: Path) -> list[Path]:
-    """The files whose bytes, one after the other, the pinned sha256 is of; raises ModelError.
+    """The files in the order in which the pinned sha256 reads their bytes; raises ModelError.
 
     These are model.safetensors, or the shards of one that was split, beside the model's config
     or in the folder of its first module; of a Router those of all its routes.
@@ -132,7 +132,7 @@ def _refuse_pickles(folder: Path) -> None:
             raise ModelError(
                 f"{folder} has no safetensors file for {pickled.relative_to(folder)}, which could"
                 " run code when loaded",
-                hint="have it saved again with safetensors, by whoever made it",
+                hint="its author can save it again with safetensors",
             )
     if not any(folder.rglob("*.safetensors")):
         raise ModelError(f"{folder} has no safetensors file")

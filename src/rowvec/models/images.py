@@ -42,7 +42,7 @@ def read_image(content: bytes, *, max_bytes: int, max_pixels: int) -> Image.Imag
             hint="send a smaller one, or raise the worker's max_image_bytes",
         )
     with warnings.catch_warnings():
-        # Pillow tells of broken metadata, which it skips, to whoever reads the log: nobody's image.
+        # Pillow warns of broken metadata, which it skips: no reason to refuse the image.
         warnings.simplefilter("ignore")
         image = _opened(content, max_pixels)
         try:

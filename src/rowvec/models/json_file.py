@@ -9,7 +9,7 @@ from typing import Any
 from rowvec.errors import ModelError
 
 
-def read_json(path: Path, *, missing: Any = None) -> Any:
+def read_json(path: Path, *, missing: object = None) -> Any:
     """The content of a JSON file, or `missing` where there is none; raises ModelError."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -1,8 +1,8 @@
-"""Prefixes of well-known models whose own files do not carry them.
+"""Prefixes of well-known models that do not have them in their own files.
 
 Used where a caller says `input_type`, and by `embed_query` and the jobs, never by a bare embedding
-of a text: whoever writes "passage: " by hand gets what they wrote. A prompt in the model's own
-configuration, or in models.toml, goes before this table.
+of a text: a caller who writes "passage: " by hand gets exactly that text. A prompt in the model's
+own configuration, or in models.toml, goes before this table.
 """
 
 from __future__ import annotations

@@ -98,16 +98,16 @@ def parse_listing(text: str, path: Path) -> Listing:
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(f"{path} is not TOML: {exc}") from exc
     if unknown := sorted(set(document) - {"model", "dataset"}):
-        raise ConfigError(f"{path}: unknown key {unknown[0]!r}", hint="models stand in [[model]]")
+        raise ConfigError(f"{path}: unknown key {unknown[0]!r}", hint="each model is a [[model]]")
     listed = document.get("model")
     if not isinstance(listed, list) or not listed:
-        raise ConfigError(f"{path} lists no model", hint="models stand in [[model]]")
+        raise ConfigError(f"{path} lists no model", hint="each model is a [[model]]")
     datasets = parse_datasets(document.get("dataset", []), str(path), path.parent)
     return Listing(_listing(listed, str(path), relative_to=path.parent).specs, datasets)
 
 
 def _listing(
-    entries: Sequence[Mapping[str, Any]], origin: str, relative_to: Path | None = None
+    entries: Sequence[Mapping[str, object]], origin: str, relative_to: Path | None = None
 ) -> Listing:
     specs: list[ModelSpec] = []
     taken: set[str] = set()
@@ -174,7 +174,7 @@ def _check_keys(entry: Mapping[str, Any], known: Keys) -> None:
         if not all(isinstance(name, str) for name in entry.get(key, ())):
             raise ConfigError(f"{key} must be a list of names")
     if entry.get("roles") == []:
-        raise ConfigError("roles lists nobody", hint="without the key everybody may use the model")
+        raise ConfigError("roles is empty", hint="without the key every role may use the model")
     if "sha256" in entry and not _SHA256.fullmatch(entry["sha256"]):
         raise ConfigError("sha256 must be 64 lower-case hex digits")
 
@@ -188,7 +188,7 @@ def _check_name(name: str) -> None:
         )
 
 
-def _memory(entry: Mapping[str, Any]) -> int | None:
+def _memory(entry: Mapping[str, object]) -> int | None:
     """The key `memory`, a number of bytes or as `memory_budget` is written."""
     if "memory" not in entry:
         return None

@@ -1,17 +1,59 @@
-"""From a listed model to a loaded one; what its kind needs, torch for one, is imported here."""
+"""From a listed model to a loaded one: compiled where it can be, else by its family, with torch."""
 
 from __future__ import annotations
 
-from rowvec.errors import ModelError
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+
+from rowvec.config import engine_environment
+from rowvec.errors import ModelError, NotSupported
+from rowvec.models.compiled.artifact import Artifacts, Manifest
 from rowvec.models.embedder import Embedder
 from rowvec.models.registry import family
 from rowvec.models.sparse_vector import SparseEmbedder
 from rowvec.models.spec import ModelSpec
 
+logger = logging.getLogger(__name__)
 
-def load(spec: ModelSpec) -> Embedder | SparseEmbedder:
-    """The model, ready to compute; raises ModelError, also where it is not as its files say."""
-    model = family(spec.kind).load(spec)
+# Of a model's folder: where `rowvec models unpack` puts what was compiled elsewhere.
+COMPILED = "compiled"
+
+
+def compiled(spec: ModelSpec, make: Callable[[ModelSpec], Path] | None = None) -> Path | None:
+    """The artifact of a model, compiled now where there is none; it may take a minute.
+
+    It is compiled by a process of its own, or by `make`, for whoever has torch in memory anyway.
+    None where the model is not of a kind that is compiled, or its runtime wants none. Raises
+    ModelError, and NotSupported where the model cannot be computed as asked.
+    """
+    runtime = spec.runtime
+    if runtime is None or spec.folder is None or not family(spec.kind).compiles(spec.description):
+        return None
+    if (spec.folder / COMPILED).is_dir():
+        return spec.folder / COMPILED
+    if runtime.compiled is None or runtime.device != "cpu":
+        return None
+    if "torch" in (runtime.variant.backend, runtime.measured):
+        return None
+    artifacts = Artifacts(runtime.compiled)
+    if (found := artifacts.find(spec)) is not None:
+        return found
+    with artifacts.one_maker():
+        return artifacts.find(spec) or (make or _in_a_process)(spec)
+
+
+def load(spec: ModelSpec, artifact: Path | None = None) -> Embedder | SparseEmbedder:
+    """The model, ready to compute: from its artifact (`compiled`), or without one by its family.
+
+    Raises ModelError, also where the model is not as its files say.
+    """
+    model = _loaded(spec, artifact)
     if not isinstance(model, Embedder | SparseEmbedder):
         raise ModelError(
             f"the kind {spec.kind!r} loads a {type(model).__name__}, which is no Embedder",
@@ -23,3 +65,50 @@ def load(spec: ModelSpec) -> Embedder | SparseEmbedder:
             f" {spec.description.dimensions}"
         )
     return model
+
+
+def _loaded(spec: ModelSpec, artifact: Path | None) -> Embedder | SparseEmbedder:
+    if artifact is None:
+        return family(spec.kind).load(spec)
+    manifest = Manifest.read(artifact)
+    if spec.sha256 not in (None, manifest.weights):
+        raise ModelError(
+            f"the weights of {spec.name} have the sha256 {manifest.weights}, the list of models"
+            f" pins {spec.sha256}"
+        )
+    if manifest.served is None:
+        model = family(spec.kind).load(spec)
+        model.reason = "; ".join(filter(None, [manifest.reason, model.reason]))
+        return model
+    from rowvec.models.compiled.serving import serve  # noqa: PLC0415  # the listener needs none
+
+    assert spec.runtime is not None
+    return serve(artifact, manifest, spec.runtime.threads)
+
+
+def _in_a_process(spec: ModelSpec) -> Path:
+    if find_spec("torch") is None:
+        raise ModelError(
+            f"{spec.name} has to be compiled, for which torch is not installed here",
+            hint="pip install 'rowvec[worker]', or `rowvec models pack` it elsewhere",
+        )
+    logger.info("compiling %s, once for this machine", spec.name)
+    assert spec.runtime is not None
+    with subprocess.Popen(
+        [sys.executable, "-m", "rowvec.models.compiled.compiling"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env=engine_environment(spec.runtime.threads),
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(asdict(spec), default=str) + "\n")
+        process.stdin.flush()
+        said = process.stdout.read()
+        status = process.wait()
+    if status or not said:
+        raise ModelError(f"{spec.name} could not be compiled (exit status {status})")
+    answer = json.loads(said)
+    if "artifact" not in answer:
+        kind = NotSupported if answer["kind"] == NotSupported.__name__ else ModelError
+        raise kind(answer["message"], hint=answer["hint"])
+    return Path(answer["artifact"])

@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 
 from rowvec.errors import NotSupported, RowvecError
-from rowvec.models.backends.choice import cosines
 from rowvec.models.backends.variant import Runtime, Variant, installed, resolve_variant
+from rowvec.models.compiled.compiling import compile_model
+from rowvec.models.compiled.proof import cosines
 from rowvec.models.embedder import Matrix, Model, Tokenized
 from rowvec.models.listing import read_listing
-from rowvec.models.loading import load
+from rowvec.models.loading import compiled, load
 from rowvec.models.spec import ModelSpec
 
 # The shapes of work: a query that someone waits for, and a batch of documents.
@@ -45,7 +46,7 @@ SAMPLES = (
 )
 
 
-def measure(spec: ModelSpec, graphs: Path, threads: int, *, dtypes: bool = False) -> dict[str, Any]:
+def measure(spec: ModelSpec, folder: Path, threads: int, *, dtypes: bool = False) -> dict[str, Any]:
     """Dimensions, neighbours, and of each backend that can compute it: speed, memory, cosine.
 
     With `dtypes` also of each backend in every type that requests may ask of it.
@@ -54,13 +55,13 @@ def measure(spec: ModelSpec, graphs: Path, threads: int, *, dtypes: bool = False
     models: dict[str, Model[Any]] = {}
     failed: dict[str, str] = {}
     for name, variant in ways.items():
-        runtime = Runtime(variant, graphs=graphs, threads=threads)
+        runtime = Runtime(variant, compiled=folder, threads=threads)
         try:
-            models[name] = load(_with(spec, runtime))
+            models[name] = _loaded(_with(spec, runtime))
         except RowvecError as exc:
             failed[name] = str(exc)
     if not ways:
-        models["model"] = load(spec)
+        models["model"] = _loaded(_with(spec, Runtime(compiled=folder, threads=threads)))
     texts = documents(_BULK_TEXTS)
     short: dict[str, list[float]] = {name: [] for name in models}
     bulk: dict[str, list[float]] = {name: [] for name in models}
@@ -138,6 +139,10 @@ def documents(count: int) -> list[str]:
     return list(found)[:: max(1, len(found) // count)][:count]
 
 
+def _loaded(spec: ModelSpec) -> Model[Any]:
+    return load(spec, compiled(spec, compile_model))
+
+
 def _with(spec: ModelSpec, runtime: Runtime) -> ModelSpec:
     return ModelSpec(**{**vars(spec), "runtime": runtime})
 
@@ -161,7 +166,7 @@ def _embed(model: Model[Any], texts: Sequence[str]) -> list[Any]:
     rows: dict[int, Matrix] = {}
     with ThreadPoolExecutor(at_once) as threads:
         work = ([tokenized[i] for i in places] for places in batches)
-        # A model that computes by itself stays in this thread, where torch has its helpers.
+        # A model that computes here stays in this thread, where torch has its helpers.
         computed = map(forward, work) if at_once == 1 else threads.map(forward, work)
         for places, found in zip(batches, computed, strict=True):
             rows.update(zip(places, found, strict=True))
@@ -180,10 +185,10 @@ def main() -> None:
     """Reads what to measure from stdin, writes the figures or the error to stdout."""
     asked = json.load(sys.stdin)
     path = asked["models"]
-    answer: dict[str, Any]
+    answer: dict[str, object]
     try:
         spec = read_listing(None if path is None else Path(path)).find(asked["name"])
-        measured = measure(spec, Path(asked["graphs"]), asked["threads"], dtypes=asked["dtypes"])
+        measured = measure(spec, Path(asked["compiled"]), asked["threads"], dtypes=asked["dtypes"])
         answer = {"measured": measured}
     except RowvecError as exc:
         answer = {"sqlstate": exc.sqlstate, "message": str(exc), "hint": exc.hint}

@@ -28,7 +28,7 @@ def circumstances(spec: ModelSpec, threads: int) -> dict[str, Any]:
 
 
 def measured_backends(folder: Path, specs: Sequence[ModelSpec], threads: int) -> dict[str, Backend]:
-    """The backend of every model whose measurement still holds."""
+    """The backend of every model that has a valid measurement."""
     found = _read(folder)
     return {
         spec.name: found[spec.name]["backend"]
@@ -39,7 +39,7 @@ def measured_backends(folder: Path, specs: Sequence[ModelSpec], threads: int) ->
     }
 
 
-def remember(folder: Path, spec: ModelSpec, threads: int, measured: Mapping[str, Any]) -> None:
+def remember(folder: Path, spec: ModelSpec, threads: int, measured: Mapping[str, object]) -> None:
     """Stores a measurement, `backend` among it; raises ConfigError where it cannot."""
     found = _read(folder)
     found[spec.name] = {**measured, "circumstances": circumstances(spec, threads)}
@@ -59,7 +59,7 @@ def _read(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads((folder / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        # None yet, or none that can be read: the worker then chooses by itself.
+        # None yet, or none that can be read: the worker then chooses by its own rule.
         return {}
     entries = found.items() if isinstance(found, dict) else ()
     return {name: entry for name, entry in entries if isinstance(entry, dict)}

@@ -62,7 +62,7 @@ def _hub_folder(repository: str, revision: str | None) -> Path:
                 repository,
                 revision=revision,
                 local_files_only=True,
-                # Without them a folder is incomplete that has all that was fetched.
+                # Without these names a complete folder would look incomplete.
                 allow_patterns=list(WANTED),
                 ignore_patterns=list(UNWANTED),
             )

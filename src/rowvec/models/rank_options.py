@@ -16,7 +16,7 @@ _WITHOUT_MEANING = frozenset(
 )
 
 
-def resolve_ranking(kwargs: Mapping[str, Any]) -> tuple[int | None, dict[str, Any]]:
+def resolve_ranking(kwargs: Mapping[str, object]) -> tuple[int | None, dict[str, Any]]:
     """How many are wanted (None: all), and the kwargs that remain; JSON null counts as not given.
 
     `return_documents` is the caller's affair, who has the documents; here it is only checked.

@@ -1,8 +1,8 @@
 """Kinds of models by name: those of this package, and those that installed packages bring.
 
-Ours stand in a table, not among the entry points: they are there however rowvec was installed, and
-no other package can take their names. A package's class is imported only when models.toml names
-its kind, so that what is installed runs nothing by being installed.
+Ours are in a table, not among the entry points: every way of installing rowvec has them, and no
+other package can take their names. A package's class is imported only when models.toml names its
+kind, so an installed package runs no code until then.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The Router of a sentence-transformers folder: one way for queries, another for documents.
 
 A way of its own is a variant of the model (`Variant.route`): loaded beside the other when it is
-first asked for, with a key of its own in the cache. A text whose side is not said goes the way
+first asked for, with a key of its own in the cache. A text without a side goes the way
 that the library's `encode` takes.
 """
 
@@ -37,7 +37,7 @@ class Router:
 
     @property
     def others(self) -> dict[str, str]:
-        """The tasks whose route is another than the bare one, and that route."""
+        """The tasks with another route than the default, and that route."""
         return {task: route for task, route in self.tasks.items() if route != self.bare}
 
     def every_module(self) -> Modules:
@@ -94,7 +94,7 @@ def read_router(folder: Path) -> Router:
     bare = found.pop(None) or default
     lost = [str(task) for task, route in found.items() if route not in modules]
     if bare not in modules:
-        lost.append("text whose side is not said")
+        lost.append("text without a side")
     if lost:
         raise ModelError(
             f"{path} has no route for a {' or '.join(lost)}; its routes: {', '.join(modules)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rowvec.models.backends.variant import Runtime
 from rowvec.models.description import Description
@@ -34,9 +34,30 @@ class ModelSpec:
     options: Mapping[str, Any] = field(default_factory=dict)
     runtime: Runtime | None = None
 
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """The spec whose fields were read from JSON."""
+        folder, described, runtime = (fields[k] for k in ("folder", "description", "runtime"))
+        return cls(
+            **{
+                **fields,
+                "description": Description(
+                    **{
+                        **described,
+                        "reads": tuple(described["reads"]),
+                        "backends": tuple(described["backends"]),
+                    }
+                ),
+                "aliases": tuple(fields["aliases"]),
+                "roles": tuple(fields["roles"]),
+                "folder": None if folder is None else Path(folder),
+                "runtime": None if runtime is None else Runtime.from_json(runtime),
+            }
+        )
+
     @property
     def name(self) -> str:
-        """The name that requests and answers bear."""
+        """The name in requests and answers."""
         return self.description.name
 
     @property

@@ -1,19 +1,20 @@
 """Texts to tokens and tokens to padded batches, for every model with a transformers tokenizer.
 
 Texts are tokenised once, alone, so that batches can be cut by their real lengths; padding comes
-when a batch is formed.
+when a batch is formed. Needs no transformers: what its tokenizers add to those of the tokenizers
+library is a few numbers, the `TokenizerForm`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rowvec.errors import ModelError
-from rowvec.models.backends.transfer import sent
 from rowvec.models.embedder import Tokenized
 
 # What a model reads, and its name in the tokenizers library; a tokenizer that gives anything else
@@ -24,39 +25,93 @@ _KNOWN_FEATURES = {
     "token_type_ids": "type_ids",
 }
 
+_SHORT_CHARACTERS = 2000
+
 _SAMPLES = ["a text", "", "Zürich, 2+2 = «vier»", "[CLS] <s> x"]
 
 # Clients may send any prompt; those of an application are few.
 _REMEMBERED_PROMPTS = 1000
 
 
-class BatchTokenizer:
-    """A fast tokenizer of transformers; raises ModelError for one of another kind.
+@dataclass(frozen=True)
+class TokenizerForm:
+    """How a tokenizer of the tokenizers library is used.
 
-    `special_tokens` false leaves out those that begin and end a text.
+    `features` are what the model reads, in order. `special_tokens` begin and end a text, and
+    `reads_special_tokens` says that a text which has one written in it means its letters.
     """
 
-    def __init__(self, tokenizer: Any, source: object, *, special_tokens: bool = True) -> None:
+    features: tuple[str, ...]
+    max_tokens: int
+    special_ids: tuple[int, ...]
+    pad_id: int
+    pad_type_id: int
+    pads_on_the_left: bool
+    cuts_on_the_left: bool
+    special_tokens: bool
+    reads_special_tokens: bool
+
+
+class BatchTokenizer:
+    """A tokenizer of the tokenizers library, used as the form says."""
+
+    def __init__(self, backend: Any, form: TokenizerForm) -> None:
+        self.form = form
+        self._prompt_lengths: dict[str, int] = {}
+        self._backend = backend
+        self._backend.encode_special_tokens = form.reads_special_tokens
+        self._features = [(name, _KNOWN_FEATURES[name]) for name in form.features]
+
+    @classmethod
+    def of_transformers(
+        cls, tokenizer: Any, source: object, *, special_tokens: bool = True
+    ) -> BatchTokenizer:
+        """A fast tokenizer of transformers; raises ModelError for one of another kind.
+
+        `special_tokens` false leaves out those that begin and end a text.
+        """
         if tokenizer is None or not getattr(tokenizer, "is_fast", False):
             raise ModelError(f"the tokenizer in {source} is of a kind that is not supported")
-        self._tokenizer = tokenizer
-        self._special_tokens = special_tokens
-        self._prompt_lengths: dict[str, int] = {}
-        # The library's own call is several times as long on its way to the same rust code.
-        self._backend = tokenizer.backend_tokenizer
-        self._backend.encode_special_tokens = tokenizer.split_special_tokens
-        theirs = self._library(_SAMPLES)
+        theirs = tokenizer(
+            _SAMPLES, add_special_tokens=special_tokens, truncation=False, padding=False,
+            return_attention_mask=True, verbose=False,
+        )  # fmt: skip
         if not set(theirs) <= set(_KNOWN_FEATURES):
             raise ModelError(f"the tokenizer in {source} gives features that are not supported")
-        self._features = [(name, _KNOWN_FEATURES[name]) for name in theirs]
-        for i, encoding in enumerate(self._encode(_SAMPLES, None)):
-            if self._features_of(encoding) != {name: theirs[name][i] for name in theirs}:
+        form = TokenizerForm(
+            features=tuple(theirs),
+            max_tokens=int(tokenizer.model_max_length),
+            special_ids=tuple(tokenizer.all_special_ids),
+            pad_id=tokenizer.pad_token_id or 0,
+            pad_type_id=tokenizer.pad_token_type_id or 0,
+            pads_on_the_left=tokenizer.padding_side == "left",
+            cuts_on_the_left=tokenizer.truncation_side == "left",
+            special_tokens=special_tokens,
+            reads_special_tokens=bool(tokenizer.split_special_tokens),
+        )
+        # The library's own call is several times as long on its way to the same rust code.
+        ours = cls(tokenizer.backend_tokenizer, form)
+        for i, encoding in enumerate(ours._encode(_SAMPLES, None)):
+            if ours._features_of(encoding) != {name: theirs[name][i] for name in theirs}:
                 raise ModelError(f"the tokenizer in {source} is of a kind that is not supported")
+        return ours
+
+    @classmethod
+    def from_text(cls, text: str, form: TokenizerForm) -> BatchTokenizer:
+        """What `to_text` gave."""
+        from tokenizers import Tokenizer  # noqa: PLC0415  # the listener needs none
+
+        return cls(Tokenizer.from_str(text), form)
+
+    def to_text(self) -> str:
+        """The tokenizer as the tokenizers library writes it; the form is not in it."""
+        self._plain()
+        return str(self._backend.to_str())
 
     @property
     def max_tokens(self) -> int:
         """Tokens that are read; what lies beyond is cut off."""
-        return int(self._tokenizer.model_max_length)
+        return self.form.max_tokens
 
     def texts(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         """Every text with the prompt before it, cut to `max_tokens`."""
@@ -64,11 +119,8 @@ class BatchTokenizer:
 
     def offsets(self, text: str) -> Sequence[tuple[int, int]]:
         """Where each token lies in the text, in characters, special tokens left out."""
-        encoded = self._tokenizer(
-            text, add_special_tokens=False, truncation=False, return_offsets_mapping=True,
-            return_attention_mask=False, verbose=False,
-        )  # fmt: skip
-        spans: list[tuple[int, int]] = encoded["offset_mapping"]
+        (encoding,) = self._encode([text], None, special=False)
+        spans: list[tuple[int, int]] = encoding.offsets
         return spans
 
     def pairs(self, first: str, seconds: Sequence[str]) -> list[Tokenized]:
@@ -76,19 +128,14 @@ class BatchTokenizer:
         return self._tokenized([first] * len(seconds), list(seconds))
 
     def prompt_length(self, prompt: str) -> int:
-        """Tokens of the prompt alone, without the special token that would end it."""
+        """Tokens of the prompt alone, cut as a text is, without the special token that ends it."""
         if prompt not in self._prompt_lengths:
             if len(self._prompt_lengths) >= _REMEMBERED_PROMPTS:
                 self._prompt_lengths.clear()
             ids = self._encode([prompt], None)[0].ids
-            ends = bool(ids) and ids[-1] in self._tokenizer.all_special_ids
-            self._prompt_lengths[prompt] = len(ids) - ends
+            ends = bool(ids) and ids[-1] in self.form.special_ids
+            self._prompt_lengths[prompt] = min(len(ids), self.max_tokens) - ends
         return self._prompt_lengths[prompt]
-
-    def padded(self, batch: Sequence[Tokenized], device: str) -> dict[str, Any]:
-        """The features of a batch as tensors, padded to its longest text."""
-        arrays = self.arrays(batch)
-        return {name: sent(array, device) for name, array in arrays.items()}
 
     def arrays(self, batch: Sequence[Tokenized]) -> dict[str, npt.NDArray[np.int64]]:
         """The features of a batch, padded to its longest text."""
@@ -102,51 +149,62 @@ class BatchTokenizer:
         tokenized = []
         for encoding in self._encode(firsts, seconds):
             features = self._features_of(encoding)
-            count = len(features["input_ids"])
-            if count > limit:
-                on_the_left = self._tokenizer.truncation_side == "left"
-                kept = kept_places(encoding.sequence_ids, limit, on_the_left=on_the_left)
+            count = len(encoding)
+            if count > limit and seconds is None:
+                kept_parts = self._kept_of_one(encoding, count, limit)
+                features = {
+                    name: [each for part in kept_parts for each in row[part]]
+                    for name, row in features.items()
+                }
+            elif count > limit:
+                kept = kept_places(
+                    encoding.sequence_ids, limit, on_the_left=self.form.cuts_on_the_left
+                )
                 features = {name: [row[k] for k in kept] for name, row in features.items()}
             tokenized.append(Tokenized(count, min(count, limit), features))
         return tokenized
 
+    def _kept_of_one(self, encoding: Any, count: int, limit: int) -> list[slice]:
+        """As `kept_places` of a text without a second one, whose tokens may be millions."""
+        head = tail = 0
+        while head < count and encoding.token_to_sequence(head) is None:
+            head += 1
+        while tail < count - head and encoding.token_to_sequence(count - 1 - tail) is None:
+            tail += 1
+        room = max(0, limit - head - tail)
+        end = count - tail
+        middle = slice(end - room, end) if self.form.cuts_on_the_left else slice(head, head + room)
+        return [slice(head), middle, slice(end, count)]
+
     def _features_of(self, encoding: Any) -> dict[str, list[int]]:
         return {name: getattr(encoding, theirs) for name, theirs in self._features}
 
-    def _encode(self, firsts: list[str], seconds: list[str] | None) -> list[Any]:
-        # Truncation and padding are states of the tokenizer, which threads share. Here nobody sets
-        # them but the export of a model.
-        if self._backend.padding is not None or self._backend.truncation is not None:
-            self._backend.no_padding()
-            self._backend.no_truncation()
-        special = self._special_tokens
-        if len(firsts) == 1:
+    def _encode(
+        self, firsts: list[str], seconds: list[str] | None, *, special: bool | None = None
+    ) -> list[Any]:
+        self._plain()
+        special = self.form.special_tokens if special is None else special
+        # Faster for a short text; but it holds the interpreter, and everybody, until it has done.
+        if len(firsts) == 1 and len(firsts[0]) <= _SHORT_CHARACTERS:
             second = None if seconds is None else seconds[0]
             return [self._backend.encode(firsts[0], second, add_special_tokens=special)]
         inputs = firsts if seconds is None else list(zip(firsts, seconds, strict=True))
         found: list[Any] = self._backend.encode_batch(inputs, add_special_tokens=special)
         return found
 
-    def _library(self, texts: list[str]) -> Any:
-        return self._tokenizer(
-            texts,
-            add_special_tokens=self._special_tokens,
-            truncation=False,
-            padding=False,
-            return_attention_mask=True,
-            verbose=False,
-        )
+    def _plain(self) -> None:
+        # Truncation and padding are states of the tokenizer, which threads share. Here nobody sets
+        # them but its file and the export of a model.
+        if self._backend.padding is not None or self._backend.truncation is not None:
+            self._backend.no_padding()
+            self._backend.no_truncation()
 
     def _padded(self, name: str, batch: Sequence[Tokenized]) -> npt.NDArray[np.int64]:
         width = max(text.length for text in batch)
-        filler = {
-            "input_ids": self._tokenizer.pad_token_id,
-            "token_type_ids": self._tokenizer.pad_token_type_id,
-        }.get(name, 0)
-        padded = np.full((len(batch), width), filler or 0, dtype=np.int64)
-        on_the_left = self._tokenizer.padding_side == "left"
+        filler = {"input_ids": self.form.pad_id, "token_type_ids": self.form.pad_type_id}
+        padded = np.full((len(batch), width), filler.get(name, 0), dtype=np.int64)
         for row, text in zip(padded, batch, strict=True):
-            start = width - text.length if on_the_left else 0
+            start = width - text.length if self.form.pads_on_the_left else 0
             row[start : start + text.length] = text.features[name]
         return padded
 

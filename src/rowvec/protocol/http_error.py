@@ -59,7 +59,7 @@ def kind_of(error: RowvecError) -> Kind:
 
 
 def headers_of(error: RowvecError) -> dict[str, str]:
-    """What a client is told beside the envelope."""
+    """The fields of an answer besides the envelope."""
     match kind_of(error).status:
         case 401:
             return {"WWW-Authenticate": "Bearer"}

@@ -20,7 +20,7 @@ _AROUND_BYTES = 1 << 20
 
 
 class LargeTexts:
-    """The fields of an object whose member `array` is the large one.
+    """The fields of an object with the large member `array`.
 
     `feed` and `finish` raise as `request.decode` does, and InvalidText.
     """

@@ -14,7 +14,7 @@ from rowvec.protocol.large_request import Body
 from rowvec.protocol.reply import ROWS_A_PIECE, Form, Vectors, vector_base64, vector_text
 from rowvec.protocol.request import Format, Priority, Request
 
-# `kwargs` is ours: what SQL takes under that name. `user` names the end user, who is nobody to us.
+# `kwargs` is ours: what SQL takes under that name. `user` names the end user, which is not used.
 ARRAY = "input"
 _KEYS = frozenset({"model", "input", "encoding_format", "dimensions", "user", "kwargs"})
 _FORMATS: dict[Any, Format] = {"float": "text", "base64": "base64"}
@@ -59,7 +59,7 @@ def known_fields(body: Body, known: frozenset[str]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value is not None}
 
 
-def common(fields: Mapping[str, Any], terms: Terms, op: str) -> dict[str, Any]:
+def common(fields: Mapping[str, object], terms: Terms, op: str) -> dict[str, Any]:
     """The fields of a request that no body has; `timeout_ms` in kwargs outdoes the terms."""
     kwargs = fields.get("kwargs")
     asked = kwargs.get("timeout_ms") if isinstance(kwargs, dict) else None
@@ -71,7 +71,7 @@ def common(fields: Mapping[str, Any], terms: Terms, op: str) -> dict[str, Any]:
     }
 
 
-def _inputs(given: Any) -> Any:
+def _inputs(given: object) -> Any:
     if isinstance(given, str):
         return [given]
     if not isinstance(given, list) or not given:
@@ -89,7 +89,7 @@ def _inputs(given: Any) -> Any:
     return given
 
 
-def _kwargs(fields: Mapping[str, Any]) -> Any:
+def _kwargs(fields: Mapping[str, object]) -> Any:
     kwargs = fields.get("kwargs", {})
     if not isinstance(kwargs, dict) or "dimensions" not in fields:
         return kwargs
@@ -138,12 +138,12 @@ class Answers:
         piece.append(b"]}")
         yield b"".join(piece)
 
-    def models(self, listed: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+    def models(self, listed: Sequence[Mapping[str, object]]) -> Iterator[bytes]:
         """A list of models, each with what we know of it beside OpenAI's fields."""
         data = [self._model(model) for model in listed]
         yield orjson.dumps({"object": "list", "data": data})
 
-    def _model(self, described: Mapping[str, Any]) -> dict[str, Any]:
+    def _model(self, described: Mapping[str, object]) -> dict[str, Any]:
         own = ("kind", "dimensions", "max_tokens", "loaded")
         return {
             "id": described["name"],

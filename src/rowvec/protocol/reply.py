@@ -10,7 +10,6 @@ import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +27,7 @@ Vectors = Sequence[npt.NDArray[np.float32] | None]
 
 
 def ready(expected_seconds: float) -> bytes:
-    """The first set, of rows that are likely to come after so long; 0 where it is no pause."""
+    """The first set, with the expected time until the rows; 0 for no pause."""
     if not expected_seconds:
         return READY
     row = wire.data_row([b"%d" % round(1000 * expected_seconds)])
@@ -71,17 +70,17 @@ def sparse_vectors(texts: Sequence[str | None]) -> Iterator[bytes]:
     return _pieces(("embedding",), rows, len(texts))
 
 
-def scores(found: Sequence[Mapping[str, Any]], _tokens: int) -> Iterator[bytes]:
+def scores(found: Sequence[Mapping[str, object]], _tokens: int) -> Iterator[bytes]:
     """The answer to rerank, one JSON object a document: its place from 1, its score."""
     return _objects("document", found)
 
 
-def chunks(found: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+def chunks(found: Sequence[Mapping[str, object]]) -> Iterator[bytes]:
     """The answer to chunk or split, one JSON object a chunk."""
     return _objects("chunk", found)
 
 
-def models(listed: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+def models(listed: Sequence[Mapping[str, object]]) -> Iterator[bytes]:
     """The answer to models, one JSON object a row."""
     return _objects("model", listed)
 
@@ -101,19 +100,19 @@ class Form:
     """How the answers that clients of other protocols get, too, are written: here as rows."""
 
     embeddings: Callable[[Vectors, Sequence[int | None], Format], Iterator[bytes]] = embeddings
-    scores: Callable[[Sequence[Mapping[str, Any]], int], Iterator[bytes]] = scores
-    models: Callable[[Sequence[Mapping[str, Any]]], Iterator[bytes]] = models
+    scores: Callable[[Sequence[Mapping[str, object]], int], Iterator[bytes]] = scores
+    models: Callable[[Sequence[Mapping[str, object]]], Iterator[bytes]] = models
 
 
 ROWS = Form()
 
 
-def _objects(column: str, objects: Sequence[Mapping[str, Any]]) -> Iterator[bytes]:
+def _objects(column: str, objects: Sequence[Mapping[str, object]]) -> Iterator[bytes]:
     rows: Iterator[list[bytes | None]] = ([_ascii_json(each)] for each in objects)
     return _pieces((column,), rows, len(objects))
 
 
-def _ascii_json(value: Mapping[str, Any]) -> bytes:
+def _ascii_json(value: Mapping[str, object]) -> bytes:
     return json.dumps(value, ensure_ascii=True).encode()
 
 

@@ -71,7 +71,7 @@ class Request:
     op: Operation
     model: str = ""
     inputs: tuple[str | None, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, object] = field(default_factory=dict)
     deadline_ms: int | None = None
     priority: Priority = "interactive"
     encoding_format: Format = "text"
@@ -95,7 +95,7 @@ def parse(
 
 
 def from_fields(
-    fields: dict[str, Any],
+    fields: dict[str, object],
     *,
     max_input_bytes: int,
     max_image_bytes: int = 0,
@@ -166,14 +166,16 @@ def why_not_json(query: bytes) -> InvalidRequest:
     return InvalidText("a text has half of a surrogate pair, which no encoding can carry")
 
 
-def _one_of(fields: dict[str, Any], key: str, allowed: tuple[str, ...], default: str | None) -> Any:
+def _one_of(
+    fields: dict[str, object], key: str, allowed: tuple[str, ...], default: str | None
+) -> Any:
     value = fields.get(key, default)
     if value not in allowed:
         raise InvalidRequest(f"{key} must be one of {', '.join(allowed)}")
     return value
 
 
-def _model(fields: dict[str, Any]) -> str:
+def _model(fields: dict[str, object]) -> str:
     model = fields.get("model")
     if not isinstance(model, str) or not model:
         raise InvalidRequest("model must be the name of a model")
@@ -188,7 +190,9 @@ class _Limit:
     size: int
 
 
-def _inputs(fields: dict[str, Any], limit: _Limit, longest: int | None) -> tuple[str | None, ...]:
+def _inputs(
+    fields: dict[str, object], limit: _Limit, longest: int | None
+) -> tuple[str | None, ...]:
     inputs = fields.get("inputs")
     if not isinstance(inputs, list):
         raise InvalidRequest("inputs must be a list of texts")
@@ -199,7 +203,7 @@ def _inputs(fields: dict[str, Any], limit: _Limit, longest: int | None) -> tuple
     return tuple(inputs)
 
 
-def _query(fields: dict[str, Any], op: str, limit: _Limit) -> str:
+def _query(fields: dict[str, object], op: str, limit: _Limit) -> str:
     query = fields.get("query")
     if op != "rerank":
         if query is not None:
@@ -210,7 +214,7 @@ def _query(fields: dict[str, Any], op: str, limit: _Limit) -> str:
     return query
 
 
-def _page(fields: dict[str, Any], op: str) -> Page | None:
+def _page(fields: dict[str, object], op: str) -> Page | None:
     page = fields.get("page")
     if op != _DATASET:
         if page is not None:
@@ -227,7 +231,7 @@ def _page(fields: dict[str, Any], op: str) -> Page | None:
                 None if page.get("limit") is None else _count(page["limit"], "limit"))  # fmt: skip
 
 
-def _roles(fields: dict[str, Any]) -> tuple[str, ...]:
+def _roles(fields: dict[str, object]) -> tuple[str, ...]:
     roles = fields.get("roles", [])
     if (
         not isinstance(roles, list)
@@ -274,11 +278,11 @@ def _name(number: int | None) -> str:
 
 
 def image_characters(image_bytes: int) -> int:
-    """How long base64 of so many bytes may be."""
+    """How long the base64 of a number of bytes may be."""
     return int(image_bytes * _CHARACTERS_OF_IMAGE_BYTES)
 
 
-def _kwargs(fields: dict[str, Any]) -> Mapping[str, Any]:
+def _kwargs(fields: dict[str, object]) -> Mapping[str, Any]:
     kwargs = fields.get("kwargs")
     if kwargs is None:
         return {}
@@ -287,7 +291,7 @@ def _kwargs(fields: dict[str, Any]) -> Mapping[str, Any]:
     return kwargs
 
 
-def _deadline(fields: dict[str, Any]) -> int | None:
+def _deadline(fields: dict[str, object]) -> int | None:
     deadline = fields.get("deadline_ms")
     if deadline is None:
         return None

@@ -43,7 +43,7 @@ def rerank_request(body: Body, terms: Terms, *, max_input_bytes: int) -> tuple[R
     return parsed, Form(scores=answers.scores)
 
 
-def _documents(given: Any) -> list[Any]:
+def _documents(given: object) -> list[Any]:
     if not isinstance(given, list) or not given:
         raise InvalidRequest("documents must be a list with at least one text")
     texts = [each.get("text") if isinstance(each, dict) else each for each in given]
@@ -52,7 +52,7 @@ def _documents(given: Any) -> list[Any]:
     return texts
 
 
-def _kwargs(fields: Mapping[str, Any]) -> Any:
+def _kwargs(fields: Mapping[str, object]) -> Any:
     kwargs = fields.get("kwargs", {})
     if not isinstance(kwargs, dict) or "top_n" not in fields:
         return kwargs

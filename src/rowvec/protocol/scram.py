@@ -83,7 +83,7 @@ class Exchange:
     shows which password it has.
 
     `known_user` False runs the whole exchange and fails at its end like a wrong password, so that
-    nobody learns which names exist.
+    no client learns which names exist.
     """
 
     verifiers: Sequence[Verifier]

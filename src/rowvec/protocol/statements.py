@@ -1,6 +1,6 @@
 """The little SQL that the worker understands: nothing at all, and SET.
 
-libpq sends `set client_encoding` by itself on a database that is not UTF-8; other settings are
+libpq itself sends `set client_encoding` on a database that is not UTF-8; other settings are
 taken and have no effect.
 """
 

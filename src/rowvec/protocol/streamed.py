@@ -1,4 +1,4 @@
-"""A large JSON object, read as its bytes arrive, so that nobody waits while it is parsed.
+"""A large JSON object, read as its bytes arrive, so that no other request waits for parsing.
 
 One member, a list of texts, has the megabytes. Its elements are decoded and checked a piece at a
 time; what stands around them is small, and decoded at the end.
@@ -189,7 +189,7 @@ class StreamedObject:
         self._scanned = end - (end - unpaired) % 2
 
     def _take_delimiter(self) -> bool:
-        """Whether another element follows the one that was taken by itself."""
+        """Whether another element follows the one that was taken alone."""
         found = _DELIMITER.match(self._held)
         if found is None:
             if self._held.strip():
@@ -215,7 +215,7 @@ class StreamedObject:
         self._check_all(texts)
         self._texts += texts
 
-    def _check_all(self, texts: Any) -> None:
+    def _check_all(self, texts: object) -> None:
         if isinstance(texts, list):
             for number, text in enumerate(texts, start=len(self._texts) + 1):
                 self._check(text, number)

@@ -28,6 +28,9 @@ _INT32 = struct.Struct("!i")
 _COLUMN = struct.Struct("!ihihih")
 _NULL = _INT32.pack(-1)
 
+# A client needs a handful.
+_MOST_PARAMETERS = 100
+
 # Of a streamed text: what is decoded within a millisecond or two.
 _PIECE_BYTES = 1 << 18
 
@@ -115,7 +118,7 @@ class Reader:
     def opening(self) -> Opening | Startup | Cancel | None:
         """The next message before authentication, None until it is whole; raises ProtocolError.
 
-        These bear no type byte, and one beyond the limit ends the connection.
+        These have no type byte, and one beyond the limit ends the connection.
         """
         if len(self._buffer) < 4:
             return None
@@ -196,6 +199,8 @@ def _parse_opening(body: bytes) -> Opening | Startup | Cancel:
         )
     if not body.endswith(b"\0"):
         raise ProtocolError("the startup packet does not end")
+    if body.count(b"\0") > 2 * _MOST_PARAMETERS:
+        raise ProtocolError(f"the startup packet has more than {_MOST_PARAMETERS} parameters")
     fields = body[4:].split(b"\0")
     # name, value, name, value, ..., the empty name, and what follows the last terminator
     if len(fields) % 2 or fields[-1] or fields[-2]:
@@ -262,7 +267,7 @@ def parameter_status(name: str, value: str) -> bytes:
 
 
 def backend_key_data(process: int, secret: int) -> bytes:
-    """BackendKeyData: what a cancel request must bear."""
+    """BackendKeyData: what a cancel request must contain."""
     return _message(b"K", struct.pack("!iI", process, secret))
 
 

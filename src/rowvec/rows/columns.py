@@ -90,7 +90,7 @@ def header(columns: Sequence[Column]) -> bytes:
     return json.dumps([{"name": c.name, "type": c.type} for c in columns]).encode()
 
 
-def row(columns: Sequence[Column], values: dict[str, Any], number: int) -> bytes:
+def row(columns: Sequence[Column], values: dict[str, object], number: int) -> bytes:
     """One row as a JSON object in ASCII; raises InvalidText, RequestTooLarge."""
     made = {
         column.name: column.convert(value)
@@ -105,7 +105,7 @@ def row(columns: Sequence[Column], values: dict[str, Any], number: int) -> bytes
     return text
 
 
-def of_feature(feature: Any) -> tuple[str, Convert]:
+def of_feature(feature: object) -> tuple[str, Convert]:
     """The column type of a feature of the datasets library, and what its values become."""
     from datasets import features  # noqa: PLC0415  # only the extra `datasets` has it
 
@@ -124,7 +124,7 @@ def of_feature(feature: Any) -> tuple[str, Convert]:
         if type_ == "jsonb" or type_.endswith("[]"):
             return "jsonb", plain
         return f"{type_}[]", lambda values: [None if v is None else convert(v) for v in values]
-    if hasattr(feature, "decode"):  # Image, Audio, Video and their kin
+    if hasattr(feature, "decode"):  # Image, Audio, Video and the like
         return "bytea", _file
     return "jsonb", plain
 
@@ -137,7 +137,7 @@ def _type_of_value(dtype: str) -> str:
     return next((t for prefix, t in _PREFIXES.items() if dtype.startswith(prefix)), "jsonb")
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> Any:
     """A value as JSON that Postgres reads into its type."""
     match value:
         case None | bool() | int() | str():

@@ -135,7 +135,7 @@ class _Records:
 
 
 class _TooLong(Exception):
-    """A record beyond the limit: a quote that nobody closes, most likely."""
+    """A record beyond the limit: most likely a quote that is never closed."""
 
 
 def _unique(names: list[str]) -> Iterator[str]:

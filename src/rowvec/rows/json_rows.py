@@ -27,7 +27,7 @@ from rowvec.rows.reading import (
 _CHUNK_BYTES = 1 << 18
 _SPACE = " \t\r\n"
 
-# Errors that more text could mend. "Expecting ..." could too, where it stands at the very end.
+# Errors that more text could fix. "Expecting ..." is one too, at the very end.
 _UNFINISHED = ("Unterminated string", "Invalid \\escape", "Invalid \\uXXXX escape")
 _NEAR_THE_END = 16
 
@@ -171,7 +171,7 @@ class _Text:
             self.grow(_CHUNK_BYTES)
 
     def grow(self, size: int) -> None:
-        """Forgets what was parsed, and reads so many characters more, or to the end."""
+        """Forgets what was parsed, and reads this many characters more, or to the end."""
         self.line()
         pieces = [self.text[self.at :]]
         self.at = self._counted = 0

@@ -10,7 +10,6 @@ import math
 import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
@@ -35,7 +34,7 @@ def of_text(text: str) -> str:
     return "text"
 
 
-def of_json(value: Any) -> str | None:
+def of_json(value: object) -> str | None:
     """The type of a value of JSON; None where it says nothing."""
     match value:
         case None:
@@ -64,7 +63,7 @@ def of_cell(kind: str | None, cell: str) -> str | None:
     return united(kind, of_text(cell))
 
 
-def of_value(value: Any) -> str | None:
+def of_value(value: object) -> str | None:
     """The type of a value of JSON or of a database's driver; None where it says nothing."""
     match value:
         case datetime():

@@ -46,7 +46,7 @@ def read_parquet(file: Path) -> Rows:
             yield from batch.to_pylist()
 
 
-def _common(features: Sequence[Any]) -> tuple[str, Convert]:
+def _common(features: Sequence[object]) -> tuple[str, Convert]:
     """The type that takes what each of the files declares under one name."""
     # An empty column of pandas is declared as null, which says nothing.
     telling = [f for f in features if getattr(f, "dtype", "") != "null"] or features

@@ -53,7 +53,7 @@ def opened(file: Path) -> io.BufferedReader:
 
 
 def decompressed(raw: IO[bytes], file: Path) -> io.BufferedReader:
-    """The same for a file that is open already, whose own position tells how far it was read."""
+    """The same for an open file; its own position tells how far it was read."""
     is_packed = file.suffix == ".gz"
     return cast("io.BufferedReader", gzip.GzipFile(fileobj=raw)) if is_packed else cast("Any", raw)
 

@@ -11,7 +11,7 @@ import orjson
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query, typed
+from rowvec.db.search_plan import IndexOfVectors, indexes_of, plan_of
 from rowvec.db.session import Session, open_session
 from rowvec.db.vector_table import VectorTable
 from rowvec.index.kinds import KINDS
@@ -71,20 +71,16 @@ async def explain_search(settings: Settings, request: ExplainRequest) -> Explain
     async with open_session(resolve_dsn(settings), _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
         table = await VectorTable.read(session, definition)
-        indexes = await session.dicts(
-            query("vector_indexes"),
-            {"schema": table.schema, "table": table.table, "kinds": list(KINDS)},
-        )
+        indexes = await indexes_of(session, table, KINDS)
         asked = _parameters(request)
-        found = await _plan_of(session, asked)
-        plan = found["plan"][0]["Plan"]
-        of_vectors = {one["name"]: one for one in indexes}
+        plan = await plan_of(session, asked)
+        of_vectors = {one.name for one in indexes}
         names = {part.table for part in table.parts}
-        done = [one for one in scans(plan) if one.table in names]
+        done = [one for one in scans(plan.top) if one.table in names]
         used = [one for one in done if one.index in of_vectors]
         why_not = None
         if not used:
-            why_not = await _why_not(session, table, asked, plan, indexes)
+            why_not = await _why_not(session, table, asked, plan.top, indexes)
         return Explained(
             source=table.table,
             embedding=definition.name,
@@ -92,11 +88,7 @@ async def explain_search(settings: Settings, request: ExplainRequest) -> Explain
             index_kind=table.index_kind,
             index_storage=table.index_storage,
             lists=table.index_lists,
-            settings={
-                name: value
-                for name, value in zip(found["settings"][::2], found["settings"][1::2], strict=True)
-                if value is not None
-            },
+            settings=plan.settings,
             rescore=table.setting.rescore,
             recall=table.recall,
             target_recall=table.target_recall,
@@ -107,8 +99,8 @@ async def explain_search(settings: Settings, request: ExplainRequest) -> Explain
             rows_removed=sum(one.removed for one in used or done),
             pages=sum(one.pages for one in done),
             pages_read=sum(one.read for one in done),
-            milliseconds=found["plan"][0]["Execution Time"],
-            plan=in_words(plan),
+            milliseconds=plan.milliseconds,
+            plan=in_words(plan.top),
         )
 
 
@@ -117,35 +109,22 @@ def _parameters(request: ExplainRequest) -> dict[str, Any]:
     return vars(request) | {"filter_args": arguments}
 
 
-async def _plan_of(session: Session, asked: dict[str, Any], **planner: str) -> dict[str, Any]:
-    """The plan and the settings of the statement that `search` runs; settings end with it."""
-    async with session.transaction():
-        for name, value in {"rowvec.explain": "on", **planner}.items():
-            await session.run("SELECT set_config(%s, %s, true)", (name, value))
-        async with session.users_path():
-            await session.run(typed("explain_search"), asked)
-        found: dict[str, Any] = orjson.loads(
-            await session.value("SELECT current_setting('rowvec.plan')")
-        )
-    return found
-
-
 async def _why_not(
     session: Session,
     table: VectorTable,
-    asked: dict[str, Any],
-    plan: dict[str, Any],
-    indexes: list[dict[str, Any]],
+    asked: dict[str, object],
+    plan: dict[str, object],
+    indexes: list[IndexOfVectors],
 ) -> str:
     """The reason in one sentence, the plainest first."""
     if not indexes:
         return f"{table.table} has no index over vectors: `rowvec index` builds one"
-    invalid = [one["name"] for one in indexes if not one["is_valid"]]
+    invalid = [one.name for one in indexes if not one.is_valid]
     if len(invalid) == len(indexes):
         return f"{invalid[0]} is INVALID, left over from a build that was killed: `rowvec index`"
-    forced = await _plan_of(session, asked, enable_seqscan="off", enable_sort="off")
-    cheapest = forced["plan"][0]["Plan"]
-    names = {one["name"] for one in indexes}
+    forced = await plan_of(session, asked, enable_seqscan="off", enable_sort="off")
+    cheapest = forced.top
+    names = {one.name for one in indexes}
     if not any(one.index in names for one in scans(cheapest)):
         return (
             f"no index of {table.table} fits this search: another metric, type or number of "
@@ -164,7 +143,7 @@ def _described(scan: Scan) -> str:
     return f"the index {scan.index}" if scan.index else f"reading all of {scan.table}"
 
 
-def _because(asked: dict[str, Any], done: list[Scan]) -> str:
+def _because(asked: dict[str, object], done: list[Scan]) -> str:
     if asked["filter"] and any(one.index for one in done):
         return ", since few rows pass the filter"
     if asked["filter"]:

@@ -24,7 +24,7 @@ class Scan:
     read: int
 
 
-def scans(plan: dict[str, Any]) -> list[Scan]:
+def scans(plan: dict[str, object]) -> list[Scan]:
     """Every scan of a table that was executed, in the order of the plan."""
     found = []
     for node in _nodes(plan):
@@ -46,7 +46,7 @@ def scans(plan: dict[str, Any]) -> list[Scan]:
     return found
 
 
-def in_words(plan: dict[str, Any]) -> list[str]:
+def in_words(plan: dict[str, object]) -> list[str]:
     """The nodes that were executed, a line each, indented as EXPLAIN does."""
     return list(_lines(plan, 0))
 
@@ -71,6 +71,6 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from _nodes(below)
 
 
-def _index(node: dict[str, Any]) -> str | None:
+def _index(node: dict[str, object]) -> str | None:
     """The index of the node, or of the bitmap below it."""
     return next((str(n["Index Name"]) for n in _nodes(node) if "Index Name" in n), None)

@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from rowvec.db.session import Session
 from rowvec.db.similar_rows import SimilarRows
 from rowvec.db.vectors import Key, Matrix
 
@@ -122,10 +121,7 @@ class IndexNeighbours:
 
     block_rows = 200
 
-    def __init__(
-        self, session: Session, stored: SimilarRows, keys: list[Key], metric: str, k: int
-    ) -> None:
-        self._session = session
+    def __init__(self, stored: SimilarRows, keys: list[Key], metric: str, k: int) -> None:
         self._stored = stored
         self._keys = keys
         self._places = {key: place for place, key in enumerate(keys)}
@@ -140,7 +136,7 @@ class IndexNeighbours:
         at = {key: i for i, key in enumerate(keys)}
         places = np.full((len(block), self._k), -1, np.int64)
         scores = np.zeros((len(block), self._k), np.float32)
-        for key, other, rank, distance in await self._stored.nearest(self._session, keys, self._k):
+        for key, other, rank, distance in await self._stored.nearest(keys, self._k):
             if other in self._places:  # else it came after the keys were read
                 places[at[key], rank - 1] = self._places[other]
                 scores[at[key], rank - 1] = 1 - distance if self._is_cosine else -distance

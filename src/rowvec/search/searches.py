@@ -7,11 +7,10 @@ from typing import Any
 
 import orjson
 import psycopg
-from psycopg import sql
 from psycopg.rows import class_row
 
-from rowvec.db.connection import database_errors, users_path
-from rowvec.db.queries import typed
+from rowvec.db.connection import fetch_typed
+from rowvec.db.for_psql import call, nearest_to_image
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Found:
     `distance` is None of a row without a vector, which only its words can find.
     """
 
-    key: Any
+    key: object
     distance: float | None
     rank: int
     row: dict[str, Any]
@@ -45,21 +44,25 @@ class Search:
 
     def run(self, connection: psycopg.Connection) -> list[Found]:
         """The nearest rows; raises DatabaseError."""
-        arguments = orjson.dumps(self.filter_args).decode() if self.filter_args else None
-        parameters = vars(self) | {"filter_args": arguments}
-        return _run(connection, "search", parameters)
+        return _run(connection, "search", vars(self) | {"filter_args": self._filter_args})
 
     def as_sql(self) -> str:
         """The same as a statement for psql."""
-        named: dict[str, Any] = {
-            "filter": self.filter,
-            "embedding": self.embedding,
-            "method": self.method,
-            "rerank": self.rerank,
-        }
-        if self.filter_args:
-            named["filter_args"] = orjson.dumps(self.filter_args).decode()
-        return _statement("search", self.source, self.query, self.k, named)
+        return call(
+            "search",
+            self.source,
+            self.query,
+            k=self.k,
+            filter=self.filter,
+            embedding=self.embedding,
+            method=self.method,
+            rerank=self.rerank,
+            filter_args=self._filter_args,
+        )
+
+    @property
+    def _filter_args(self) -> str | None:
+        return orjson.dumps(self.filter_args).decode() if self.filter_args else None
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Similar:
 
     def as_sql(self) -> str:
         """The same as a statement for psql."""
-        return _statement("similar", self.source, self.key, self.k, {"embedding": self.embedding})
+        return call("similar", self.source, self.key, k=self.k, embedding=self.embedding)
 
 
 @dataclass(frozen=True)
@@ -95,12 +98,8 @@ class SimilarImage:
         return _run(connection, "similar_image", vars(self))
 
     def as_sql(self) -> str:
-        """The same as a statement for psql, which cannot read a file into a parameter by itself."""
-        source = sql.Literal(self.source).as_string().strip()
-        return (
-            f"SELECT * FROM rowvec.nearest({source}, rowvec.embed_image("  # noqa: S608
-            f"'the model', pg_read_binary_file('{self.name}')), k => {self.k});"
-        )
+        """The same as a statement for psql."""
+        return nearest_to_image(self.source, self.name, self.k)
 
 
 def json_key(text: str) -> str:
@@ -112,19 +111,5 @@ def json_key(text: str) -> str:
     return text if is_object else orjson.dumps(text).decode()
 
 
-def _run(connection: psycopg.Connection, name: str, parameters: dict[str, Any]) -> list[Found]:
-    with (
-        database_errors(),
-        users_path(connection),
-        connection.cursor(row_factory=class_row(Found)) as cursor,
-    ):
-        return cursor.execute(typed(name), parameters).fetchall()
-
-
-def _statement(function: str, source: str, what: str, k: int, named: dict[str, Any]) -> str:
-    given = {name: value for name, value in named.items() if value is not None}
-    # as_string puts a space before a literal that needs E'...'.
-    arguments = [sql.Literal(value).as_string().strip() for value in (source, what, k)]
-    arguments[-1] = f"k => {arguments[-1]}"
-    arguments += [f"{n} => {sql.Literal(v).as_string().strip()}" for n, v in given.items()]
-    return f"SELECT * FROM rowvec.{function}({', '.join(arguments)});"  # noqa: S608 - only printed
+def _run(connection: psycopg.Connection, name: str, parameters: dict[str, object]) -> list[Found]:
+    return fetch_typed(connection, name, parameters, class_row(Found))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,12 @@ from numpy.typing import NDArray
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query
 from rowvec.db.session import Session, open_session
-from rowvec.db.similar_rows import SimilarRows, StoredPair
+from rowvec.db.similar_rows import SimilarRows, StoredPair, try_lock
+from rowvec.db.vector_index import is_indexed
 from rowvec.db.vectors import Key, Matrix
 from rowvec.errors import DatabaseError, InvalidRequest, NotSupported
+from rowvec.progress import Progress
 from rowvec.search.neighbours import (
     Entering,
     ExactNeighbours,
@@ -37,7 +37,7 @@ _MAX_EXACT_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class SimilaritiesRequest:
-    """Whose: a table's name as written in SQL, the embedding where it has several; how many."""
+    """Whose: a table's name as written in SQL, the embedding, its default where None; how many."""
 
     source: str
     k: int = 10
@@ -67,16 +67,6 @@ class SimilaritiesResult:
         return self.compared / self.seconds if self.seconds else 0.0
 
 
-class Progress(Protocol):
-    """Hears how far it is, phase by phase."""
-
-    def phase(self, name: str, done: int, total: int) -> None:
-        """What is being done, and how many rows of how many are done (0 of 0: unknown)."""
-
-    def say(self, message: str) -> None:
-        """A sentence that cannot wait."""
-
-
 async def similarities(
     settings: Settings, request: SimilaritiesRequest, progress: Progress
 ) -> SimilaritiesResult:
@@ -89,20 +79,20 @@ async def similarities(
     began = time.perf_counter()
     async with open_session(resolve_dsn(settings), _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
-        if not await session.value(query("try_lock_similar"), {"id": definition.id}):
+        if not await try_lock(session, definition):
             raise DatabaseError(
                 f"another `rowvec similarities` works on {definition.label}", code="55P03"
             )
         stored = await SimilarRows.make(session, definition)
         is_exact = await _fits(session, definition, stored)
-        lists = await _read(session, stored, request, progress, with_vectors=is_exact)
-        run = _Run(session, stored, lists, progress)
+        lists = await _read(stored, request, progress, with_vectors=is_exact)
+        comparison = _Comparison(stored, lists, progress)
         neighbours: Neighbours
         if lists.vectors is not None:
             neighbours = ExactNeighbours(lists.vectors, definition.metric, request.k)
         else:
-            neighbours = IndexNeighbours(session, stored, lists.keys, definition.metric, request.k)
-        await run.compare(neighbours)
+            neighbours = IndexNeighbours(stored, lists.keys, definition.metric, request.k)
+        await comparison.compare(neighbours)
     return SimilaritiesResult(
         source=definition.table,
         embedding=definition.name,
@@ -110,7 +100,7 @@ async def similarities(
         rows=len(lists.keys),
         changed=int(lists.changed.sum()),
         compared=int(lists.outdated.sum()),
-        entered=run.entered,
+        entered=comparison.entered,
         is_exact=is_exact,
         seconds=round(time.perf_counter() - began, 3),
     )
@@ -142,7 +132,7 @@ class Lists:
 
     @property
     def worst(self) -> Matrix:
-        """What a score must exceed to enter a list; no score does where the list is made anew."""
+        """What a score must exceed to enter a list; no score does if the list is made again."""
         worst: Matrix = np.where(self.outdated, np.inf, self.scores.min(axis=1))
         return worst.astype(np.float32)
 
@@ -170,7 +160,7 @@ class Lists:
 
 async def _fits(session: Session, definition: Definition, stored: SimilarRows) -> bool:
     """Whether all vectors are compared in memory; raises InvalidRequest where nothing can be."""
-    rows = await stored.count(session)
+    rows = await stored.count()
     if rows <= _MAX_EXACT_ROWS and 4 * rows * definition.dimensions <= _MAX_EXACT_BYTES:
         return True
     if definition.destination == "table":
@@ -179,7 +169,7 @@ async def _fits(session: Session, definition: Definition, stored: SimilarRows) -
             " no index has them",
             hint="rowvec.similar compares one row's",
         )
-    if not await session.value(query("is_indexed"), {"id": definition.id}):
+    if not await is_indexed(session, definition):
         raise InvalidRequest(
             f"{rows:,} rows are too many to compare each with all, and {definition.label} has no"
             " index",
@@ -189,7 +179,6 @@ async def _fits(session: Session, definition: Definition, stored: SimilarRows) -
 
 
 async def _read(
-    session: Session,
     stored: SimilarRows,
     request: SimilaritiesRequest,
     progress: Progress,
@@ -199,7 +188,7 @@ async def _read(
     keys: list[Key] = []
     marks: list[int] = []
     vectors: list[Matrix] = []
-    async for batch in stored.embedded(session, with_vectors=with_vectors):
+    async for batch in stored.embedded(with_vectors=with_vectors):
         keys += batch.keys
         marks += batch.marks
         if batch.vectors is not None:
@@ -211,17 +200,14 @@ async def _read(
             hint=f"run `rowvec backfill {request.source}` first",
         )
     lists = Lists(request.k, keys, marks, np.concatenate(vectors) if vectors else None)
-    await lists.take(stored.stored(session))
+    await lists.take(stored.stored())
     return lists
 
 
-class _Run:
+class _Comparison:
     """Compares what is outdated, block by block, and commits each."""
 
-    def __init__(
-        self, session: Session, stored: SimilarRows, lists: Lists, progress: Progress
-    ) -> None:
-        self._session = session
+    def __init__(self, stored: SimilarRows, lists: Lists, progress: Progress) -> None:
         self._stored = stored
         self._lists = lists
         self._progress = progress
@@ -237,8 +223,7 @@ class _Run:
             taken_up = self._take_up(entering)
             worst[taken_up] = lists.scores[taken_up].min(axis=1)
             await self._stored.replace(
-                self._session,
-                [*self._pairs(block, nearest), *self._stored_pairs(taken_up)],
+                [*self._pairs(block, nearest), *self._stored_pairs(taken_up)]
             )
             self.entered += len(taken_up)
             self._progress.phase("comparing rows", start + len(block), len(outdated))

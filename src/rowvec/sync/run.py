@@ -14,23 +14,23 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
-from uuid import uuid4
 
 from rowvec.config import Settings
-from rowvec.db.connection import resolve_dsn
+from rowvec.db.connection import job_dsn, owner_dsn
 from rowvec.db.definition import Definition
-from rowvec.db.queries import query, typed
+from rowvec.db.job_reports import is_backfilled
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
+from rowvec.db.sync_turns import SyncTurns
 from rowvec.errors import DatabaseConflict, DatabaseError, DatabaseUnavailable
-from rowvec.filling.arguments import document_kwargs
 from rowvec.filling.batch import transaction_rows
 from rowvec.filling.heartbeat import Heartbeat
 from rowvec.filling.image_paths import reading
 from rowvec.filling.isolation import Isolation
 from rowvec.filling.making import maker
 from rowvec.filling.patience import Patience, sleep_unless
-from rowvec.filling.worker_embedder import WorkerEmbedder
+from rowvec.filling.worker_embedder import CALLS_AT_ONCE, WorkerEmbedder
+from rowvec.sync.commits import Commits
 from rowvec.sync.keeper import Keeper, KeeperTools
 from rowvec.sync.trouble import Trouble
 
@@ -64,7 +64,7 @@ async def sync(task: Task) -> None:
     trouble = Trouble("the database", task.say)
     while not task.stop.is_set():
         try:
-            async with open_session(resolve_dsn(task.settings), APPLICATION) as session:
+            async with open_session(job_dsn(task.settings), APPLICATION) as session:
                 await _Dealing(session, task, trouble).run()
         except (DatabaseUnavailable, DatabaseConflict) as exc:
             await sleep_unless(task.stop, trouble.met(exc))
@@ -87,7 +87,7 @@ class _Kept:
     """An embedding that this process keeps filled."""
 
     version: int
-    job: int
+    keeper: Keeper
     running: asyncio.Task[None]
     stop: asyncio.Event
 
@@ -97,21 +97,23 @@ class _Dealing:
 
     def __init__(self, session: Session, task: Task, trouble: Trouble) -> None:
         self._session = session
+        self._turns = SyncTurns(session)
         self._task = task
         self._trouble = trouble
-        self._me = uuid4()
         self._sources: list[int] | None = None
         self._told: tuple[set[int], set[int]] | None = None
         self._told_at = 0.0
         self._kept: dict[int, _Kept] = {}
-        self._heartbeat = Heartbeat(session, "sync")
+        self._commits = Commits(session)
+        self._heartbeat = Heartbeat(session, "sync", self._commits.own)
+        # Beside the session that all share and the one that finds the worker.
+        self._builders = asyncio.Semaphore(task.settings.sync_connections - 2)
+        self._finding = asyncio.Lock()
+        self._places = asyncio.Semaphore(CALLS_AT_ONCE)
 
     async def run(self) -> None:
         """Deals until the stop, which lets every keeper end its batch in hand."""
-        self._session.prepare_nothing()
-        self._sources = await self._find_sources()
-        # The session is shared: a table that somebody has locked must not hold up the others.
-        await self._session.run("SET lock_timeout = '500ms'")
+        self._sources = await self._turns.begin(self._task.sources)
         try:
             async with self._heartbeat.beating():
                 while not self._task.stop.is_set():
@@ -122,42 +124,29 @@ class _Dealing:
             for kept in self._kept.values():
                 kept.stop.set()
             await asyncio.gather(*(k.running for k in self._kept.values()), return_exceptions=True)
-            for kept in self._kept.values():
-                await self._heartbeat.end(kept.job)
             with suppress(DatabaseUnavailable):  # the session may be what was lost
-                await self._session.run(query("leave_sync"), {"session": self._me})
-
-    async def _find_sources(self) -> list[int] | None:
-        """What the names mean to the user; None is all."""
-        if self._task.sources is None:
-            return None
-        async with self._session.users_path():
-            found: list[int] = await self._session.value(
-                typed("sources"), {"sources": [*self._task.sources]}
-            )
-        return found
+                await self._turns.leave()
 
     async def _deal(self) -> None:
         state = await self._read_state()
         if await self._stand(state):
             state = await self._read_state()
-        wanted = mine(state, self._me)
+        wanted = mine(state, self._turns.me)
         for number, kept in [*self._kept.items()]:
-            is_current = number in wanted and kept.version == wanted[number]["version"]
-            if not is_current or kept.running.done():
-                await self._give_up(number)
+            if number not in wanted or kept.version != wanted[number]["version"]:
+                kept.stop.set()  # it ends after the batch in hand, which nobody else waits for
+            if kept.running.done():
+                await self._let_go(number)
         for number, each in wanted.items():
-            if number not in self._kept and not each["is_kept_elsewhere"]:
+            if number in self._kept:
+                self._kept[number].keeper.see_children(each["children"])
+            elif not each["is_kept_elsewhere"]:
                 await self._take(each)
         await self._stand(state)
 
     async def _read_state(self) -> list[dict[str, Any]]:
         reads_files = self._task.settings.image_folder is not None
-        async with self._session.turn:
-            return await self._session.dicts(
-                query("sync_state"),
-                {"sources": self._sources, "reads_files": reads_files, "session": self._me},
-            )
+        return await self._turns.state(self._sources, reads_files=reads_files)
 
     async def _stand(self, state: Sequence[Mapping[str, Any]]) -> bool:
         """Says what is to be kept filled and what is kept; whether the first has changed."""
@@ -169,11 +158,7 @@ class _Dealing:
         before, told, now = self._told, (wanted, {*self._kept}), time.monotonic()
         if told == before and now - self._told_at < _TELL_SECONDS:
             return False
-        async with self._session.turn:
-            await self._session.run(
-                query("stand_for_sync"),
-                {"session": self._me, "candidate_for": [*wanted], "keeps": [*self._kept]},
-            )
+        self._commits.own(await self._turns.tell(*told))
         self._told, self._told_at = told, now
         return before is None or before[0] != wanted
 
@@ -186,33 +171,53 @@ class _Dealing:
                 raise
 
     async def _begin(self, each: Mapping[str, Any]) -> None:
-        async with self._session.turn:
-            definition = await Definition.read(self._session, each["source"], each["name"])
+        definition = await Definition.read(self._session, each["source"], each["name"])
         stop = asyncio.Event()
         keeper = await self._keeper(definition, stop)
         job = await self._heartbeat.begin(each["id"], keeper.gauge)
-        self._task.say(f"keeping {definition.label} filled")
-        running = asyncio.create_task(keeper.run(stop))
-        self._kept[each["id"]] = _Kept(each["version"], job, running, stop)
+        # Each tells of itself before it looks for the other: one of the two sees it.
+        if await is_backfilled(self._session, each["id"]):
+            stop.set()
+        else:
+            self._task.say(f"keeping {definition.label} filled")
+        running = asyncio.create_task(self._keep(keeper, job, stop))
+        self._kept[each["id"]] = _Kept(each["version"], keeper, running, stop)
 
-    async def _give_up(self, number: int) -> None:
+    async def _keep(self, keeper: Keeper, job: int, stop: asyncio.Event) -> None:
+        """Tells at once when nothing is in hand any more: a backfill may wait for it."""
+        try:
+            await keeper.run(stop)
+        finally:
+            await self._heartbeat.end(job)
+
+    async def _let_go(self, number: int) -> None:
         kept = self._kept.pop(number)
-        kept.stop.set()
         await kept.running  # raises what ended it
-        await self._heartbeat.end(kept.job)
+
+    async def _find_worker(self) -> str:
+        async with self._finding:
+            return await asyncio.to_thread(self._task.find_worker)
 
     async def _keeper(self, definition: Definition, stop: asyncio.Event) -> Keeper:
         task = self._task
-        worker = await asyncio.to_thread(task.find_worker)
+        worker = await self._find_worker()
         embedder = WorkerEmbedder(
-            worker, definition.model, document_kwargs(definition), definition.modality
+            worker,
+            definition.model,
+            definition.document_kwargs,
+            definition.modality,
+            places=self._places,
         )
         tools = KeeperTools(
             session=self._session,
-            dsn=resolve_dsn(task.settings),
+            builders=self._builders,
+            spare=self._finding,
+            commits=self._commits,
+            dsn=job_dsn(task.settings),
+            owner_dsn=owner_dsn(task.settings),
             application=APPLICATION,
             transaction_rows=transaction_rows(task.settings.commit_rows),
-            find_worker=task.find_worker,
+            find_worker=self._find_worker,
             say=task.say,
         )
         # No patience of its own: the keeper has all the time, and may be asked to stop.

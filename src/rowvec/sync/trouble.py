@@ -26,7 +26,7 @@ class Trouble:
         return self._said
 
     def met(self, error: RowvecError) -> float:
-        """Says what happened unless it was said before; seconds to wait before another attempt."""
+        """Reports an error once; gives the seconds to wait before another attempt."""
         reason = str(error)
         if reason != self._said:
             self._say(f"{self._about}: {reason}; trying again until it works")

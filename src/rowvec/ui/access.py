@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import re
 import secrets
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -15,6 +13,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rowvec.addresses import is_loopback, name_in
 
 # Scripts and styles are files of ours, images are ours or made in the page: nothing is fetched
 # from, sent to, or framed by another host.
@@ -31,8 +31,6 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "Cache-Control": "no-store",
 }
-
-_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z._-]+))(?::\d{1,5})?", re.IGNORECASE)
 
 # Where a request began, as the browser says: on a page of ours, or at the address bar.
 _OWN_SITES = frozenset({"same-origin", "none"})
@@ -68,7 +66,7 @@ class Access:
 
     def _refusal(self, headers: Headers) -> PlainTextResponse | None:
         host = headers.get("host", "")
-        if self._password is None and not is_loopback(_name(host)):
+        if self._password is None and not is_loopback(name_in(host)):
             return PlainTextResponse("ask for this page at localhost or 127.0.0.1\n", 403)
         if (
             headers.get("sec-fetch-site", "none") not in _OWN_SITES
@@ -90,7 +88,7 @@ class Access:
 class Token:
     """A random word that the forms of this process hold, and no page of another site can read.
 
-    What runs an expression that somebody typed has to come from such a form: a browser that says
+    A request that runs a typed expression has to come from such a form: a browser that says
     nothing of where a request began, as over plain HTTP beyond this machine, is asked no less.
     """
 
@@ -102,22 +100,6 @@ class Token:
         """Whether the form was one of ours."""
         token: Token = request.app.state.token
         return hmac.compare_digest(given.encode(), token.value.encode())
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address is this machine and nothing beyond it."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _name(host: str) -> str:
-    """The name or address of a header Host, empty where it is none."""
-    found = _HOST.fullmatch(host)
-    return "" if found is None else found[1] or found[2]
 
 
 def _place(origin: str) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from rowvec.ui.database import Reading
+from rowvec.db.page_rows import PageRows
 
 
-def of(request: Request, reading: Reading) -> dict[str, Any]:
+def of(request: Request, reading: PageRows) -> dict[str, Any]:
     """The definition with the number in the address; raises HTTPException 404, DatabaseError."""
     number: int = request.path_params["id"]
     definition = reading.embedding(number)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from psycopg import sql
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rowvec.db import for_psql
 from rowvec.ui.database import Database
 from rowvec.ui.embedding import of
 from rowvec.ui.rendering import page
@@ -25,7 +25,5 @@ def show(request: Request) -> Response:
         definition=definition,
         failures=failures,
         shown=_SHOWN,
-        sql=sql.SQL("SELECT * FROM rowvec.failure WHERE embedding_id = {};")
-        .format(definition["id"])
-        .as_string(),
+        sql=for_psql.failures(definition["id"]),
     )

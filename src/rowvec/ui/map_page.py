@@ -13,8 +13,9 @@ from starlette.responses import Response
 from rowvec.db.definition import Definition
 from rowvec.db.derived import DerivedTable
 from rowvec.db.map_points import MapPoints, PointRow
+from rowvec.db.owner import AsCaller
 from rowvec.db.session import open_session
-from rowvec.db.vectors import Vectors
+from rowvec.db.vectors import VectorColumn
 from rowvec.errors import InvalidRequest
 from rowvec.explore.map.coloring import coloring
 from rowvec.explore.map.html import body, map_data
@@ -47,12 +48,14 @@ def data(request: Request) -> Response:
     with database.reading() as reading:
         found = of(request, reading)
     with database.turn() as dsn:
-        rows = asyncio.run(_read(dsn, found))
+        rows = asyncio.run(read(dsn, found))
     return _json(map_data(_points(rows)))
 
 
-async def _read(dsn: str, found: dict[str, Any]) -> list[PointRow]:
+async def read(dsn: str, found: dict[str, Any]) -> list[PointRow]:
+    """The points of rows that the role of `dsn` may see."""
     async with open_session(dsn, APPLICATION) as session:
+        await session.run("SET row_security = on")  # rows that a policy hides are left out
         definition = await Definition.read(session, found["table"], found["name"])
         points = await DerivedTable.find(session, definition, "map")
         if points is None:
@@ -62,9 +65,10 @@ async def _read(dsn: str, found: dict[str, Any]) -> list[PointRow]:
         clusters = await DerivedTable.find(session, definition, "cluster")
         centroids = await DerivedTable.find(session, definition, "centroid")
         both = None if clusters is None or centroids is None else (clusters, centroids)
-        reader = MapPoints(definition, await Vectors.of(session, definition), points, (), both)
+        column = await VectorColumn.of(session, definition)
+        reader = MapPoints(definition, column, points, (), both)
         limit = min(found["rows"] or MAX_POINTS, MAX_POINTS)
-        batches = reader.read(session, limit, characters_for(limit))
+        batches = reader.read(AsCaller(session), limit, characters_for(limit))
         return [row async for batch in batches for row in batch]
 
 
@@ -91,5 +95,5 @@ def _points(rows: list[PointRow]) -> Points:
     )
 
 
-def _json(value: Any) -> Response:
+def _json(value: object) -> Response:
     return Response(orjson.dumps(value, default=str), media_type="application/json")

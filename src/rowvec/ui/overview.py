@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rowvec.db import for_psql
 from rowvec.errors import DatabaseError
 from rowvec.ui.database import Database
 from rowvec.ui.rendering import page
-
-_SQL = "SELECT * FROM rowvec.status;"
 
 
 def show(request: Request) -> Response:
     """The whole page."""
     database: Database = request.app.state.database
-    models: list[dict[str, Any]] = []
+    models: list[dict[str, object]] = []
     worker_error: DatabaseError | None = None
     with database.reading() as reading:
         embeddings = reading.embeddings()
@@ -32,7 +29,7 @@ def show(request: Request) -> Response:
         embeddings=embeddings,
         models=models,
         worker_error=worker_error,
-        sql=_SQL,
+        sql=for_psql.STATUS,
     )
 
 

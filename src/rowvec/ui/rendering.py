@@ -6,30 +6,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
+
+from rowvec.html_templates import html_templates
 
 _PREVIEW_CHARACTERS = 600
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("rowvec.ui"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        count=count, json=as_json, ago=ago, percent=percent, field=field, preview=preview
-    )
-    return environment
-
-
 def page(request: Request, template: str, *, status_code: int = 200, **values: Any) -> HTMLResponse:
     """The template with its values, `request` for links and paths, and `token` for forms."""
-    text = _ENVIRONMENT.get_template(template).render(
+    text = _TEMPLATES.get_template(template).render(
         request=request, token=request.app.state.token.value, **values
     )
     return HTMLResponse(text, status_code)
@@ -40,7 +27,7 @@ def count(value: int | None) -> str:
     return "–" if value is None else f"{value:,}"  # noqa: RUF001 - the dash is what is shown
 
 
-def as_json(value: Any) -> str:
+def as_json(value: object) -> str:
     """A value as compact JSON, as keys travel in links."""
     return orjson.dumps(value, default=str).decode()
 
@@ -64,7 +51,7 @@ def ago(moment: datetime | None) -> str:
     return "just now"
 
 
-def field(value: Any) -> str:
+def field(value: object) -> str:
     """A column's value as text: strings as they are, the rest as JSON."""
     return value if isinstance(value, str) else as_json(value)
 
@@ -78,4 +65,7 @@ def preview(text: str) -> tuple[str, str]:
     return text[:cut], text[cut:]
 
 
-_ENVIRONMENT = _environment()
+_TEMPLATES = html_templates("rowvec.ui")
+_TEMPLATES.filters.update(
+    count=count, json=as_json, ago=ago, percent=percent, field=field, preview=preview
+)

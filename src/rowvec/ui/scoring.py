@@ -1,4 +1,4 @@
-"""A text whose sentences are coloured by where they stand between two poles."""
+"""A text with its sentences coloured by their place between two poles."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from rowvec.db.page_rows import PageRows
 from rowvec.errors import InvalidRequest, RowvecError
 from rowvec.explore.score.axis import Axis
 from rowvec.explore.score.colours import strengths
 from rowvec.explore.score.sentences import Sentence, sentences, words
 from rowvec.ui.access import Token
-from rowvec.ui.database import Database, Reading
+from rowvec.ui.database import Database
 from rowvec.ui.rendering import page
 
 _MAX_BYTES = 1 << 20
@@ -29,7 +30,7 @@ async def show(request: Request) -> Response:
     """The form, and under it the text that was sent."""
     sent = await _Form.read(request)
     if request.method == "POST" and not Token.fits(request, sent.token):
-        raise HTTPException(403, "this form is an old one, or not of this page: load it anew")
+        raise HTTPException(403, "this form is old, or not from this page: reload it")
     return await run_in_threadpool(_page, request, sent)
 
 
@@ -57,7 +58,7 @@ class _Form:
 
 def _page(request: Request, sent: _Form) -> Response:
     database: Database = request.app.state.database
-    scored: list[dict[str, Any]] = []
+    scored: list[dict[str, object]] = []
     error: RowvecError | None = None
     models: list[str] = []
     try:
@@ -78,7 +79,7 @@ def _page(request: Request, sent: _Form) -> Response:
     )
 
 
-def _scored(reading: Reading, sent: _Form) -> list[dict[str, Any]]:
+def _scored(reading: PageRows, sent: _Form) -> list[dict[str, Any]]:
     """Each sentence with its score, its pole and a strength from 0 to 10."""
     found, first, second = sentences(sent.text), words(sent.first), words(sent.second)
     if not found or not first or not second:

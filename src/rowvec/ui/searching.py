@@ -27,7 +27,7 @@ def search(request: Request) -> Response:
     """The box, and the rows nearest to what was typed into it."""
     given = request.query_params
     text, condition = given.get("q", "").strip(), given.get("filter", "").strip()
-    # A condition is SQL: one that an address brought waits for somebody to look at it.
+    # A condition is SQL: one from a link is shown first, and not run.
     is_held = bool(text and condition) and not Token.fits(request, given.get("token", ""))
 
     def wanted(definition: dict[str, Any]) -> Search | None:

@@ -1,4 +1,4 @@
-"""Runs the application until it is told to stop."""
+"""Runs the application until it is stopped."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import uvicorn
 
+from rowvec.addresses import is_loopback, split_address
 from rowvec.config import Settings, read_secret
 from rowvec.errors import ConfigError
-from rowvec.ui.access import is_loopback
 from rowvec.ui.app import application
 from rowvec.ui.database import Database
 
@@ -23,10 +23,7 @@ def serve(settings: Settings, dsn: str, *, ready: Callable[[str], None]) -> None
     a password, or where the role of the DSN could do more than read; DatabaseError where the
     database cannot be reached.
     """
-    host, _, port = settings.ui_listen.rpartition(":")
-    host = host.strip("[]")
-    if not host or not port.isdecimal():
-        raise ConfigError(f"ui_listen must be HOST:PORT, not {settings.ui_listen!r}")
+    host, port = split_address(settings.ui_listen)
     file = settings.ui_password_file
     password = None if file is None else read_secret(file)
     if password is None and not is_loopback(host):
@@ -36,7 +33,7 @@ def serve(settings: Settings, dsn: str, *, ready: Callable[[str], None]) -> None
         )
     database = Database(dsn, statement_seconds=settings.ui_statement_seconds)
     database.check()
-    with _listen(host, int(port)) as listening:
+    with _listen(host, port) as listening:
         bound, number = listening.getsockname()[:2]
         shown = f"[{bound}]" if ":" in bound else bound
         ready(f"http://{shown}:{number}/")

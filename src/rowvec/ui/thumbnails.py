@@ -1,4 +1,4 @@
-"""Small pictures of rows whose input is an image."""
+"""Small pictures of rows that have an image as input."""
 
 from __future__ import annotations
 

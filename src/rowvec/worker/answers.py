@@ -43,10 +43,10 @@ def ranked(entries: Entries, top_k: int | None) -> list[dict[str, Any]]:
 
 
 def chunk_objects(
-    place: int, text: str, spans: Sequence[tuple[int, int, int]]
+    place: int, text: str, spans: npt.NDArray[np.int32], first: int
 ) -> Iterator[dict[str, Any]]:
-    """The chunks of the input at `place` (from 0), numbered from 1."""
-    for number, (start, end, tokens) in enumerate(spans, start=1):
+    """Chunks of the input at `place` (from 0), whose own places begin with `first` (from 0)."""
+    for number, (start, end, tokens) in enumerate(spans.tolist(), start=first + 1):
         yield {
             "input": place + 1,
             "ordinality": number,

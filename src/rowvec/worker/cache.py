@@ -46,7 +46,7 @@ class VectorCache:
         return found
 
     def put(self, key: bytes, entry: Cached) -> None:
-        """Remembers an entry, and forgets old ones where there is no room."""
+        """Remembers an entry, and forgets old ones to stay within the bytes."""
         old = self._entries.pop(key, None)
         if old is not None:
             self.bytes -= _size(old)

@@ -20,7 +20,7 @@ from rowvec.worker.dataset_reader import LENGTH, OK
 PAGE_ROWS = 1000
 PAGE_BYTES = 1_000_000
 
-# Who asks for no page for so long has gone; another page opens the dataset again.
+# A client that asks for no page for this long has gone; another page opens the dataset again.
 IDLE_SECONDS = 60.0
 
 MAX_OPEN = 4
@@ -39,7 +39,7 @@ class _Reader:
 
 
 class Datasets:
-    """Gives pages of listed datasets; holds few open, and none for whoever left."""
+    """Gives pages of listed datasets; holds few open, and none for clients that left."""
 
     def __init__(
         self,

@@ -67,7 +67,7 @@ class _Pages:
         self._first = [] if offset else [header(columns)]
 
     def next(self, max_bytes: int, max_rows: int) -> list[bytes]:
-        """At most so many rows, and no further one once they have so many bytes."""
+        """Rows up to a number, or until they have a number of bytes."""
         page, self._first = self._first, []
         size = 0
         for each in itertools.islice(self._rows, max_rows):

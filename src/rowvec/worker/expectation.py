@@ -14,7 +14,7 @@ class Expectation:
         self._in_flight = 1.0
 
     def note(self, in_flight: int, seconds: float) -> None:
-        """A request was answered; so many were in flight when it came, itself among them."""
+        """Notes an answered request, with how many were in flight when it came, itself included."""
         self._seconds += _WEIGHT * (seconds - self._seconds)
         self._in_flight += _WEIGHT * (in_flight - self._in_flight)
 

@@ -104,7 +104,7 @@ class Metrics:
         self._labelled(self._batch_tokens, batch.model).observe(batch.tokens + batch.padding)
 
     def _labelled(self, metric: _M, *labels: str) -> _M:
-        """The series of the labels, kept at hand: the library looks for it behind a lock."""
+        """The series of the labels, remembered: the library looks it up behind a lock."""
         found = self._series.get((metric, *labels))
         if found is None:
             found = self._series[metric, *labels] = metric.labels(*labels)
@@ -160,8 +160,8 @@ class Vitals(Collector):
 
     def _remembered(self) -> Iterator[Metric]:
         cache = self._cache
-        yield _counter("cache_hits", "Texts whose vector was remembered", cache.hits)
-        yield _counter("cache_misses", "Texts whose vector was not", cache.misses)
+        yield _counter("cache_hits", "Texts with a remembered vector", cache.hits)
+        yield _counter("cache_misses", "Texts without a remembered vector", cache.misses)
         yield _gauge("cache_bytes", "Memory of remembered vectors", cache.bytes)
 
     def _models(self) -> Iterator[Metric]:

@@ -56,7 +56,7 @@ class Observer:
 
     @contextmanager
     def request(self, protocol: Protocol) -> Iterator[Observed]:
-        """Runs one request; whatever it raises goes on to the caller."""
+        """Runs one request; its errors reach the caller."""
         observed = Observed(protocol)
         started = time.monotonic()
         outcome, error = "ok", None
@@ -69,7 +69,7 @@ class Observer:
             outcome = "left"
             raise
         except Exception:
-            # A bug: whoever answers for it logs where it is.
+            # A bug: the caller logs where it is.
             outcome = RowvecError.sqlstate
             raise
         finally:

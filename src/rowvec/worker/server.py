@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import logging
 import os
 import signal
@@ -12,13 +11,13 @@ import ssl
 from collections.abc import Mapping
 from typing import Protocol
 
+from rowvec.addresses import is_loopback, split_address
 from rowvec.config import Settings
 from rowvec.errors import ConfigError, RowvecError, ShuttingDown
 from rowvec.models.device import resolve_device
 from rowvec.models.listing import Listing, read_listing
 from rowvec.models.measurements import measured_backends
 from rowvec.models.threads import granted_threads
-from rowvec.worker.addresses import split_address
 from rowvec.worker.admission import Admission
 from rowvec.worker.cache import VectorCache
 from rowvec.worker.dataset_pages import Datasets
@@ -90,7 +89,7 @@ async def _serve(
         threads=threads,
         device=device,
         memory_budget=settings.memory_budget,
-        graphs=settings.cache_dir / "graphs",
+        compiled=settings.cache_dir / "compiled",
         measured=measured_backends(settings.cache_dir, listing.specs, threads),
         stall_seconds=settings.engine_stall_seconds,
         refuse_seconds=settings.engine_refuse_seconds,
@@ -121,7 +120,7 @@ async def _serve(
     metrics.watch(Vitals(admission, cache, engine, functools.partial(_connections, ports)))
     address = await listener.open(settings.listen)
     async with asyncio.TaskGroup() as group:
-        # If it ends by itself, which is a bug, the group ends the worker with it.
+        # If it ends early, which is a bug, the group ends the worker with it.
         running = group.create_task(engine.run(), name="engine")
         logger.info("listening on %s", address)
         await stop.wait()
@@ -139,7 +138,7 @@ async def _drain(
 
     HTTP listens on meanwhile: /readyz tells load balancers, new requests get 503.
     """
-    listener.stop_listening()
+    await listener.stop_listening()
     try:
         async with asyncio.timeout(grace_seconds):
             await admission.close()
@@ -158,7 +157,7 @@ def _connections(ports: Mapping[str, _Port]) -> dict[str, int]:
 def _api_keys(settings: Settings) -> ApiKeys | None:
     if settings.api_key_file is not None:
         return ApiKeys(settings.api_key_file)
-    if settings.http_listen is not None and not _is_loopback(settings.http_listen):
+    if settings.http_listen is not None and not is_loopback(split_address(settings.http_listen)[0]):
         raise ConfigError(
             f"HTTP on {settings.http_listen} is reachable from other machines, and needs API keys",
             hint="give --api-key-file, or listen on 127.0.0.1",
@@ -178,6 +177,8 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A handshake costs the worker more than the client, which may have one.
+    context.options |= ssl.OP_NO_RENEGOTIATION
     try:
         context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
     except (OSError, ssl.SSLError) as exc:
@@ -192,17 +193,11 @@ def _warn_if_exposed(settings: Settings) -> None:
     if settings.tls_cert_file is not None:
         return
     for address in (settings.listen, settings.http_listen):
-        if address is not None and not address.startswith("/") and not _is_loopback(address):
+        if address is None or address.startswith("/"):
+            continue
+        if not is_loopback(split_address(address)[0]):
             logger.warning(
                 "%s is reachable from other machines, and without TLS texts travel in plain:"
                 " give --tls-cert-file and --tls-key-file",
                 address,
             )
-
-
-def _is_loopback(address: str) -> bool:
-    host, _ = split_address(address)
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from rowvec.errors import DeadlineExceeded, RequestTooLarge, renumbering
 from rowvec.models.backends.variant import AUTOMATIC
 from rowvec.models.listing import Listing
@@ -20,7 +22,8 @@ from rowvec.worker.admission import Admission
 from rowvec.worker.answers import chunk_objects, dense, ranked, sparse_texts, split_objects
 from rowvec.worker.cache import Cached, VectorCache
 from rowvec.worker.dataset_pages import PAGE_BYTES, Datasets
-from rowvec.worker.engine.client import A, EngineClient, Rows
+from rowvec.worker.engine.client import A, EngineClient
+from rowvec.worker.engine.in_flight import Rows
 from rowvec.worker.engine.messages import (
     EngineRequest,
     ModelRequest,
@@ -54,7 +57,7 @@ _TEXTS_A_TURN = 256
 
 @dataclass(frozen=True)
 class _Missing:
-    """Texts that the cache does not have, each once, with the places they stand at."""
+    """Texts that the cache does not have, each once, with their places."""
 
     texts: list[str]
     keys: list[bytes]
@@ -201,9 +204,17 @@ class Service:
     async def _chunked(self, request: Request, planned: RequestPlan) -> list[dict[str, Any]]:
         places, texts = _present(request)
         wanted = _wanted("chunk", planned, texts, request)
-        answer, _ = await self._ask(wanted, SpanAnswer, places)
-        found = zip(places, texts, answer.spans, strict=True)
-        return [chunk for i, text, spans in found for chunk in chunk_objects(i, text, spans)]
+        answer, parts = await self._ask(wanted, SpanAnswer, places)
+        chunks: list[dict[str, Any]] = []
+        turn = 0
+        for i, text, row in zip(places, texts, _rows(parts, answer.sizes), strict=True):
+            spans = np.frombuffer(row, "<i4").reshape(-1, 3)
+            for first in range(0, len(spans), _TEXTS_A_TURN):
+                chunks += chunk_objects(i, text, spans[first : first + _TEXTS_A_TURN], first)
+                if len(chunks) - turn >= _TEXTS_A_TURN:
+                    turn = len(chunks)
+                    await asyncio.sleep(0)
+        return chunks
 
     async def _split(self, request: Request) -> list[dict[str, Any]]:
         places, texts = _present(request)
@@ -295,7 +306,7 @@ class Service:
     async def _ask(
         self, wanted: EngineRequest, kind: type[A], places: Sequence[int]
     ) -> tuple[A, Rows]:
-        """The engine's answer about inputs that stand at these places of the request."""
+        """The engine's answer about the inputs at these places of the request."""
         with renumbering(places):
             return await self._engine.ask(wanted, kind)
 

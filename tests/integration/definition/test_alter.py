@@ -104,6 +104,22 @@ def test_another_model_begins_with_an_empty_column(
     )
 
 
+def test_columns_run_out_with_a_sentence(
+    database: Database, conn: psycopg.Connection, start_worker: StartWorker
+) -> None:
+    """Postgres counts dropped columns for ever, and another model takes two more."""
+    point_at(database, start_worker(MODELS))
+    define(conn, model="one")
+    names = [f"c{number}" for number in range(1600 - 5 - 1)]
+    conn.execute(f"ALTER TABLE reviews {', '.join(f'ADD {name} int' for name in names)}")
+    conn.execute(f"ALTER TABLE reviews {', '.join(f'DROP {name}' for name in names)}")
+    with refused("54011", "reviews has used up the 1600 columns", "copy its rows into a new table"):
+        conn.execute("SELECT rowvec.alter_embedding('reviews', model => 'other')")
+    assert one(conn, "SELECT count(embedding) FROM reviews") == 60
+    with refused("54011", "used up the 1600 columns", "copy its rows"):
+        define(conn, fill=False, model="one", name="another")
+
+
 def test_nothing_to_alter(conn: psycopg.Connection) -> None:
     define(conn)
     conn.execute(

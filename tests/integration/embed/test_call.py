@@ -27,6 +27,13 @@ kind = "stand-in"
 dimensions = 8
 max_tokens = 256
 delay_ms_per_text = 20
+
+[[model]]
+name = "large"
+kind = "stand-in"
+dimensions = 8
+max_tokens = 256
+load_ms = 3600000
 """
 
 # Two seconds of work.
@@ -154,3 +161,13 @@ def test_who_waited_frees_the_seat_of_the_spinning(conn: psycopg.Connection) -> 
         conn.execute("RESET statement_timeout")
     held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
     assert one(conn, held) == 0
+
+
+def test_a_model_that_loads_for_longer_than_the_deadline_is_said_to(
+    conn: psycopg.Connection,
+) -> None:
+    """The worker's sentence is waited for: that it did not answer is said of one that is mute."""
+    with refused("57000", "large is still being loaded"):
+        conn.execute("""SELECT rowvec.embed('large', 'x', '{"timeout_ms": 2000}')""")
+    with refused("57000", "large is still being loaded, stand-in comes after it"):
+        conn.execute("""SELECT rowvec.embed('stand-in', 'x', '{"timeout_ms": 2000}')""")

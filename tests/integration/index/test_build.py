@@ -116,7 +116,7 @@ def test_a_good_index_is_only_measured_again(work: Work) -> None:
     rebuilt = work.build("items", rebuild=True)
     assert rebuilt.was_built
     assert work.connection.execute(node).fetchone() != before
-    assert work.said[0] == "items_embedding_idx is built anew: as asked"
+    assert work.said[0] == "items_embedding_idx is built again: as asked"
 
 
 def test_what_is_asked_for_replaces_what_stands(work: Work) -> None:
@@ -124,7 +124,7 @@ def test_what_is_asked_for_replaces_what_stands(work: Work) -> None:
     work.build("items")
     result = work.build("items", kind="hnsw")
     assert (result.kind, result.lists, result.was_built) == ("hnsw", None, True)
-    assert work.said[0] == ("items_embedding_idx is built anew: hnsw is asked for, it is ivfflat")
+    assert work.said[0] == ("items_embedding_idx is built again: hnsw is asked for, it is ivfflat")
     assert list(work.indexes()) == ["items_embedding_idx"]
     kept = work.stored()
     assert (kept["index_kind"], kept["setting_name"], kept["index_lists"]) == (
@@ -144,7 +144,7 @@ def test_a_table_that_has_grown_is_reported_and_refreshed(work: Work) -> None:
     )
     assert not work.build("items").was_built
     (sentence,) = work.said
-    assert "it was built for 400 vectors, there are 1,200; --refresh builds it anew" in sentence
+    assert "it was built for 400 vectors, there are 1,200; --refresh builds another" in sentence
     refreshed = work.build("items", refresh=True)
     assert (refreshed.was_built, refreshed.lists) == (True, 35)
     assert work.stored()["index_rows"] == 1200

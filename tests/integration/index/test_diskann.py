@@ -67,7 +67,7 @@ def test_tune_measures_it_at_every_setting(installed: Any) -> None:
     result = installed.tune("items", k=20, apply="database")
     first = result.measured[1].setting
     assert first == Setting("query_rescore", 20)
-    assert 'SET "diskann"."query_rescore" = 20' in result.applied[0]
+    assert 'SET "diskann"."query_rescore" = 20' in result.by_hand.statements[0]
 
 
 def test_a_search_reads_it_with_its_setting(installed: Any) -> None:

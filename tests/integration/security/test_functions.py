@@ -127,10 +127,13 @@ def test_every_definer_function_pins_its_path(database: Database) -> None:
     with database.connect() as conn:
         found = conn.execute(
             "SELECT proname::text, proowner::regrole::text, proconfig FROM pg_proc "
-            "WHERE pronamespace = 'rowvec'::regnamespace AND prosecdef"
+            "WHERE pronamespace = 'rowvec'::regnamespace AND prosecdef ORDER BY proname"
         ).fetchall()
-    assert [(name, owner) for name, owner, _ in found] == [("_call", "rowvec_caller")]
-    assert "search_path=pg_catalog, pg_temp" in found[0][2]
+    assert [(name, owner) for name, owner, _ in found] == [
+        ("_call", "rowvec_caller"),
+        ("_worker_entry", "rowvec_caller"),
+    ]
+    assert all("search_path=pg_catalog, pg_temp" in settings for *_, settings in found)
 
 
 def test_nothing_is_public(database: Database) -> None:

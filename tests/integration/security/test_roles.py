@@ -147,6 +147,19 @@ def test_a_request_that_is_no_object_is_not_sent(
         connection.execute("SELECT rowvec._call(%s, 10000)", (request_,))
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        '{"v":1,"op":"dataset","model":"x","page":{"cursor":"c"}}',
+        '{"v":1,"op":"ping","op":"dataset","model":"x","page":{"cursor":"c"}}',
+        '{"v":1,"op":"ping","\\u006fp":"data\\u0073et","model":"x","page":{"cursor":"c"}}',
+    ],
+)
+def test_a_dataset_is_for_those_who_may_load_it(database: Database, request_: str) -> None:
+    with as_role(database, "stranger") as connection, refused("42501", "may not read datasets"):
+        connection.execute("SELECT rowvec._call(%s, 10000)", (request_,))
+
+
 def test_the_list_shows_who_may(database: Database) -> None:
     with as_role(database, "stranger") as connection:
         rows = connection.execute("SELECT name, roles FROM rowvec.models()").fetchall()

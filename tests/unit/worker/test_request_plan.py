@@ -161,9 +161,11 @@ def test_sparse_vectors_as_text() -> None:
 
 
 def test_chunks_are_numbered_within_their_input() -> None:
-    (first, second) = chunk_objects(1, "ab cd", [(0, 2, 1), (3, 5, 1)])
+    spans = np.array([(0, 2, 1), (3, 5, 1)], np.int32)
+    (first, second) = chunk_objects(1, "ab cd", spans, 0)
     assert first == {
         "input": 2, "ordinality": 1, "chunk": "ab", "start_char": 0, "end_char": 2, "tokens": 1
     }  # fmt: skip
     assert (second["ordinality"], second["chunk"]) == (2, "cd")
+    assert list(chunk_objects(1, "ab cd", spans[1:], 1)) == [second]
     assert list(split_objects(0, ["x"])) == [{"input": 1, "chunk_index": 1, "chunk": "x"}]

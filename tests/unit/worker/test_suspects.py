@@ -12,7 +12,7 @@ from rowvec.worker.engine.suspects import Suspects
 A, B, C = (bytes([n]) * FINGERPRINT_BYTES for n in range(3))
 
 # Inline, in the thread, of the batch, of the next batch.
-NOTHING: list[list[bytes]] = [[], [], [], []]
+NOTHING: list[list[bytes]] = [[], [], [], [], []]
 
 
 class Clock:
@@ -82,9 +82,9 @@ def test_the_box_tells_what_is_noted_while_it_is(texts: list[bytes]) -> None:
         engine, listener = BlackBox(descriptor), BlackBox(descriptor)
         assert listener.read() == NOTHING
         with engine.noted(0, texts):
-            assert listener.read() == [[], [], texts, []]
+            assert listener.read() == [[], [], [], texts, []]
             with engine.noted("inline", [A]):
-                assert listener.read() == [[A], [], texts, []]
+                assert listener.read() == [[A], [], [], texts, []]
         assert listener.read() == NOTHING
         engine.close()
         listener.close()

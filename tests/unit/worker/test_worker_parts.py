@@ -12,11 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rowvec.chunking.cutting import Chunking
-from rowvec.errors import ConfigError, Overloaded, ShuttingDown
+from rowvec.errors import Overloaded, ShuttingDown
 from rowvec.models.backends.variant import Variant
 from rowvec.models.encoding import Encoding
 from rowvec.models.listing import read_listing
-from rowvec.worker.addresses import split_address
 from rowvec.worker.admission import Admission
 from rowvec.worker.cache import NOT_IN_KEY, Cached, KeyMaker, VectorCache
 from rowvec.worker.engine import messages
@@ -192,7 +191,7 @@ MESSAGES: list[Message] = [
     Configure(
         salt="00ff", models=list(read_listing(None).specs), max_batch_tokens=1,
         max_batch_seconds=0.5, max_image_bytes=2, max_image_pixels=3, threads=4, device="cpu",
-        memory_budget=None, graphs=Path("/graphs"), measured={"m": "onnx"},
+        memory_budget=None, compiled=Path("/compiled"), measured={"m": "onnx"},
     ),
     ModelRequest(
         number=1, inputs=["a", "\u00e9"], op="embed", model="m", interactive=True,
@@ -210,7 +209,7 @@ MESSAGES: list[Message] = [
     Answer(7),
     VectorAnswer(8, [1], [4]),
     TokenAnswer(9, [1, 2]),
-    SpanAnswer(10, [[[0, 1, 1]], []]),  # type: ignore[list-item]  # as JSON gives them
+    SpanAnswer(10, [12, 0]),
     PieceAnswer(11, [["a"], []]),
     Part(12),
     Failed(13, "22023", "odd", None, 2),
@@ -240,23 +239,9 @@ def test_messages_come_out_as_they_went_in(frames: list[tuple[Message, bytes]], 
     assert found == frames
 
 
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [("127.0.0.1:5466", ("127.0.0.1", 5466)), ("[::1]:1", ("::1", 1)), ("db:0", ("db", 0))],
-)
-def test_an_address_is_a_host_and_a_port(address: str, expected: tuple[str, int]) -> None:
-    assert split_address(address) == expected
-
-
-@pytest.mark.parametrize("address", ["", "host", ":5466", "host:", "host:x", "host:70000"])
-def test_what_is_no_address_is_a_config_error(address: str) -> None:
-    with pytest.raises(ConfigError):
-        split_address(address)
-
-
 def test_vectors_are_cut_and_brought_to_length_one() -> None:
     vectors = np.array([[3, 4, 12], [0, 0, 1]], dtype=np.float32)
-    cut = shaped(vectors, 2, normalize=True)
+    cut = shaped(vectors, Encoding(truncate_dim=2, normalize=True))
     assert cut.tolist() == [[pytest.approx(0.6), pytest.approx(0.8)], [0, 0]]
     assert cut.dtype == np.float32
-    assert shaped(vectors, None, normalize=False) is vectors
+    assert np.shares_memory(shaped(vectors, Encoding()), vectors)

@@ -56,7 +56,7 @@ class LocalChat:
                 do_sample=False,
                 pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
             )
-            # Also where it failed: the stream would wait for ever.
+            # Also if it failed: otherwise the stream would never end.
             done.add_done_callback(lambda _: streamer.text_queue.put(streamer.stop_signal))
             yield from streamer
             done.result()

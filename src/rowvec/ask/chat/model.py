@@ -1,4 +1,4 @@
-"""What `ask` and `cluster --summary` want of a language model, whoever computes it."""
+"""What `ask` and `cluster --summary` need of a language model, local or remote."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class ChatModel(Protocol):
     """Answers one prompt at a time."""
 
     def stream(self, prompt: str, max_tokens: int) -> Iterator[str]:
-        """The answer piece by piece, at most so many tokens; raises RowvecError."""
+        """The answer piece by piece, at most `max_tokens` tokens; raises RowvecError."""
 
 
 def answer(model: ChatModel, prompt: str, max_tokens: int) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 from rowvec.backfill.report import Reporter, Summary
 from rowvec.backfill.run import BackfillRequest, vacuum
 from rowvec.config import Settings
-from rowvec.db.connection import resolve_dsn
+from rowvec.db.connection import job_dsn, owner_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.session import open_session
 from rowvec.db.source import Source
@@ -34,7 +34,7 @@ class Crew:
 def share(
     settings: Settings, request: BackfillRequest, workers: int
 ) -> tuple[Settings, BackfillRequest]:
-    """What each of so many gets, where limits are for all of them together."""
+    """What each worker gets of limits that are for all of them together."""
     if settings.max_rows_per_second is not None:
         rate = settings.max_rows_per_second / workers
         settings = settings.model_copy(update={"max_rows_per_second": rate})
@@ -50,6 +50,7 @@ def together(parts: Iterable[Summary]) -> Summary:
         for counted in ("written", "cleared", "kept", "changed", "failed", "truncated", "passes"):
             setattr(total, counted, getattr(total, counted) + getattr(part, counted))
         total.pending = min(total.pending, part.pending)
+        total.by_sync = max(total.by_sync, part.by_sync)
         total.stopped |= part.stopped
         total.seconds = max(total.seconds, part.seconds)
         total.failures += part.failures
@@ -61,10 +62,10 @@ async def close(
     settings: Settings, request: BackfillRequest, total: Summary, reporter: Reporter
 ) -> None:
     """Counts what is left, and vacuums, once they are all done."""
-    async with open_session(resolve_dsn(settings), "rowvec backfill") as session:
+    async with open_session(job_dsn(settings), "rowvec backfill") as session:
         definition = await Definition.read(session, request.source, request.embedding)
         session.prepare_nothing()
         source = Source(definition)
         total.pending = await source.estimate_pending(session)
         if total.written and not total.stopped:
-            await vacuum(session, source, reporter.say)
+            await vacuum(owner_dsn(settings), source, reporter.say)

@@ -30,7 +30,7 @@ class LineReporter:
             self.end(summary)
 
     def end(self, summary: Summary) -> None:
-        """This is all that was done."""
+        """Takes the final result."""
         _write({"summary": summary})
 
     def say(self, message: str) -> None:

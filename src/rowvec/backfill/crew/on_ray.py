@@ -1,6 +1,6 @@
 """A crew of Ray actors: each a backfill with a model and a connection of its own.
 
-Ray restarts an actor whose node died, elsewhere, and calls it again; what it held is free at once
+When a node dies, Ray restarts its actor elsewhere and calls it again; what it held is free at once
 with its connection. Nothing but the table itself says what is left to do.
 """
 
@@ -39,7 +39,7 @@ class Hand:
     """What an actor is: one backfill, which tells how far it is while it runs."""
 
     def __init__(self) -> None:
-        # Another one after a restart: its sums begin anew.
+        # Another one after a restart: its sums begin at zero.
         self._life = uuid.uuid4().hex
         self._summary: Summary | None = None
         self._total = 0
@@ -88,7 +88,7 @@ async def run_on_ray(
     Raises ConfigError where there is no Ray or no cluster, BackendFailed with what the first actor
     that failed said.
     """
-    # What Ray tells of its nodes it prints, and our stdout belongs to whoever reads the result.
+    # Ray prints what it reports of its nodes, and our stdout is for the result alone.
     with redirect_stdout(sys.stderr):
         ray = _connected(crew)
         try:
@@ -145,7 +145,7 @@ def _check(address: str | None) -> None:
 
 
 def check_room(there: Mapping[str, float], crew: Crew, say: Callable[[str], None]) -> None:
-    """Says how many actors will wait for processors or GPUs, where Ray would wait without a word.
+    """Says how many actors will wait for processors or GPUs; Ray would wait silently.
 
     Raises ConfigError where the cluster is begun for this run, since it will not grow.
     """
@@ -166,7 +166,7 @@ def check_room(there: Mapping[str, float], crew: Crew, say: Callable[[str], None
 
 
 def actor_settings(settings: Settings, crew: Crew) -> dict[str, Any]:
-    """What an actor is told of the settings; the rest is its node's.
+    """The settings that an actor gets; the others are its node's.
 
     One that has a GPU of Ray's computes on that, and says so where torch does not see it.
     """

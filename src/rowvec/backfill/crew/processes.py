@@ -18,7 +18,7 @@ from rowvec.filling.outcome import FailedRow
 from rowvec.filling.patience import sleep_unless
 
 _INTERRUPTED = 130
-# Whoever is killed over and over would be killed for ever.
+# A process that is killed again and again would be started without end.
 _RESTARTS = 5
 _MAX_LINE = 1 << 22
 _LOOK_SECONDS = 0.2
@@ -82,7 +82,7 @@ class _Board:
     def note(self, who: tuple[int, int], line: dict[str, Any]) -> None:
         """Takes a line of a process."""
         if "say" in line and line["say"] not in self._said:
-            # What they all meet is told once.
+            # What all of them report is printed once.
             self._said.add(line["say"])
             self._reporter.say(line["say"])
         if "total" in line and not self._has_begun:

@@ -25,7 +25,7 @@ _BATCH_ROWS = 1_024
 _MAX_REST = 20
 _SAMPLE_BYTES = 48 << 20
 _FEWEST_SAMPLED_A_CLUSTER = 40
-# Rows are compared with all centroids in blocks of so many distances.
+# Rows are compared with all centroids in blocks of this many distances.
 _BLOCK = 1 << 20
 
 

@@ -13,14 +13,15 @@ from rowvec.db.cluster_rows import CentralRow, ClusterRows
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.derived import DerivedTable
+from rowvec.db.owner import AsOwner
 from rowvec.db.session import Session, open_session
 from rowvec.db.vectors import Vectors
 from rowvec.errors import InvalidRequest
 from rowvec.explore.cluster.kmeans import KMeans, Reservoir
 from rowvec.explore.cluster.words import GroupWords
 from rowvec.explore.one_thread import one_thread
-from rowvec.explore.phases import Phases
 from rowvec.explore.unit_vectors import UnitVectors
+from rowvec.progress import Progress
 
 _APPLICATION = "rowvec cluster"
 
@@ -39,7 +40,7 @@ _SAMPLED_CHARACTERS = 2_000
 
 @dataclass(frozen=True)
 class ClusterRequest:
-    """What to cluster: a table's name as written in SQL, the embedding where it has several."""
+    """What to cluster: a table's name as written in SQL, the embedding, its default where None."""
 
     source: str
     clusters: int
@@ -78,7 +79,7 @@ Summarise = Callable[[Cluster], Cluster]
 async def cluster(
     settings: Settings,
     request: ClusterRequest,
-    phases: Phases,
+    progress: Progress,
     summarise: Summarise | None = None,
 ) -> ClusterResult:
     """Assigns every row that has a vector, and replaces what an earlier run stored.
@@ -89,8 +90,9 @@ async def cluster(
     dsn = resolve_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
-        vectors = await Vectors.of(session, definition)
-        source = UnitVectors(vectors, await vectors.count(), phases)
+        owner = await AsOwner.of(session, definition)
+        vectors = await Vectors.of(owner, definition)
+        source = UnitVectors(vectors, await vectors.count(), progress)
         if source.rows < request.clusters:
             raise InvalidRequest(
                 f"{source.rows:,} rows of {definition.table} have a vector in {definition.name},"
@@ -100,14 +102,14 @@ async def cluster(
         with one_thread():
             kmeans = await _fit(source, request, definition.dimensions)
             sizes = await _sort(source, kmeans)
-            table, centroids = await _tables(session, definition)
+            table, centroids = await _tables(session, definition, vectors.column.type)
             async with open_session(dsn, _APPLICATION) as writing:
-                await _store(source, kmeans, table, writing)
-        phases.phase("naming the clusters", 0, 0)
-        found = await _describe(session, ClusterRows(definition, table), sizes)
+                await _store(source, kmeans, table, await AsOwner.of(writing, definition))
+        progress.phase("naming the clusters", 0, 0)
+        found = await _describe(ClusterRows(owner, definition, table), sizes)
         if summarise is not None:
-            found = [_summarised(one, summarise, phases, len(found)) for one in found]
-        await _store_centroids(session, centroids, kmeans, found)
+            found = [_summarised(one, summarise, progress, len(found)) for one in found]
+        await _store_centroids(owner, centroids, vectors.column.type, kmeans, found)
     return ClusterResult(
         source=definition.table,
         embedding=definition.name,
@@ -123,7 +125,7 @@ async def _fit(source: UnitVectors, request: ClusterRequest, dimensions: int) ->
     async for batch in source.batches("sampling"):
         sample.add(batch.vectors)
     kmeans = KMeans(request.clusters, request.seed)
-    source.phases.phase("finding where to begin", 0, 0)
+    source.progress.phase("finding where to begin", 0, 0)
     kmeans.begin(sample.rows())
     for number in range(1, _MAX_MEAN_PASSES + 1):
         means = kmeans.mean()
@@ -144,11 +146,12 @@ async def _sort(source: UnitVectors, kmeans: KMeans) -> NDArray[np.int64]:
     return sizes[order]
 
 
-async def _tables(session: Session, definition: Definition) -> tuple[DerivedTable, DerivedTable]:
+async def _tables(
+    session: Session, definition: Definition, vector: str
+) -> tuple[DerivedTable, DerivedTable]:
     table = await DerivedTable.make(
         session, definition, "cluster", "cluster int NOT NULL, distance real NOT NULL", keyed=True
     )
-    vector = f'"{session.vector_schema}".vector({definition.dimensions})'
     centroids = await DerivedTable.make(
         session,
         definition,
@@ -161,23 +164,23 @@ async def _tables(session: Session, definition: Definition) -> tuple[DerivedTabl
 
 
 async def _store(
-    source: UnitVectors, kmeans: KMeans, table: DerivedTable, writing: Session
+    source: UnitVectors, kmeans: KMeans, table: DerivedTable, writing: AsOwner
 ) -> None:
-    async with table.replacing(writing, ("cluster", "distance")) as copy:
-        async for batch in source.batches("storing", with_keys=True):
+    async with table.replacing(writing, {"cluster": "int", "distance": "real"}) as copy:
+        async for batch in source.batches("storing"):
             nearest = kmeans.assign(batch.vectors)
             pairs = zip(nearest.labels.tolist(), nearest.distances.tolist(), strict=True)
             for key, (label, distance) in zip(batch.keys, pairs, strict=True):
                 await copy.write_row((*key, label + 1, distance))
 
 
-async def _describe(session: Session, rows: ClusterRows, sizes: NDArray[np.int64]) -> list[Cluster]:
+async def _describe(rows: ClusterRows, sizes: NDArray[np.int64]) -> list[Cluster]:
     counted = GroupWords()
     share = max(_FEWEST_SAMPLED_TEXTS, _SAMPLED_TEXTS // len(sizes))
-    async for label, text in rows.sample(session, share, _SAMPLED_CHARACTERS):
+    async for label, text in rows.sample(share, _SAMPLED_CHARACTERS):
         counted.add(label, text)
-    words = counted.distinctive(_WORDS, await rows.stop_words(session, counted.all_words()))
-    central = await rows.central(session, _CENTRAL_ROWS, _CENTRAL_CHARACTERS)
+    words = counted.distinctive(_WORDS, await rows.stop_words(counted.all_words()))
+    central = await rows.central(_CENTRAL_ROWS, _CENTRAL_CHARACTERS)
     return [
         Cluster(
             cluster=number,
@@ -191,17 +194,28 @@ async def _describe(session: Session, rows: ClusterRows, sizes: NDArray[np.int64
     ]
 
 
-def _summarised(one: Cluster, summarise: Summarise, phases: Phases, total: int) -> Cluster:
-    phases.phase("asking the language model", one.cluster - 1, total)
+def _summarised(one: Cluster, summarise: Summarise, progress: Progress, total: int) -> Cluster:
+    progress.phase("asking the language model", one.cluster - 1, total)
     return summarise(one)
 
 
 async def _store_centroids(
-    session: Session, centroids: DerivedTable, kmeans: KMeans, found: Sequence[Cluster]
+    owner: AsOwner,
+    centroids: DerivedTable,
+    vector: str,
+    kmeans: KMeans,
+    found: Sequence[Cluster],
 ) -> None:
     rows = (
         (one.cluster, one.name, one.summary, one.words, one.rows, str(centroid.tolist()))
         for one, centroid in zip(found, kmeans.centroids, strict=True)
     )
-    columns = ("cluster", "name", "summary", "words", "rows", "centroid")
-    await centroids.replace(session, columns, rows)
+    columns = {
+        "cluster": "int",
+        "name": "text",
+        "summary": "text",
+        "words": "text[]",
+        "rows": "bigint",
+        "centroid": vector,
+    }
+    await centroids.replace(owner, columns, rows)

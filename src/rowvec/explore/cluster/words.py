@@ -23,7 +23,7 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
     "\uf900-\ufaff\U00020000-\U0003ffff]+"
 )
-# A word that fewer texts of a group hold than so many, or than this share, is theirs alone.
+# A word in fewer texts of a group than this number, or than this share, does not name the group.
 _MIN_TEXTS, _MIN_SHARE = 2, 0.05
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-# Beyond so many categories the rarer ones share a colour.
+# Beyond this many categories the rarer ones share a colour.
 MAX_CATEGORIES = 60
 # Fewer different numbers than this are categories: stars, years of a short time.
 _MIN_NUMBERS = 13

@@ -3,50 +3,41 @@
 from __future__ import annotations
 
 import base64
-import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib import resources
 from typing import Any
 
 import numpy as np
 import orjson
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from rowvec.explore.map.coloring import Coloring
 from rowvec.explore.map.points import Points
+from rowvec.html_templates import html_templates
 
 _SCRIPTS = ("point_map.js", "map_page.js")
+_TEMPLATES = html_templates("rowvec.explore.map", "page")
 _BEGIN = 'new MapPage(document, readMapData(document.getElementById("data").textContent));'
 
 
 def page(points: Points, title: str, facts: str) -> Iterator[bytes]:
     """The page, in pieces: the data is most of it. It asks no other host for anything."""
-    scripts = "\n".join([*(page_file(name) for name in _SCRIPTS), _BEGIN])
-    escaped = html.escape(title)
-    heading = f'<h1>{escaped}</h1>\n  <span class="facts">{html.escape(facts)}</span>'
     filled = {
-        "{title}": escaped,
-        "{body}": body(heading),
-        "{css}": page_file("map.css"),
-        "{scripts}": scripts,
+        "title": title,
+        "facts": facts,
+        "css": _page_file("map.css"),
+        "scripts": "\n".join([*map(_page_file, _SCRIPTS), _BEGIN]),
+        # Within <script> only this could end the element or begin a comment.
+        "data": orjson.dumps(map_data(points)).replace(b"<", b"\\u003c").decode(),
     }
-    # Parted first: a title may hold what looks like a place to fill.
-    before, after = page_file("map.html").split("{data}")
-    yield _filled(before, filled)
-    # Within <script> only this could end the element or begin a comment.
-    yield orjson.dumps(map_data(points)).replace(b"<", b"\\u003c")
-    yield _filled(after, filled)
+    for piece in _TEMPLATES.get_template("map.html").generate(filled):
+        yield piece.encode()
 
 
-def _filled(text: str, contents: Mapping[str, str]) -> bytes:
-    for place, content in contents.items():
-        text = text.replace(place, content)
-    return text.encode()
-
-
-def body(heading: str) -> str:
-    """What is inside <body> in every page with a map; `heading` is markup, above its tools."""
-    return page_file("body.html").replace("{heading}", heading)
+def body(heading: Markup) -> str:
+    """What is inside <body> in every page with a map, with `heading` above its tools."""
+    return _TEMPLATES.get_template("body.html").render(heading=heading)
 
 
 def map_data(points: Points) -> dict[str, Any]:
@@ -63,8 +54,7 @@ def map_data(points: Points) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def page_file(name: str) -> str:
-    """A file of the page."""
+def _page_file(name: str) -> str:
     return (resources.files("rowvec.explore.map.page") / name).read_text(encoding="utf-8")
 
 

@@ -1,10 +1,9 @@
-"""The points of one map in memory: at most so many, with all that a picture of them needs."""
+"""The points of one map in memory, a bounded number, with all that a picture of them needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +25,7 @@ class Points:
 
     x: Matrix
     y: Matrix
-    keys: Sequence[Any]
+    keys: Sequence[object]
     texts: Sequence[str]
     colorings: Sequence[Coloring]
     neighbours: Indices

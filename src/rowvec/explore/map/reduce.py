@@ -13,7 +13,7 @@ from rowvec.errors import ConfigError
 
 # Principal components: the first two are a map, more of them stand for the vectors themselves.
 _COMPONENTS = 50
-# UMAP learns from so many rows at most; the others are put in their places afterwards.
+# UMAP learns from at most this many rows; the others are placed afterwards.
 _UMAP_ROWS = 50_000
 _UMAP_NEIGHBOURS = 15
 
@@ -86,5 +86,5 @@ class Umap:
 
 
 def blocks(rows: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` that cover so many rows."""
+    """Slices of at most `size` that cover all rows."""
     return (slice(start, min(start + size, rows)) for start in range(0, rows, size))

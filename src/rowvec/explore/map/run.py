@@ -13,7 +13,8 @@ from rowvec.db.connection import resolve_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.derived import DerivedTable
 from rowvec.db.map_points import MapPoints
-from rowvec.db.session import Session, open_session
+from rowvec.db.owner import AsOwner
+from rowvec.db.session import open_session
 from rowvec.db.vectors import Matrix, Vectors, normalised
 from rowvec.errors import ConfigError, InvalidRequest
 from rowvec.explore.map import html, picture
@@ -22,8 +23,8 @@ from rowvec.explore.map.neighbours import nearest
 from rowvec.explore.map.points import MAX_POINTS, Points, characters_for
 from rowvec.explore.map.reduce import PrincipalComponents, Umap
 from rowvec.explore.one_thread import one_thread
-from rowvec.explore.phases import Phases
 from rowvec.explore.unit_vectors import UnitVectors
+from rowvec.progress import Progress
 
 _APPLICATION = "rowvec map"
 _SUFFIXES = (".html", ".png")
@@ -35,7 +36,7 @@ Method = Literal["pca", "umap"]
 
 @dataclass(frozen=True)
 class MapRequest:
-    """What to map: a table's name as written in SQL, the embedding where it has several.
+    """What to map: a table's name as written in SQL, the embedding, its default where None.
 
     `colors` are names of columns; clusters colour it too, where there are any. `output` is a file
     that ends in .html or .png.
@@ -62,7 +63,7 @@ class MapResult:
     shown: int
 
 
-async def make_map(settings: Settings, request: MapRequest, phases: Phases) -> MapResult:
+async def make_map(settings: Settings, request: MapRequest, progress: Progress) -> MapResult:
     """Places every row that has a vector, and replaces what an earlier run stored.
 
     Raises ConfigError for another kind of file, InvalidRequest where there are fewer than three
@@ -74,7 +75,8 @@ async def make_map(settings: Settings, request: MapRequest, phases: Phases) -> M
     dsn = resolve_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
-        vectors = await Vectors.of(session, definition)
+        owner = await AsOwner.of(session, definition)
+        vectors = await Vectors.of(owner, definition)
         rows = await vectors.count()
         if rows < 3:
             raise InvalidRequest(
@@ -82,7 +84,7 @@ async def make_map(settings: Settings, request: MapRequest, phases: Phases) -> M
                 " for a map",
                 hint=f"run `rowvec backfill {request.source}` first",
             )
-        source = UnitVectors(vectors, rows, phases)
+        source = UnitVectors(vectors, rows, progress)
         shown = 0
         with one_thread():
             components = PrincipalComponents(definition.dimensions)
@@ -91,10 +93,11 @@ async def make_map(settings: Settings, request: MapRequest, phases: Phases) -> M
                 session, definition, "map", "x real NOT NULL, y real NOT NULL", keyed=True
             )
             async with open_session(dsn, _APPLICATION) as writing:
-                await _store(source, components, umap, table, writing)
+                writer = await AsOwner.of(writing, definition)
+                await _store(source, components, umap, table, writer)
             if output is not None:
-                drawing = _Drawing(definition, vectors, table, components, rows, phases)
-                points = await drawing.read(session, request)
+                drawing = _Drawing(definition, owner, vectors, table, components, rows, progress)
+                points = await drawing.read(request)
                 shown = len(points.keys)
                 drawing.write(points, request.method, output)
     return MapResult(
@@ -121,7 +124,7 @@ async def _learn(
         async for batch in source.batches("sampling"):
             sample.append(components.transform(batch.vectors)[-at % umap.step :: umap.step])
             at += len(batch.vectors)
-        source.phases.phase("UMAP", 0, 0)
+        source.progress.phase("UMAP", 0, 0)
         umap.learn(np.concatenate(sample))
     return umap
 
@@ -131,10 +134,10 @@ async def _store(
     components: PrincipalComponents,
     umap: Umap | None,
     table: DerivedTable,
-    writing: Session,
+    writing: AsOwner,
 ) -> None:
-    async with table.replacing(writing, ("x", "y")) as copy:
-        async for batch in source.batches("placing", with_keys=True):
+    async with table.replacing(writing, {"x": "real", "y": "real"}) as copy:
+        async for batch in source.batches("placing"):
             found = components.transform(batch.vectors)
             places = found[:, :2] if umap is None else umap.place(found)
             for key, place in zip(batch.keys, places.tolist(), strict=True):
@@ -146,11 +149,12 @@ class _Drawing:
     """Reads the points back, with their texts and colours, and draws them."""
 
     definition: Definition
+    owner: AsOwner
     vectors: Vectors
     table: DerivedTable
     components: PrincipalComponents
     rows: int
-    phases: Phases
+    progress: Progress
 
     def write(self, points: Points, method: Method, output: Path) -> None:
         """Writes the file."""
@@ -160,19 +164,21 @@ class _Drawing:
         facts = f"{self.rows:,} rows, {means} of {self.definition.model}"
         if shown < self.rows:
             facts = f"a random sample of {shown:,} out of {facts}"
-            self.phases.say(f"{output} shows a random sample of {shown:,} of {self.rows:,} rows")
+            self.progress.say(f"{output} shows a random sample of {shown:,} of {self.rows:,} rows")
         if output.suffix.lower() == ".png":
             picture.draw(points, title, facts, str(output))
         else:
             with output.open("wb") as file:
                 file.writelines(html.page(points, title, facts))
 
-    async def read(self, session: Session, request: MapRequest) -> Points:
+    async def read(self, request: MapRequest) -> Points:
         """The points, at most as many as were asked for."""
+        session = self.owner.session
         clusters = await DerivedTable.find(session, self.definition, "cluster")
         centroids = await DerivedTable.find(session, self.definition, "centroid")
         both = None if clusters is None or centroids is None else (clusters, centroids)
-        reader = MapPoints(self.definition, self.vectors, self.table, request.colors, both)
+        column = self.vectors.column
+        reader = MapPoints(self.definition, column, self.table, request.colors, both)
         shown = min(self.rows, request.points)
         keeps_vectors = 4 * self.definition.dimensions * shown <= _VECTOR_BYTES
         names = [*request.colors, *(["cluster"] if both else [])]
@@ -182,8 +188,8 @@ class _Drawing:
         values: list[list[Any]] = [[] for _ in names]
         near: list[Matrix] = []
         characters = characters_for(shown)
-        async for batch in reader.read(session, shown, characters + 1):
-            full = normalised(self.vectors.matrix([row.vector for row in batch]))
+        async for batch in reader.read(self.owner, shown, characters + 1):
+            full = normalised(column.matrix([row.vector for row in batch]))
             near.append(full if keeps_vectors else self.components.transform(full))
             for row in batch:
                 places.append((row.x, row.y))
@@ -191,8 +197,8 @@ class _Drawing:
                 texts.append(_line(row.text, characters))
                 for of_one, value in zip(values, row.colors, strict=True):
                     of_one.append(value)
-            self.phases.phase("reading texts", len(keys), shown)
-        self.phases.phase("finding similar rows", 0, 0)
+            self.progress.phase("reading texts", len(keys), shown)
+        self.progress.phase("finding similar rows", 0, 0)
         x, y = np.array(places, np.float32).T
         return Points(
             x=x,

@@ -1,4 +1,4 @@
-"""The sentences of a text, with all that stands between them."""
+"""The sentences of a text, with everything between them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of index, a module each, found by being here; `KIND` of a module is its object."""
+"""The kinds of index: every module in this folder is one, and `KIND` is its object."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ KINDS: Mapping[str, IndexKind] = _all()
 
 
 def kind_of(method: str) -> IndexKind:
-    """The kind of an index that stands.
+    """The kind of an existing index.
 
-    Raises NotSupported where it is none of these: somebody gave it the name that ours has.
+    Raises NotSupported if it is none of these: another index was given the name of ours.
     """
     if method not in KINDS:
         raise NotSupported(

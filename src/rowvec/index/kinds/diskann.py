@@ -1,6 +1,6 @@
-"""Diskann of pgvectorscale: a graph whose nodes hold codes of a few bits a dimension.
+"""Diskann of pgvectorscale: a graph, its nodes codes of a few bits per dimension.
 
-What stands here is from its documentation and source (https://github.com/timescale/pgvectorscale:
+The facts here are from its documentation and source (https://github.com/timescale/pgvectorscale:
 README.md, "Tuning"; guc.rs, build.rs and scan.rs in pgvectorscale/src/access_method). It was never
 run on the extension itself, and nothing of it was measured: a build is taken to compare as many
 rows as one of hnsw, sizes follow from the default options. An index is built CONCURRENTLY, which is
@@ -17,7 +17,7 @@ from rowvec.index.index_kind import Facts, Graph, stored_bytes
 _NEIGHBOURS = 50
 _LINK_BYTES = 8
 _LINK_BYTES_IN_MEMORY = 16
-# num_bits_per_dimension: two below so many dimensions, else one.
+# num_bits_per_dimension: two below this many dimensions, else one.
 _DIMENSIONS_FOR_ONE_BIT = 900
 # Shares of maintenance_work_mem: the links, and the codes.
 _SHARE_OF_LINKS, _SHARE_OF_CODES = 0.8, 0.2
@@ -26,7 +26,7 @@ _SHARE_OF_LINKS, _SHARE_OF_CODES = 0.8, 0.2
 class Diskann(Graph):
     """A scan walks by codes, and ranks the nearest `query_rescore` again by their vectors.
 
-    That is the parameter its authors advise to tune, from 0 to 1,000. The scan goes on for as long
+    That is the parameter its authors advise to tune, from 0 to 1,000. The scan continues as long
     as rows are wanted: it needs no parameter for that. It holds whole vectors of up to 16,000
     dimensions, which are all that pgvector has, and makes its codes itself.
     """

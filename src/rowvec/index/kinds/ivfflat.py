@@ -13,12 +13,12 @@ _MAX_LISTS = 32_768
 
 # Ranked again beside probes of an index over bits; more only where all lists are not enough.
 _RESCORE = 200
-# A scan of so many vectors takes about a millisecond: to compare fewer saves nobody any time.
+# A scan of this many vectors takes about a millisecond: comparing fewer saves no time.
 _FEWEST_COMPARED = 1_000
 
 
 class Ivfflat(IndexKind):
-    """A scan reads the `probes` lists whose means are nearest."""
+    """A scan reads the `probes` lists with the nearest means."""
 
     method = "ivfflat"
     extension = "vector"

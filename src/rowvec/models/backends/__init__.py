@@ -1,4 +1,4 @@
-"""How the forward pass of a transformer is computed: torch, onnxruntime or OpenVINO.
+"""What computes the forward pass of a transformer: torch (here), onnxruntime, OpenVINO (compiled).
 
 `variant` says which there are, without importing any; the others need torch.
 """

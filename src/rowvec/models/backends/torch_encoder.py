@@ -19,10 +19,11 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from rowvec.models.backends.backend import Features
-from rowvec.models.backends.transfer import sent
+from rowvec.models.backends.transfer import padded, sent
 from rowvec.models.embedder import Tokenized
 from rowvec.models.tokenizing import BatchTokenizer
+
+Features = dict[str, Any]
 
 _ATTENTION = "rowvec_packed"
 
@@ -36,33 +37,25 @@ _FEW_TOKENS = 10
 
 
 class PaddedTorch:
-    """A TokenEncoder over a model's first module, as sentence-transformers runs it."""
+    """A model's first module, as sentence-transformers runs it: a vector for each token."""
 
     pads = True
-    # A team of helpers is kept for every thread that ever computed.
-    any_thread = False
-    streams = 1
+    """Whether the shorter texts of a batch cost as much as the longest."""
 
     def __init__(self, transformer: Any, tokenizer: BatchTokenizer, device: str) -> None:
         self._transformer = transformer
         self._tokenizer = tokenizer
         self._device = device
 
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes of the parameters and buffers."""
-        return size_of(self._transformer)
-
     def encode(self, batch: Sequence[Tokenized]) -> Features:
-        """Token embeddings of texts padded to the longest."""
-        features = {**self._tokenizer.padded(batch, self._device), "modality": "text"}
+        """`token_embeddings` of a batch, and what pooling has to know to tell the texts apart.
+
+        Here the `attention_mask` of texts padded to the longest.
+        """
+        features = {**padded(self._tokenizer, batch, self._device), "modality": "text"}
         with _threads_for(len(batch) * max(text.length for text in batch)):
             found: Features = self._transformer(features)
         return found
-
-    def encode_in_stream(self, batch: Sequence[Tokenized]) -> Features:
-        """As `encode`: there is one stream."""
-        return self.encode(batch)
 
 
 class PackedTorch(PaddedTorch):
@@ -73,7 +66,7 @@ class PackedTorch(PaddedTorch):
     def __init__(self, transformer: Any, tokenizer: BatchTokenizer, device: str) -> None:
         super().__init__(transformer, tokenizer, device)
         model = transformer.model
-        # Global to the process, and harmless: only a model that is told to uses it.
+        # Global to the process, and harmless: only a model that is set to it uses it.
         AttentionInterface.register(_ATTENTION, _packed_attention)
         AttentionMaskInterface.register(_ATTENTION, sdpa_mask)
         model.set_attn_implementation(_ATTENTION)
@@ -86,7 +79,10 @@ class PackedTorch(PaddedTorch):
         self._model.set_attn_implementation("sdpa")
 
     def encode(self, batch: Sequence[Tokenized]) -> Features:
-        """Token embeddings of texts one after the other; of one length they need no packing."""
+        """As PaddedTorch, of texts one after the other, with `cu_seq_lens_q`, their borders.
+
+        Texts of one length need no packing.
+        """
         lengths = [text.length for text in batch]
         if len(set(lengths)) == 1:
             return super().encode(batch)
@@ -167,10 +163,10 @@ def _packed_attention(
     query, key, value are (1, heads, tokens, width). Neighbours of one length are one call.
     """
     if text_lengths is None:
-        found: tuple[torch.Tensor, None] = sdpa_attention_forward(
+        whole: tuple[torch.Tensor, None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, scaling=scaling, **kwargs
         )
-        return found
+        return whole
     runs = [(length, sum(1 for _ in same)) for length, same in itertools.groupby(text_lengths)]
     sizes = [length * count for length, count in runs]
     pieces = zip(
@@ -180,13 +176,9 @@ def _packed_attention(
         value[0].split(sizes, 1),
         strict=True,
     )
-    attended = [
-        torch.nn.functional.scaled_dot_product_attention(
-            *(tensor.unflatten(1, (count, length)).transpose(0, 1) for tensor in (q, k, v)),
-            scale=scaling,
-        )
-        .transpose(1, 2)
-        .flatten(0, 1)
-        for (length, count), q, k, v in pieces
-    ]
+    attended = []
+    for (length, count), *tensors in pieces:
+        q, k, v = (tensor.unflatten(1, (count, length)).transpose(0, 1) for tensor in tensors)
+        found = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling)
+        attended.append(found.transpose(1, 2).flatten(0, 1))
     return torch.cat(attended)[None], None

@@ -6,13 +6,14 @@ the kernels of one stream, so the next batch can be launched while the last one 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
-from rowvec.models.embedder import Matrix
+from rowvec.models.embedder import Matrix, Tokenized
+from rowvec.models.tokenizing import BatchTokenizer
 
 
 def sent(array: np.ndarray[Any, Any], device: str) -> torch.Tensor:
@@ -22,6 +23,13 @@ def sent(array: np.ndarray[Any, Any], device: str) -> torch.Tensor:
         # torch keeps pinned memory for reuse, and reuses it only after the copy.
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
+
+
+def padded(
+    tokenizer: BatchTokenizer, batch: Sequence[Tokenized], device: str
+) -> dict[str, torch.Tensor]:
+    """The features of a batch as tensors, padded to its longest text."""
+    return {name: sent(array, device) for name, array in tokenizer.arrays(batch).items()}
 
 
 def fetching(vectors: torch.Tensor) -> Callable[[], Matrix]:
@@ -45,7 +53,7 @@ def fetching(vectors: torch.Tensor) -> Callable[[], Matrix]:
     return wait
 
 
-class Widened(torch.nn.Module):  # type: ignore[misc]  # torch's types are not read
+class Widened(torch.nn.Module):
     """A module that brings a transformer's half precision to float32, for pooling and the rest."""
 
     def forward(self, features: dict[str, Any]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 from rowvec.errors import InvalidRequest, NotSupported
 
@@ -50,15 +51,27 @@ AUTOMATIC = Variant()
 class Runtime:
     """How a process wants a model computed: `variant` if asked for, else `measured`, else the best.
 
-    `graphs` is the folder that exported models are kept in; without it torch computes everything,
+    `compiled` is the folder that compiled models are kept in; without it torch computes everything,
     as it does on a `device` other than the CPU. `threads` are those of the CPU.
     """
 
     variant: Variant = AUTOMATIC
     measured: Backend | None = None
-    graphs: Path | None = None
+    compiled: Path | None = None
     threads: int = 1
     device: str = "cpu"
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Self:
+        """The runtime whose fields were read from JSON."""
+        compiled = fields["compiled"]
+        return cls(
+            **{
+                **fields,
+                "variant": Variant(**fields["variant"]),
+                "compiled": None if compiled is None else Path(compiled),
+            }
+        )
 
 
 def installed() -> tuple[Backend, ...]:

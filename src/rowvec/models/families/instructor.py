@@ -15,8 +15,13 @@ class Instructor(Family):
     """hkunlp/instructor-* and models trained like them; they take the kwarg `instruction`.
 
     A kind of its own because the folders do not say it: they are ordinary sentence-transformers
-    folders, whose pooling would count the instruction in.
+    folders: their pooling would include the instruction.
     """
+
+    @classmethod
+    def compiles(cls, description: Description) -> bool:
+        """Where there is a choice of what computes it."""
+        return bool(description.backends)
 
     @classmethod
     def describe(cls, entry: Entry) -> Description:

@@ -1,4 +1,4 @@
-"""Models behind an endpoint that speaks OpenAI's form (`POST …/embeddings`), whoever runs it.
+"""Models behind any endpoint that speaks OpenAI's form (`POST …/embeddings`).
 
 The administrator lists them; describing one asks nothing.
 """

@@ -68,7 +68,7 @@ class StandIn(Family):
         return StandInEmbedder(revision=spec.description.revision, **options)
 
 
-# What str.split, too, takes for a word.
+# A word, as str.split sees it.
 _WORD = re.compile(r"\S+")
 
 Vector = np.ndarray[tuple[int], np.dtype[np.float32]]

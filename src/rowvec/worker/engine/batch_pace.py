@@ -15,7 +15,7 @@ _WEIGHT = 0.3
 
 
 class BatchPace:
-    """Bounds batches by time: a large model gets smaller ones, so that nobody waits long."""
+    """Bounds batches by time: a large model gets smaller ones, so that no request waits long."""
 
     def __init__(self, batch_seconds: float) -> None:
         self._batch_seconds = batch_seconds

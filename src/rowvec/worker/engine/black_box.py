@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
-# Texts tokenised on the engine's loop, texts in the tokenising thread, and behind these places one
+# Texts tokenised on the engine's loop, texts in the tokenising threads, and behind these places one
 # for each batch, by its number.
-Place = Literal["inline", "thread"] | int
+Place = Literal["inline", "thread", "long"] | int
 
-_NAMED: tuple[Place, ...] = ("inline", "thread")
+_NAMED: tuple[Place, ...] = ("inline", "thread", "long")
 
 FINGERPRINT_BYTES = 16
 
@@ -30,7 +30,7 @@ _PLACE_BYTES = _COUNT.size + _MOST * FINGERPRINT_BYTES
 
 
 def fingerprint(salt: bytes, model: str, prompt: str, text: str) -> bytes:
-    """What a text is known by where it must not be kept: nobody without the salt can guess it."""
+    """Identifies a text where it must not be kept; it cannot be guessed without the salt."""
     mine = hashlib.blake2b(digest_size=FINGERPRINT_BYTES, key=salt)
     mine.update(f"{model}\0{prompt}\0{text}".encode(errors="surrogatepass"))
     return mine.digest()

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import math
 import secrets
 import socket
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from rowvec import logs
 from rowvec.config import engine_environment
-from rowvec.errors import BackendFailed, RowvecError, ShuttingDown, from_sqlstate
-from rowvec.models.backends.variant import AUTOMATIC, Backend
+from rowvec.errors import BackendFailed, RowvecError, ShuttingDown
+from rowvec.models.backends.variant import Backend
 from rowvec.models.device import batches_at_once
 from rowvec.models.listing import Listing
-from rowvec.worker.engine.black_box import BlackBox, fingerprint, shared_memory
-from rowvec.worker.engine.frames import FrameReader, FrameWriter, in_frames
+from rowvec.worker.engine.black_box import BlackBox, shared_memory
+from rowvec.worker.engine.engine_line import EngineLine
+from rowvec.worker.engine.in_flight import InFlight, Rows
 from rowvec.worker.engine.messages import (
     Answer,
     Cancel,
@@ -29,27 +28,20 @@ from rowvec.worker.engine.messages import (
     Configure,
     Dropped,
     EngineRequest,
-    Failed,
     Hello,
     Loaded,
     Loading,
     Message,
-    ModelRequest,
-    MoreInputs,
     NotLoaded,
-    Part,
     ProbeRequest,
     Reply,
 )
-from rowvec.worker.engine.model_report import FEW_TOKENS, Report
+from rowvec.worker.engine.model_report import Report
 from rowvec.worker.engine.suspects import Suspects
 
 logger = logging.getLogger(__name__)
 
 A = TypeVar("A", bound=Answer)
-
-# The rows that belong to an answer in order, some in each piece.
-Rows = list[bytes]
 
 # Told of every batch.
 OnBatch = Callable[[Computed], None]
@@ -57,25 +49,8 @@ OnBatch = Callable[[Computed], None]
 # Before the next engine, by how many died soon after their start.
 _BACKOFF_SECONDS = (0.0, 0.1, 0.5, 2.0, 5.0)
 
-# An engine that lived so long had started well: its death is a new story.
+# An engine that lived this long had started well: its death has another cause.
 _GOOD_START_SECONDS = 30.0
-
-
-@dataclass(eq=False)
-class _InFlight:
-    """A request that the engine has or will have.
-
-    `deaths` are the engines that ended while they worked on it, `alone` the places of texts that
-    are suspected for it. `line` is where it was sent, `parts` what came back so far.
-    """
-
-    request: EngineRequest
-    future: asyncio.Future[tuple[Answer, Rows]]
-    alone: list[int] = field(default_factory=list)
-    marks: list[bytes] | None = None
-    line: _Line | None = None
-    parts: Rows = field(default_factory=list)
-    deaths: int = 0
 
 
 class EngineClient:
@@ -97,7 +72,7 @@ class EngineClient:
         threads: int,
         device: str,
         memory_budget: int | None,
-        graphs: Path,
+        compiled: Path,
         measured: Mapping[str, Backend],
         stall_seconds: float,
         refuse_seconds: float,
@@ -120,7 +95,7 @@ class EngineClient:
             threads=threads,
             device=device,
             memory_budget=memory_budget,
-            graphs=graphs,
+            compiled=compiled,
             measured=measured,
         )
         self._threads = threads
@@ -132,8 +107,8 @@ class EngineClient:
         self.restarts = 0
         self.up = False
         self._numbers = itertools.count(1)
-        self._in_flight: dict[int, _InFlight] = {}
-        self._line: _Line | None = None
+        self._in_flight: dict[int, InFlight] = {}
+        self._line: EngineLine | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._watch: asyncio.Task[None] | None = None
         self._loading: set[str] = set()
@@ -160,7 +135,11 @@ class EngineClient:
         """What a request for the model waits for before it can be computed; None for its turn."""
         if not self.up:
             return "the engine is still starting"
-        return f"{model} is still being loaded" if model in self._loading else None
+        if model in self._loading:
+            return f"{model} is still being loaded"
+        # Models are loaded one after the other.
+        before = None if self.reports[model].loaded else next(iter(self._loading), None)
+        return None if before is None else f"{before} is still being loaded, {model} comes after it"
 
     async def run(self) -> None:
         """Starts the engine, and another whenever it dies; cancel to end it.
@@ -182,8 +161,7 @@ class EngineClient:
         finally:
             self._stopping = True
             for asked in self._in_flight.values():
-                if not asked.future.done():
-                    asked.future.set_exception(ShuttingDown("the worker is stopping"))
+                asked.fail(ShuttingDown("the worker is stopping"))
             if self._watch is not None:
                 self._watch.cancel()
 
@@ -196,11 +174,11 @@ class EngineClient:
             raise ShuttingDown("the worker is stopping")
         number = next(self._numbers)
         future: asyncio.Future[tuple[Answer, Rows]] = asyncio.get_running_loop().create_future()
-        asked = self._in_flight[number] = _InFlight(request, future)
+        asked = self._in_flight[number] = InFlight(request, future)
         try:
             if self.suspects:
                 await self._look_at(asked)
-            await self._send(number, asked)
+            await asked.send(number, self._line)
             answer, rows = await future
         except asyncio.CancelledError:
             if asked.line is not None:
@@ -213,14 +191,20 @@ class EngineClient:
         assert isinstance(answer, kind)
         return answer, rows
 
-    async def _look_at(self, asked: _InFlight) -> None:
+    async def _look_at(self, asked: InFlight) -> None:
         """Finds the suspected texts of a request, and fails it for one that is refused."""
         if asked.marks is None:
             # Many megabytes take a while to hash, and everybody else is answered meanwhile.
-            asked.marks = await asyncio.to_thread(_marks, self._salt, asked.request)
+            asked.marks = await asyncio.to_thread(asked.find_marks, self._salt)
         for number, mark in enumerate(asked.marks, start=1):
-            if self.suspects.is_refused(mark) and not asked.future.done():
-                asked.future.set_exception(_refusal(number))
+            if self.suspects.is_refused(mark):
+                asked.fail(
+                    BackendFailed(
+                        "the input ended the engine twice and is refused for a while",
+                        hint="leave it out; the worker's log says when it happened",
+                        input_number=number,
+                    )
+                )
         is_suspected = self.suspects.is_suspected
         asked.alone = [i for i, mark in enumerate(asked.marks) if is_suspected(mark)]
 
@@ -256,11 +240,11 @@ class EngineClient:
         self._process = process
         try:
             loop = asyncio.get_running_loop()
-            _, line = await loop.connect_accepted_socket(lambda: _Line(self._on_frame), ours)
+            _, line = await loop.connect_accepted_socket(lambda: EngineLine(self._on_frame), ours)
             line.write(self._configuration)
             self._line = line
             for number, asked in list(self._in_flight.items()):
-                await self._send(number, asked)
+                await asked.send(number, line)
             return await process.wait()
         finally:
             self._line = None
@@ -269,30 +253,12 @@ class EngineClient:
                 process.kill()
                 await process.wait()
 
-    async def _send(self, number: int, asked: _InFlight) -> None:
-        """Sends the request to the engine that is there, once; a large one frame by frame."""
-        line = self._line
-        if line is None or line is asked.line or asked.future.done():
-            return
-        asked.line = line
-        asked.parts.clear()
-        *begun, last = in_frames(asked.request.inputs)
-        for inputs in begun:
-            line.write(MoreInputs(number, inputs))
-            await asyncio.sleep(0)
-        request = replace(asked.request, inputs=last) if begun else asked.request
-        request.number = number
-        if isinstance(request, ModelRequest):
-            request.alone = asked.alone
-        line.write(request)
-
     async def _after_death(self, places: list[list[bytes]]) -> None:
         """Finds out what the engine died over; `places` are the texts that it worked on."""
         loading = set(self._loading)
         self._loading.clear()
         for report in self.reports.values():
-            report.memory_of.clear()
-            report.briefest = math.inf
+            report.note_death()
         for mark in self.suspects.died(places):
             logger.error("a text (%s) ended the engine twice: refused for a while", mark.hex()[:8])
         worked_on = {mark for place in places for mark in place}
@@ -303,9 +269,9 @@ class EngineClient:
             if worked_on:
                 asked.deaths += not worked_on.isdisjoint(asked.marks or ())
             else:
-                asked.deaths += not loading or _model(asked.request) in loading
-            if asked.deaths > 1 and not asked.future.done():
-                asked.future.set_exception(
+                asked.deaths += not loading or asked.model in loading
+            if asked.deaths > 1:
+                asked.fail(
                     BackendFailed(
                         "the engine died twice while it computed this request",
                         hint="the worker's log says why",
@@ -314,99 +280,26 @@ class EngineClient:
 
     def _on_frame(self, message: Message, blob: bytes) -> None:
         match message:
-            case Reply():
-                self._on_reply(message, blob)
+            case Reply(number):
+                if asked := self._in_flight.get(number):
+                    asked.take(message, blob)
             case Hello():
                 self.up = True
             case Computed():
-                self._note_batch(message)
+                self.reports[message.model].note_batch(message)
+                self._on_batch(message)
             case Loading(model):
                 self._loading.add(model)
             case NotLoaded(model):
                 self._loading.discard(model)
             case Loaded(model):
                 self._loading.discard(model)
-                self._note_loaded(message)
+                self.reports[model].note_loaded(message)
+                logger.info("loaded %s%s", model, _how(message))
             case Dropped(model, variant):
-                report = self.reports[model]
-                report.memory_of.pop(variant, None)
-                report.briefest = math.inf
+                self.reports[model].note_dropped(variant)
                 logger.info("dropped %s to make room", model)
 
-    def _on_reply(self, reply: Reply, blob: bytes) -> None:
-        asked = self._in_flight.get(reply.number)
-        if asked is None or asked.future.done():
-            return
-        match reply:
-            case Part():
-                asked.parts.append(blob)
-            case Answer():
-                asked.future.set_result((reply, [*asked.parts, blob]))
-            case Failed():
-                asked.future.set_exception(_error(reply))
 
-    def _note_loaded(self, loaded: Loaded) -> None:
-        report = self.reports[loaded.model]
-        report.dimensions, report.max_tokens = loaded.dimensions, loaded.max_tokens
-        report.memory_of[loaded.variant] = loaded.memory
-        if loaded.variant == AUTOMATIC:
-            report.backend, report.reason = loaded.backend, loaded.reason
-            report.device = loaded.device
-        how = "" if loaded.backend is None else f", computed by {loaded.backend}: {loaded.reason}"
-        logger.info("loaded %s%s", loaded.model, how)
-
-    def _note_batch(self, batch: Computed) -> None:
-        report = self.reports[batch.model]
-        report.texts += batch.texts
-        report.tokens += batch.tokens
-        report.padding += batch.padding
-        report.seconds += batch.seconds
-        report.zeros += batch.zeros
-        if batch.texts == 1 and batch.tokens <= FEW_TOKENS:
-            report.briefest = min(report.briefest, batch.seconds)
-        self._on_batch(batch)
-
-
-def _marks(salt: bytes, request: EngineRequest) -> list[bytes]:
-    """What the engine knows the texts of a request by."""
-    if not isinstance(request, ModelRequest):
-        return []
-    prompt = request.encoding.prompt
-    return [fingerprint(salt, request.model, prompt, text) for text in request.inputs]
-
-
-def _model(request: EngineRequest) -> str | None:
-    return request.model if isinstance(request, ModelRequest) else None
-
-
-def _refusal(number: int) -> BackendFailed:
-    return BackendFailed(
-        "the input ended the engine twice and is refused for a while",
-        hint="leave it out; the worker's log says when it happened",
-        input_number=number,
-    )
-
-
-def _error(failed: Failed) -> RowvecError:
-    return from_sqlstate(
-        failed.sqlstate, failed.message, failed.hint, input_number=failed.input_number
-    )
-
-
-class _Line(asyncio.Protocol):
-    """The connection to one engine. Its loss needs no notice: the process ends with it."""
-
-    def __init__(self, on_frame: Callable[[Message, bytes], None]) -> None:
-        self._reader = FrameReader(on_frame)
-        self._writer: FrameWriter | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._writer = FrameWriter(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._reader.feed(data)
-
-    def write(self, message: Message) -> None:
-        assert self._writer is not None
-        self._writer.write(message)
+def _how(loaded: Loaded) -> str:
+    return "" if loaded.backend is None else f", computed by {loaded.backend}: {loaded.reason}"

@@ -34,7 +34,7 @@ def is_device_lost(error: BaseException) -> bool:
 
 
 def give_memory_back() -> None:
-    """Gives back what libraries keep for later, so that a smaller batch finds room."""
+    """Frees the memory that libraries keep for later, for a smaller batch to use."""
     gc.collect()
     # Only where it was imported anyway.
     torch = sys.modules.get("torch")

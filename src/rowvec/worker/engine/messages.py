@@ -13,7 +13,6 @@ from typing import Any, Literal, Self
 
 from rowvec.chunking.cutting import Chunking
 from rowvec.models.backends.variant import Backend, Variant
-from rowvec.models.description import Description
 from rowvec.models.encoding import Encoding
 from rowvec.models.spec import ModelSpec
 
@@ -26,7 +25,7 @@ class Message:
     __slots__ = ()
 
     @classmethod
-    def from_json(cls, fields: dict[str, Any]) -> Self:
+    def from_json(cls, fields: dict[str, object]) -> Self:
         """The message whose fields were read from JSON."""
         return cls(**fields)
 
@@ -47,14 +46,14 @@ class Configure(Message):
     threads: int
     device: str
     memory_budget: int | None
-    graphs: Path
+    compiled: Path
     measured: Mapping[str, Backend]
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
         """The message whose fields were read from JSON."""
-        models = [_spec(spec) for spec in fields["models"]]
-        return cls(**{**fields, "models": models, "graphs": Path(fields["graphs"])})
+        models = [ModelSpec.from_json(spec) for spec in fields["models"]]
+        return cls(**{**fields, "models": models, "compiled": Path(fields["compiled"])})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -92,7 +91,7 @@ class SplitRequest(EngineRequest):
     """Work for one of PostgresML's splitters."""
 
     splitter: str
-    kwargs: Mapping[str, Any]
+    kwargs: Mapping[str, object]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,9 +146,9 @@ class TokenAnswer(Answer):
 
 @dataclass(slots=True)
 class SpanAnswer(Answer):
-    """Where the chunks of each input lie: start, end, tokens."""
+    """Bytes that tell where the chunks of each input lie; they come beside the message."""
 
-    spans: list[list[tuple[int, int, int]]]
+    sizes: list[int]
 
 
 @dataclass(slots=True)
@@ -235,22 +234,3 @@ class Computed(Message):
     padding: int
     seconds: float
     zeros: int
-
-
-def _spec(fields: Mapping[str, Any]) -> ModelSpec:
-    folder, described = fields["folder"], fields["description"]
-    return ModelSpec(
-        **{
-            **fields,
-            "description": Description(
-                **{
-                    **described,
-                    "reads": tuple(described["reads"]),
-                    "backends": tuple(described["backends"]),
-                }
-            ),
-            "aliases": tuple(fields["aliases"]),
-            "roles": tuple(fields["roles"]),
-            "folder": None if folder is None else Path(folder),
-        }
-    )

@@ -6,7 +6,8 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from rowvec.models.backends.variant import Backend, Variant
+from rowvec.models.backends.variant import AUTOMATIC, Backend, Variant
+from rowvec.worker.engine.messages import Computed, Loaded
 
 # A text of so few tokens counts as short; a model that computes one in so little time as brief.
 FEW_TOKENS = 32
@@ -51,3 +52,31 @@ class Report:
         """Counts a request that was answered."""
         self.requests += 1
         self.last_use = time.time()
+
+    def note_batch(self, batch: Computed) -> None:
+        """Counts a batch that the engine computed."""
+        self.texts += batch.texts
+        self.tokens += batch.tokens
+        self.padding += batch.padding
+        self.seconds += batch.seconds
+        self.zeros += batch.zeros
+        if batch.texts == 1 and batch.tokens <= FEW_TOKENS:
+            self.briefest = min(self.briefest, batch.seconds)
+
+    def note_loaded(self, loaded: Loaded) -> None:
+        """The engine has it, and knows it better than its files did."""
+        self.dimensions, self.max_tokens = loaded.dimensions, loaded.max_tokens
+        self.memory_of[loaded.variant] = loaded.memory
+        if loaded.variant == AUTOMATIC:
+            self.backend, self.reason = loaded.backend, loaded.reason
+            self.device = loaded.device
+
+    def note_dropped(self, variant: Variant) -> None:
+        """Notes that the engine unloaded the model."""
+        self.memory_of.pop(variant, None)
+        self.briefest = math.inf
+
+    def note_death(self) -> None:
+        """The next engine has no model yet."""
+        self.memory_of.clear()
+        self.briefest = math.inf

@@ -17,7 +17,7 @@ M = TypeVar("M")
 
 @dataclass(eq=False)
 class _Entry(Generic[K, M]):
-    """A model that is there, or coming. Who finds it `leaving` waits until it is `gone`."""
+    """A model that is loaded, or loading. A request that finds it `leaving` waits until `gone`."""
 
     key: K
     size: int
@@ -37,8 +37,8 @@ class ModelStore(Generic[K, M]):
     """Holds each model once, however many ask for it at once.
 
     `needs` says how many bytes a model is expected to take, `measure` how many it takes. A model
-    in use is never dropped: one that needs its room waits until it is idle, and whoever asks for
-    the leaving one meanwhile waits in turn, so neither waits for ever.
+    in use is never dropped: one that needs its memory waits until it is idle, and a request for
+    the leaving one waits in turn meanwhile, so neither waits without end.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """What comes before computing: texts to tokens, images to pixels, texts to chunks.
 
-One thread does it, a moment at a time, so that nobody waits for another's long text, and a cancel
-takes effect between two moments.
+One thread does it, a moment at a time, so that nobody waits for another's many texts, and a cancel
+takes effect between two moments. A tokenizer cannot be interrupted: a text that takes it longer has
+a thread of its own, where it holds up only others of its kind.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import base64
 import binascii
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
+
+import numpy as np
 
 from rowvec.batching import ItemFailed
 from rowvec.chunking.cutting import Chunking, ModelTokenizer, cut
@@ -28,14 +31,12 @@ from rowvec.worker.engine.result_rows import Row
 # Fewer characters are tokenised in less time than it takes to hand them to another thread.
 _INLINE_CHARACTERS = 2000
 
-_PIECE_CHARACTERS = 1_000_000
+# What is tokenised within a tenth of a second or so.
+_PIECE_CHARACTERS = 100_000
 
 _CHUNKS_A_TURN = 32
 
 Model = embedder.Model[Iterable[Row]]
-
-# Start, end and tokens of each.
-Chunks = list[tuple[int, int, int]]
 
 R = TypeVar("R")
 
@@ -50,8 +51,11 @@ class Preparing:
         self._salt = salt
         self._max_image_bytes = max_image_bytes
         self._max_image_pixels = max_image_pixels
-        self._thread = ThreadPoolExecutor(1, "tokenize")
-        # A library's splitter cannot be interrupted: it holds up only others of its kind.
+        self._threads: dict[Place, ThreadPoolExecutor] = {
+            "thread": ThreadPoolExecutor(1, "tokenize"),
+            "long": ThreadPoolExecutor(1, "tokenize-long"),
+        }
+        # A library's splitter cannot be interrupted, either.
         self._split_thread = ThreadPoolExecutor(1, "split")
 
     async def texts(
@@ -62,14 +66,15 @@ class Preparing:
         prompt: str,
         alone: Sequence[int] = (),
     ) -> list[Tokenized]:
-        """Every text with the prompt before it, as tokens; those `alone` by themselves."""
+        """Every text with the prompt before it, as tokens; those in `alone` one by one."""
         if not alone and sum(map(len, texts)) + len(prompt) * len(texts) <= _INLINE_CHARACTERS:
-            return self._noting("inline", name, model.tokenize, texts, prompt)
+            with self._box.noted("inline", self._marks(name, texts, prompt)):
+                return model.tokenize(texts, prompt)
         tokenized: list[Tokenized] = []
         for piece in _pieces(texts, set(alone), len(prompt)):
-            tokenized += await self._in_thread(
-                self._noting, "thread", name, model.tokenize, piece, prompt
-            )
+            place = _place(piece, prompt)
+            marks = partial(self._marks, name, piece, prompt)
+            tokenized += await self._noting(place, marks, model.tokenize, piece, prompt)
         return tokenized
 
     async def images(self, name: str, model: Model, contents: Sequence[str]) -> list[Tokenized]:
@@ -77,34 +82,35 @@ class Preparing:
         prepared: list[Tokenized] = []
         for position, content in enumerate(contents):
             try:
-                prepared += await self._in_thread(
-                    self._noting, "thread", name, partial(self._image, model), [content], ""
-                )
+                marks = partial(self._marks, name, [content], "")
+                prepared += await self._noting("thread", marks, self._image, model, content)
             except RowvecError as exc:
                 raise ItemFailed(position) from exc
         return prepared
 
     async def chunks(
         self, name: str, model: Model, texts: Sequence[str], prompt: str, chunking: Chunking
-    ) -> list[Chunks]:
-        """The chunks of every text, by the model's own tokenizer."""
-        found: list[Chunks] = []
+    ) -> list[bytes]:
+        """The chunks of every text, by the model's own tokenizer.
+
+        Three numbers of four little-endian bytes a chunk: where it starts and ends, its tokens.
+        """
+        found: list[bytes] = []
         for position, text in enumerate(texts):
             try:
+                place = _place([text], prompt)
                 left = _chunks_of(model, text, prompt, chunking)
-                take = partial(_take, left)
-                chunks: Chunks = []
-                while some := await self._in_thread(
-                    self._noting, "thread", name, take, [text], prompt
-                ):
-                    chunks += some
+                marks = cache(partial(self._marks, name, [text], prompt))
+                spans = bytearray()
+                while some := await self._noting(place, marks, _take, left):
+                    spans += np.array(some, "<i4").tobytes()
             except RowvecError as exc:
                 raise ItemFailed(position) from exc
-            found.append(chunks)
+            found.append(bytes(spans))
         return found
 
     async def split(
-        self, splitter: str, texts: Sequence[str], kwargs: Mapping[str, Any]
+        self, splitter: str, texts: Sequence[str], kwargs: Mapping[str, object]
     ) -> list[list[str]]:
         """What one of PostgresML's splitters makes of every text."""
         loop = asyncio.get_running_loop()
@@ -114,32 +120,42 @@ class Preparing:
         ]
 
     async def probe(self) -> None:
-        """Returns when the thread gets to it."""
-        await self._in_thread(_nothing)
+        """Returns when every thread gets to it."""
+        loop = asyncio.get_running_loop()
+        for thread in self._threads.values():
+            await loop.run_in_executor(thread, _nothing)
 
-    def _noting(
+    async def _noting(
         self,
-        place: Place,
-        name: str,
-        function: Callable[[Sequence[str], str], R],
-        texts: Sequence[str],
-        prompt: str,
+        place: Literal["thread", "long"],
+        marks: Callable[[], list[bytes]],
+        function: Callable[..., R],
+        *arguments: Any,
     ) -> R:
-        """Runs the function, and lets it be known meanwhile what it is about."""
-        marks = [fingerprint(self._salt, name, prompt, text) for text in texts]
-        with self._box.noted(place, marks):
-            return function(texts, prompt)
+        """Runs the function in a thread, and lets it be known meanwhile what it is about."""
 
-    async def _in_thread(self, function: Callable[..., R], *arguments: Any) -> R:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
+        def run() -> R:
+            with self._box.noted(place, marks()):
+                return function(*arguments)
 
-    def _image(self, model: Model, contents: Sequence[str], _prompt: str) -> list[Tokenized]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads[place], run)
+
+    def _marks(self, name: str, texts: Sequence[str], prompt: str) -> list[bytes]:
+        return [fingerprint(self._salt, name, prompt, text) for text in texts]
+
+    def _image(self, model: Model, content: str) -> list[Tokenized]:
         image = read_image(
-            _decoded(contents[0]),
+            _decoded(content),
             max_bytes=self._max_image_bytes,
             max_pixels=self._max_image_pixels,
         )
         return list(model.prepare([image]))
+
+
+def _place(texts: Sequence[str], prompt: str) -> Literal["thread", "long"]:
+    """Where they are tokenised: of texts that are too long for a piece there is one alone."""
+    size = sum(len(prompt) + len(text) for text in texts)
+    return "long" if size > _PIECE_CHARACTERS else "thread"
 
 
 def _nothing() -> None:
@@ -147,7 +163,7 @@ def _nothing() -> None:
 
 
 def _pieces(texts: Sequence[str], alone: Collection[int], prompt: int) -> Iterator[list[str]]:
-    """The texts in order, in pieces that are tokenised within a second or so.
+    """The texts in order, in pieces that are tokenised within a moment, or one text alone.
 
     Before each of them the model reads a prompt of so many characters.
     """
@@ -163,7 +179,7 @@ def _pieces(texts: Sequence[str], alone: Collection[int], prompt: int) -> Iterat
     yield piece
 
 
-def _take(chunks: Iterator[tuple[int, int, int]], _texts: Sequence[str], _prompt: str) -> Chunks:
+def _take(chunks: Iterator[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
     return list(islice(chunks, _CHUNKS_A_TURN))
 
 

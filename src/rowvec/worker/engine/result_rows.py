@@ -10,6 +10,7 @@ import numpy as np
 from rowvec.batching import ItemFailed
 from rowvec.errors import InputTooLong
 from rowvec.models.embedder import Matrix
+from rowvec.models.encoding import Encoding
 from rowvec.models.sparse_vector import SparseVector
 
 _FRAME_BYTES = 1 << 20
@@ -24,17 +25,17 @@ def is_finite(row: Row) -> bool:
 
 
 def is_zero(row: Row) -> bool:
-    """Whether a vector points nowhere: cosine knows no distance to it, and indexes skip it."""
+    """Whether a vector is all zeros: cosine has no distance to it, and indexes skip it."""
     return not (row.values if isinstance(row, SparseVector) else row).any()
 
 
-def packed(rows: Sequence[Row], truncate_dim: int | None, *, normalize: bool) -> list[bytes]:
+def packed(rows: Sequence[Row], encoding: Encoding) -> list[bytes]:
     """The bytes of every row; a model gives either dense ones or sparse ones."""
     sparse = [row.to_bytes() for row in rows if isinstance(row, SparseVector)]
     dense = [row for row in rows if not isinstance(row, SparseVector)]
     if not dense:
         return sparse
-    return [row.tobytes() for row in shaped(np.stack(dense), truncate_dim, normalize=normalize)]
+    return [row.tobytes() for row in shaped(np.stack(dense), encoding)]
 
 
 def frames_of(rows: Sequence[bytes]) -> list[bytes]:
@@ -50,11 +51,10 @@ def frames_of(rows: Sequence[bytes]) -> list[bytes]:
     return [b"".join(piece) for piece in pieces]
 
 
-def shaped(vectors: Matrix, truncate_dim: int | None, *, normalize: bool) -> Matrix:
+def shaped(vectors: Matrix, encoding: Encoding) -> Matrix:
     """The vectors cut to their first numbers and brought to length 1, where that is asked."""
-    if truncate_dim is not None:
-        vectors = vectors[:, :truncate_dim]
-    if normalize:
+    vectors = vectors[:, : encoding.truncate_dim]
+    if encoding.normalize:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors = vectors / np.maximum(lengths, 1e-12)
     return np.ascontiguousarray(vectors, dtype=np.float32)
@@ -68,7 +68,7 @@ def refuse_truncated(counts: Sequence[int], max_tokens: int) -> None:
 
 
 def too_long(count: int, max_tokens: int) -> InputTooLong:
-    """What is wrong with a text of so many tokens, where it may not be cut off."""
+    """The error about a text with too many tokens that may not be cut off."""
     return InputTooLong(
         f"the text has {count} tokens, the model reads {max_tokens}",
         hint="shorten it, or let it be cut off with on_truncate = truncate",

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import HttpVersion11, hdrs, web
 
+from rowvec.addresses import is_loopback, name_in
 from rowvec.config import Settings
 from rowvec.errors import (
     AuthenticationError,
@@ -74,7 +73,8 @@ class HttpRules:
 class Api:
     """One for the worker. `not_ready` says why the worker is not, None when it is.
 
-    `silent` are connections that have not proved yet who they are: whoever opens one adds it.
+    `admit` is told of each connection whose client has proved who it is, and raises where there is
+    no room for it.
     """
 
     def __init__(
@@ -94,9 +94,9 @@ class Api:
         self._metrics = metrics
         self._not_ready = not_ready
         self._created = int(time.time())
-        # Bodies are bounded together while they arrive, before anybody can say what they are.
+        # Bodies are bounded together while they arrive, before they can be parsed.
         self._arriving = Admission(max_requests=1 << 30, max_bytes=rules.max_arriving_bytes)
-        self.silent: set[asyncio.BaseProtocol] = set()
+        self.admit: Callable[[asyncio.BaseProtocol], None] = _anybody
         self._computing: set[asyncio.Task[None]] = set()
         self._interrupted: dict[asyncio.Task[None], RowvecError] = {}
 
@@ -169,13 +169,13 @@ class Api:
     def _authorize(self, request: web.Request) -> None:
         if self._rules.keys is not None:
             self._rules.keys.check(request.headers.get(hdrs.AUTHORIZATION))
-        elif not _names_this_machine(request.host):
+        elif not is_loopback(name_in(request.host)):
             # A browser that was led here under the name of another site sends that name.
             raise AuthenticationError(
                 "without API keys the worker answers under localhost or a loopback address only",
                 hint="start it with --api-key-file",
             )
-        self.silent.discard(request.protocol)
+        self.admit(request.protocol)
 
     def _terms(self, request: web.Request) -> openai.Terms:
         given = request.headers.get(TIMEOUT)
@@ -290,6 +290,10 @@ async def _complete_headers(request: web.Request, response: web.StreamResponse) 
         response.headers[REQUEST_ID] = request[_ID]
 
 
+def _anybody(_client: asyncio.BaseProtocol) -> None:
+    """Where nobody counts connections."""
+
+
 async def _later(_request: web.Request) -> None:
     """A client that asks before it sends its body is answered when the body is wanted."""
 
@@ -318,11 +322,3 @@ async def _send(
 
 def _json(body: bytes, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(body=body, status=status, content_type=_JSON, headers=headers)
-
-
-def _names_this_machine(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False

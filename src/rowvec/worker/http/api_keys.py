@@ -4,54 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import logging
 from pathlib import Path
 
 from rowvec.errors import AuthenticationError, ConfigError
-
-logger = logging.getLogger(__name__)
+from rowvec.worker.reloaded_file import ReloadedFile
 
 
 class ApiKeys:
     """Knows digests of the keys only. Raises ConfigError where the file has none."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = _state(path)
-        self._digests = _read(path)
+        self._file = ReloadedFile(path, _read)
 
     def check(self, authorization: str | None) -> None:
         """Raises AuthenticationError unless the header is `Bearer` and one of the keys."""
-        self._refresh()
         scheme, _, key = (authorization or "").partition(" ")
         shown = _digest(key.strip())
         # Every key is compared, whichever matches: time tells nothing.
-        matches = [hmac.compare_digest(shown, digest) for digest in self._digests]
+        matches = [hmac.compare_digest(shown, digest) for digest in self._file.get()]
         if scheme.lower() != "bearer" or not any(matches):
             raise AuthenticationError(
                 "no valid API key was sent" if authorization else "an API key is needed",
                 hint="send the header Authorization: Bearer KEY",
             )
-
-    def _refresh(self) -> None:
-        """Reads the file again where it changed; a file that is no good leaves the keys."""
-        seen = _state(self._path)
-        if seen == self._seen:
-            return
-        self._seen = seen
-        try:
-            self._digests = _read(self._path)
-            logger.info("read the API keys in %s again: %d", self._path, len(self._digests))
-        except ConfigError as exc:
-            logger.warning("%s: the keys that were read before hold", exc)
-
-
-def _state(path: Path) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _read(path: Path) -> list[bytes]:

@@ -1,23 +1,26 @@
-"""Listens for HTTP on the event loop of the worker, bounds who connects, and stops when told."""
+"""Listens for HTTP on the worker's event loop, bounds connections, and stops on request."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
 from typing import Self
 
 from aiohttp import web
 from typing_extensions import override
 
+from rowvec.addresses import split_address
 from rowvec.config import Settings
-from rowvec.errors import ConfigError, RowvecError
-from rowvec.worker.addresses import split_address
+from rowvec.errors import ConfigError, RowvecError, TooManyConnections
+from rowvec.worker.door import Door, listen_tcp
+from rowvec.worker.half_open import HalfOpen, Place
 from rowvec.worker.http.api import Api
 
 logger = logging.getLogger(__name__)
-
-_BACKLOG = 512
 
 # A client that does not read its last answer is not waited for any longer.
 _CLOSE_SECONDS = 5
@@ -31,8 +34,9 @@ _FULL = (
 class HttpServer:
     """One listening socket and the connections behind it.
 
-    A client has `login_timeout_seconds` to send its first request that is let in, and between
-    requests `idle_timeout_seconds`.
+    A client has `login_timeout_seconds` to send its first request that is let in, the TLS handshake
+    included, and between requests `idle_timeout_seconds`. Until then its connection is half-open,
+    and those are counted apart.
     """
 
     def __init__(
@@ -49,8 +53,12 @@ class HttpServer:
         self._max_connections = max_connections
         self._idle_timeout_seconds = idle_timeout_seconds
         self._login_timeout_seconds = login_timeout_seconds
-        self._listening: asyncio.Server | None = None
+        self._half_open = HalfOpen()
+        self._visitors: dict[asyncio.BaseProtocol, _Visitor] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._door: Door | None = None
         self._runner: web.AppRunner | None = None
+        api.admit = self._admit
 
     @classmethod
     def of(cls, settings: Settings, api: Api, tls: ssl.SSLContext | None) -> Self:
@@ -85,13 +93,11 @@ class HttpServer:
         )
         await self._runner.setup()
         try:
-            self._listening = await asyncio.get_running_loop().create_server(
-                self._connection, host, port, backlog=_BACKLOG, ssl=self._tls,
-                ssl_handshake_timeout=None if self._tls is None else self._login_timeout_seconds,
-            )  # fmt: skip
+            sockets = listen_tcp(host, port)
         except OSError as exc:
             raise ConfigError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
-        bound, port = self._listening.sockets[0].getsockname()[:2]
+        bound, port = sockets[0].getsockname()[:2]
+        self._door = Door(sockets, self._half_open, self._enter)
         scheme = "http" if self._tls is None else "https"
         return f"{scheme}://[{bound}]:{port}" if ":" in bound else f"{scheme}://{bound}:{port}"
 
@@ -101,27 +107,102 @@ class HttpServer:
 
     async def close(self) -> None:
         """Takes no new connection, lets answers that are being sent go out, and ends the rest."""
-        if self._listening is not None:
-            self._listening.close()
+        if self._door is not None:
+            await self._door.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def _connection(self) -> asyncio.Protocol:
+    def _enter(self, client: socket.socket, address: str) -> None:
+        place = self._half_open.add(address, client.close)
+        task = asyncio.get_running_loop().create_task(self._receive(client, place), name="visitor")
+        place.drop = task.cancel
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _receive(self, client: socket.socket, place: Place) -> None:
+        """Has a connection until its client is known, is gone, or was too slow."""
         assert self._runner is not None
         server = self._runner.server
         assert server is not None
-        if self.connections >= self._max_connections:
-            return _TurnedAway()
-        client = server()
-        self._api.silent.add(client)
-        loop = asyncio.get_running_loop()
-        loop.call_later(self._login_timeout_seconds, self._close_if_silent, client)
-        return client
+        handler = server()
+        visitor = self._visitors[handler] = _Visitor(handler)
+        is_full = self._known() >= self._max_connections
+        seconds = self._login_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await asyncio.get_running_loop().connect_accepted_socket(
+                    _TurnedAway if is_full else lambda: visitor, client, ssl=self._tls,
+                    ssl_handshake_timeout=None if self._tls is None else seconds,
+                    ssl_shutdown_timeout=None if self._tls is None else _CLOSE_SECONDS,
+                )  # fmt: skip
+                if not is_full:
+                    await visitor.settled.wait()
+        except (OSError, TimeoutError):
+            logger.debug("a client of HTTP left, or was too slow")
+        finally:
+            place.leave()
+            if not visitor.is_known:
+                visitor.abort()
+                del self._visitors[handler]
 
-    def _close_if_silent(self, client: web.RequestHandler) -> None:
-        if client in self._api.silent:
-            self._api.silent.remove(client)
-            client.force_close()
+    def _known(self) -> int:
+        return sum(visitor.is_known for visitor in self._visitors.values())
+
+    def _admit(self, handler: asyncio.BaseProtocol) -> None:
+        visitor = self._visitors.get(handler)
+        if visitor is None or visitor.is_known:
+            return
+        if self._known() >= self._max_connections:
+            raise TooManyConnections(
+                f"{self._max_connections} clients are connected, and the worker takes no more",
+                hint="close some, or raise the worker's max_connections",
+            )
+        visitor.is_known = True
+        visitor.settled.set()
+        visitor.on_lost = partial(self._visitors.pop, handler, None)
+
+
+class _Visitor(asyncio.Protocol):
+    """Stands before aiohttp's handler of a connection, and knows when the client is gone."""
+
+    def __init__(self, handler: web.RequestHandler) -> None:
+        self._handler = handler
+        self._transport: asyncio.Transport | None = None
+        self.is_known = False
+        self.settled = asyncio.Event()
+        self.on_lost: Callable[[], object] = self.settled.set
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._handler.connection_made(transport)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self._handler.data_received(data)
+
+    @override
+    def eof_received(self) -> None:
+        self._handler.eof_received()
+
+    @override
+    def pause_writing(self) -> None:
+        self._handler.pause_writing()
+
+    @override
+    def resume_writing(self) -> None:
+        self._handler.resume_writing()
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._handler.connection_lost(exc)
+        self.on_lost()
 
 
 class _TurnedAway(asyncio.Protocol):

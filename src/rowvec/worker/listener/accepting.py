@@ -9,12 +9,14 @@ import itertools
 import logging
 import os
 import socket
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from rowvec.addresses import split_address
 from rowvec.errors import ConfigError, RowvecError, TooManyConnections
 from rowvec.protocol import wire
-from rowvec.worker.addresses import split_address
+from rowvec.worker.door import BACKLOG, Door, listen_tcp
+from rowvec.worker.half_open import HalfOpen, Place
 from rowvec.worker.listener.client_connection import Connection
 from rowvec.worker.listener.client_session import (
     MAX_BYTES_BEFORE_LOGIN,
@@ -28,18 +30,16 @@ logger = logging.getLogger(__name__)
 
 UNIX_PORT = 5466
 
-_BACKLOG = 512
-
 # A client that does not read its last answer is not waited for any longer.
 _CLOSE_SECONDS = 5
 
-# Beside those that are logged in: cancels get through to a full worker, and who knows no password
-# cannot keep out who does.
-_MAX_LOGGING_IN = 100
-
 
 class Listener:
-    """One listening socket and the sessions behind it."""
+    """One address to listen at, and the sessions behind it.
+
+    Beside the clients that are logged in there are those that log in: cancels get through to a full
+    worker, and who knows no password cannot keep out who does.
+    """
 
     def __init__(
         self, rules: Rules, answer: Answer, observer: Observer, *, max_connections: int
@@ -51,7 +51,8 @@ class Listener:
         self._processes = itertools.count(1)
         self._sessions: dict[int, ClientSession] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._half_open = HalfOpen()
+        self._door: Door | None = None
         self._socket_path: Path | None = None
 
     @property
@@ -64,27 +65,26 @@ class Listener:
 
         Raises ConfigError where the address cannot be used.
         """
-        loop = asyncio.get_running_loop()
         try:
             if address.startswith("/"):
                 self._socket_path = Path(address) / f".s.PGSQL.{UNIX_PORT}"
-                self._server = await loop.create_unix_server(
-                    self._connection, sock=_listen_unix(self._socket_path), backlog=_BACKLOG
-                )
-                return str(self._socket_path)
-            host, port = split_address(address)
-            self._server = await loop.create_server(self._connection, host, port, backlog=_BACKLOG)
+                sockets = [_listen_unix(self._socket_path)]
+            else:
+                sockets = listen_tcp(*split_address(address))
         except OSError as exc:
             raise ConfigError(f"cannot listen on {address}: {exc.strerror or exc}") from exc
-        name = self._server.sockets[0].getsockname()
+        self._door = Door(sockets, self._half_open, self._enter)
+        if self._socket_path is not None:
+            return str(self._socket_path)
+        name = sockets[0].getsockname()
         return f"{name[0]}:{name[1]}"
 
-    def stop_listening(self) -> None:
+    async def stop_listening(self) -> None:
         """Takes no new connection."""
-        if self._server is not None:
-            self._server.close()
         if self._socket_path is not None:
             self._socket_path.unlink(missing_ok=True)
+        if self._door is not None:
+            await self._door.close()
 
     def interrupt_all(self, reason: RowvecError) -> None:
         """Ends every request that runs with an error."""
@@ -102,43 +102,47 @@ class Listener:
             if slow:
                 await asyncio.wait(slow)
 
-    def _connection(self) -> Connection:
-        return Connection(MAX_BYTES_BEFORE_LOGIN, self._made, _nothing)
+    def _enter(self, client: socket.socket, address: str) -> None:
+        place = self._half_open.add(address, client.close)
+        task = asyncio.get_running_loop().create_task(self._serve(client, place), name="session")
+        place.drop = task.cancel
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
 
-    def _made(self, connection: Connection) -> None:
-        if len(self._sessions) >= self._max_connections + _MAX_LOGGING_IN:
-            connection.abort()
-            return
+    async def _serve(self, client: socket.socket, place: Place) -> None:
+        connection = Connection(MAX_BYTES_BEFORE_LOGIN)
         session = ClientSession(
             connection,
             self._rules,
             self._answer,
             self._observer,
-            self._refuse_if_full,
+            partial(self._admit, place),
             self._cancel,
             next(self._processes),
         )
         self._sessions[session.process] = session
         connection.on_lost = session.client_left
-        task = asyncio.get_running_loop().create_task(session.run(), name="session")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended(session))
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(lambda: connection, client)
+            await session.run()
+        finally:
+            place.leave()
+            del self._sessions[session.process]
 
-    def _refuse_if_full(self) -> None:
+    def _admit(self, place: Place) -> None:
+        """Whoever comes here has proved who it is."""
         if sum(session.logged_in for session in self._sessions.values()) >= self._max_connections:
             raise TooManyConnections(
-                f"{self._max_connections} clients are connected, and the worker takes no more",
+                f"{self._max_connections} clients are connected, the most that the worker takes",
                 hint="close some, or raise the worker's max_connections",
             )
+        place.leave()
 
-    def _ended(self, session: ClientSession) -> Callable[[asyncio.Task[None]], None]:
-        def forget(task: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
-            del self._sessions[session.process]
-            if not task.cancelled() and (error := task.exception()):
-                logger.error("a connection failed", exc_info=error)
-
-        return forget
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("a connection failed", exc_info=error)
 
     def _cancel(self, cancel: wire.Cancel) -> None:
         session = self._sessions.get(cancel.process)
@@ -146,10 +150,6 @@ class Listener:
             session.secret.to_bytes(4), cancel.secret.to_bytes(4)
         ):
             session.cancel_request()
-
-
-def _nothing() -> None:
-    """Before a session begins there is nothing to drop."""
 
 
 def _listen_unix(path: Path) -> socket.socket:
@@ -168,10 +168,14 @@ def _listen_unix(path: Path) -> socket.socket:
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     unfinished.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX)
-    listening.bind(str(unfinished))
     # The password is what protects it, as over TCP; Postgres runs as another user than the worker.
-    unfinished.chmod(0o777)
-    listening.listen(_BACKLOG)
+    # Its mode is that of its making: by its name, somebody else's file could be meant by then.
+    mask = os.umask(0)
+    try:
+        listening.bind(str(unfinished))
+    finally:
+        os.umask(mask)
+    listening.listen(BACKLOG)
     listening.setblocking(False)  # noqa: FBT003  # its only parameter
     unfinished.rename(path)
     return listening

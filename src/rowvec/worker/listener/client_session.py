@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 USER = "rowvec"
 
-# A startup packet and the messages of SCRAM are small; nobody unknown may send more.
+# A startup packet and the messages of SCRAM are small; before the login no more may be sent.
 MAX_BYTES_BEFORE_LOGIN = 10_000
 
 _EXTENDED = b"PBEDCH"
@@ -132,8 +132,8 @@ class ClientSession:
     def stop(self) -> None:
         """Ends the session, after the request that runs.
 
-        An idle client is told nothing: its next request finds the line dead, which clients that
-        keep connections take as the sign to connect anew.
+        An idle client gets no message: its next request finds the connection closed, which clients
+        that keep connections take as the sign to connect again.
         """
         self._stopping = True
         if self._task is not None and not self._busy:
@@ -176,12 +176,19 @@ class ClientSession:
         return True
 
     async def _startup(self) -> wire.Startup | None:
-        """The startup packet, after TLS where that is wanted; None where it was a cancel."""
+        """The startup packet, after TLS where that is wanted; None where it was a cancel.
+
+        Each kind of encryption is asked for once at most, and none once there is one.
+        """
+        asked: set[wire.Opening] = set()
         while True:
-            match await self.connection.opening():
-                case wire.Opening.TLS if self.rules.tls is not None and not (
-                    self.connection.encrypted or self.connection.local
-                ):
+            opening = await self.connection.opening()
+            if isinstance(opening, wire.Opening):
+                if opening in asked or self.connection.encrypted:
+                    raise ProtocolError("the client asks for encryption again and again")
+                asked.add(opening)
+            match opening:
+                case wire.Opening.TLS if self.rules.tls is not None and not self.connection.local:
                     await self.connection.start_tls(self.rules.tls)
                 case wire.Opening():
                     self.connection.write(b"N")
@@ -212,6 +219,7 @@ class ClientSession:
                 return
             self._busy = not isinstance(message, wire.Streamed)
             await self._handle(message)
+            await self.connection.drain(self.rules.idle_timeout_seconds)
             self._busy = False
 
     async def _handle(self, message: _Message) -> None:
@@ -223,7 +231,7 @@ class ClientSession:
         elif message.type in (_QUERY, _FUNCTION_CALL):
             await self._query(message)
         elif message.type in _EXTENDED:
-            # As Postgres does: one error, then nothing until the client asks to go on.
+            # As Postgres does: one error, then nothing until Sync.
             self._skipping = True
             self._write_error(
                 NotSupported(
@@ -329,7 +337,9 @@ class ClientSession:
         for number, piece in enumerate(pieces):
             announced = self._announced and number == 0
             self.connection.write(piece.removeprefix(reply.READY) if announced else piece)
-            await self.connection.drain()
+            if number:
+                await asyncio.sleep(0)  # each is the work of a moment
+            await self.connection.drain(self.rules.idle_timeout_seconds)
 
     def _run_statement(self, text: bytes) -> None:
         """An empty query, or SET; raises NotARequest for any other."""

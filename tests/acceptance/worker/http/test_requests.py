@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
+from rowvec.worker.half_open import MOST_OF_ONE_ADDRESS
 from support.commands import Rowvec
 from support.http_worker import MODELS, Client, StartHttpWorker
 from support.waiting import eventually
@@ -136,13 +138,33 @@ def test_other_machines_are_let_in_with_keys_only(rowvec: Rowvec, tmp_path: Path
 
 def test_connections_beyond_the_limit_are_turned_away(start_http_worker: StartHttpWorker) -> None:
     client = start_http_worker("--max-connections", "2")
-    held = [socket.create_connection(("127.0.0.1", client.port), timeout=30) for _ in range(2)]
+    held = [client.connect() for _ in range(2)]
     try:
-        eventually(lambda: client.ask("GET", "/healthz")[0] == 503)
+        for connection in held:
+            assert client.exchange(connection, "GET", "/v1/models")[0] == 200
+        assert client.ask("GET", "/healthz")[0] == 503
     finally:
-        for line in held:
-            line.close()
+        for connection in held:
+            connection.close()
     eventually(lambda: client.ask("GET", "/healthz")[0] == 200)
+
+
+def test_who_says_nothing_keeps_nobody_out(start_http_worker: StartHttpWorker) -> None:
+    """The oldest of them go, and the limit of clients does not count them."""
+    client = start_http_worker("--max-connections", "2")
+    begun = b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\n"
+    with ExitStack() as flood:
+        lines = [
+            flood.enter_context(socket.create_connection(("127.0.0.1", client.port), timeout=60))
+            for _ in range(300)
+        ]
+        for line in lines:
+            with suppress(ConnectionError):
+                line.sendall(begun)
+        for line in lines[: 300 - MOST_OF_ONE_ADDRESS]:
+            with suppress(ConnectionError):
+                assert line.recv(1) == b""
+        assert [client.ask("GET", "/v1/models")[0] for _ in range(20)] == [200] * 20
 
 
 def test_a_connection_that_says_nothing_is_closed(start_http_worker: StartHttpWorker) -> None:

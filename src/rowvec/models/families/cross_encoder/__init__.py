@@ -15,6 +15,11 @@ class CrossEncoder(Family):
     """What `CrossEncoder(folder)` loads and what gives one score a pair."""
 
     @classmethod
+    def compiles(cls, description: Description) -> bool:  # noqa: ARG003
+        """Always; what cannot be exported is left to torch."""
+        return True
+
+    @classmethod
     def describe(cls, entry: Entry) -> Description:
         """From config.json: a model for classification with a single label."""
         assert entry.folder is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ from sentence_transformers import CrossEncoder
 from sentence_transformers.base.modules import Transformer
 
 from rowvec.errors import ModelError
+from rowvec.models.backends.transfer import padded
+from rowvec.models.compiled.export import Exportable
 from rowvec.models.embedder import Embedder, Matrix, Tokenized
 from rowvec.models.folder import load_checked
 from rowvec.models.tokenizing import BatchTokenizer
@@ -45,7 +47,7 @@ class CrossEncoderScorer(Embedder):
             raise ModelError(
                 f"the model in {folder} is not a transformer that reads pairs of texts"
             )
-        self._tokenizer = BatchTokenizer(first.tokenizer, folder)
+        self._tokenizer = BatchTokenizer.of_transformers(first.tokenizer, folder)
         # Of query and document together.
         self.max_tokens = self._tokenizer.max_tokens
 
@@ -55,7 +57,15 @@ class CrossEncoderScorer(Embedder):
 
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
         """The scores of one batch, after the model's own activation, one a row."""
-        features = {**self._tokenizer.padded(batch, self.device), "modality": "text"}
         with torch.inference_mode():
-            scores = self._model.activation_fn(self._model(features)["scores"].float())
-            return np.ascontiguousarray(scores.cpu().numpy().reshape(len(batch), 1))
+            scores = self._scores(padded(self._tokenizer, batch, self.device))
+            return np.ascontiguousarray(scores.cpu().numpy())
+
+    def exportable(self) -> Exportable:
+        """From the tokens of pairs to their scores."""
+        return Exportable(list(self._model), self._tokenizer, self._scores, "score")
+
+    def _scores(self, features: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        logits = self._model({**features, "modality": "text"})["scores"].float()
+        scores: torch.Tensor = self._model.activation_fn(logits).reshape(-1, 1)
+        return scores

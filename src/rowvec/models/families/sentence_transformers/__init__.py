@@ -37,6 +37,11 @@ class SentenceTransformers(Family):
     """What `SentenceTransformer(folder)` loads: transformers, static embeddings, CLIP."""
 
     @classmethod
+    def compiles(cls, description: Description) -> bool:
+        """Where there is a choice of what computes it."""
+        return bool(description.backends)
+
+    @classmethod
     def describe(cls, entry: Entry) -> Description:
         """From the json files of the folder, and for static embeddings the weights' header."""
         assert entry.folder is not None

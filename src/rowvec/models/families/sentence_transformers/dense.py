@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.base.modules import Router, Transformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
@@ -60,6 +61,7 @@ def _one_way(model: SentenceTransformer, folder: Path, runtime: Runtime) -> Sent
     router = router_of(modules(folder))
     assert router is not None
     route = model[0].sub_modules[runtime.variant.route or router.bare]
+    assert isinstance(route, torch.nn.Sequential)
     return SentenceTransformer(
         modules=[*route, *list(model)[1:]], device=runtime.device, truncate_dim=model.truncate_dim
     )

@@ -11,20 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.embedder import Embedder, Matrix, Tokenized
 
 
 class StaticEmbedder(Embedder):
-    """An Embedder over a loaded model whose first module is a StaticEmbedding."""
+    """An Embedder over a loaded model that begins with a StaticEmbedding."""
 
     max_tokens = NO_LIMIT
 
     def __init__(self, model: SentenceTransformer) -> None:
         self._model = model
-        self.dimensions = int(model.get_embedding_dimension())
-        self._tokenizer: Any = model[0].tokenizer
+        first, dimensions = model[0], model.get_embedding_dimension()
+        assert isinstance(first, StaticEmbedding)
+        assert dimensions is not None
+        self.dimensions = dimensions
+        self._tokenizer: Any = first.tokenizer
         # The file may say otherwise; `encode` neither cuts nor pads.
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

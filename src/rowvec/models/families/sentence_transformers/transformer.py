@@ -1,8 +1,8 @@
-"""Dense models of the sentence-transformers library whose first module is a transformer.
+"""Dense models of the sentence-transformers library whose first module is a transformer, by torch.
 
 The texts are tokenised once, outside of `encode`, so that batches can be cut by their real
 lengths; what the model then computes is what `SentenceTransformer.encode` computes. Models that
-put images and texts in one space (CLIP and its kin) read images too.
+put images and texts in one space (CLIP and similar ones) read images too.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from PIL.Image import Image
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Transformer
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from rowvec.errors import ModelError, NotSupported
-from rowvec.models.backends.backend import Chosen, Features, TokenEncoder
-from rowvec.models.backends.choice import SAMPLES, Candidates
-from rowvec.models.backends.numpy_pooling import pooling_in_numpy
-from rowvec.models.backends.torch_encoder import PaddedTorch, size_of
+from rowvec.models.backends.torch_encoder import PackedTorch, PaddedTorch, can_be_packed, size_of
 from rowvec.models.backends.transfer import Widened, fetching, sent
 from rowvec.models.backends.variant import Runtime
+from rowvec.models.compiled.export import POOLED, Exportable
+from rowvec.models.compiled.proof import SAME, SAMPLES, likeness, sample_rows
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.embedder import Embedder, Matrix, Tokenized
 from rowvec.models.tokenizing import BatchTokenizer
@@ -43,53 +43,84 @@ class TransformerEmbedder(Embedder):
         self, model: SentenceTransformer, folder: Path, runtime: Runtime, *, is_half: bool = False
     ) -> None:
         self.device = runtime.device
-        first = model[0]
+        first, dimensions = model[0], model.get_embedding_dimension()
+        assert isinstance(first, Transformer)
+        assert dimensions is not None
+        self._transformer = first
         modalities = first.modality_config
         if "message" in modalities or not {"text", "image"} & set(modalities):
             raise ModelError(f"the model in {folder} reads messages or media, not plain text")
-        self._tokenizer = BatchTokenizer(first.tokenizer, folder) if "text" in modalities else None
+        self._tokenizer: BatchTokenizer | None = None
+        if "text" in modalities:
+            self._tokenizer = BatchTokenizer.of_transformers(first.tokenizer, folder)
         self._images = first if "image" in modalities else None
-        self.dimensions = int(model.get_embedding_dimension())
+        self.dimensions = dimensions
         self.max_tokens = NO_LIMIT
-        if self._tokenizer is not None:
-            self.max_tokens = min(NO_LIMIT, self._tokenizer.max_tokens)
         self._after = list(model)[1:]
         if is_half:
             self._after = [Widened(), *(module.float() for module in self._after)]
-        self._pool = pooling_in_numpy(self._after)
-        self._pools_prompt = all(
-            module.include_prompt for module in model if isinstance(module, Pooling)
-        )
-        self.encoder: TokenEncoder | None = None
-        if self._images is not None:
-            self.memory_bytes = size_of(self._images)
-        if (chosen := self._choose(model, runtime)) is not None:
-            self._take(chosen)
+        self._poolings = [module for module in model if isinstance(module, Pooling)]
+        self._pools_prompt = all(module.include_prompt for module in self._poolings)
+        self.memory_bytes = size_of(first)
+        self.encoder: PaddedTorch | None = None
+        if self._tokenizer is not None:
+            self.max_tokens = min(NO_LIMIT, self._tokenizer.max_tokens)
+            self._choose(model, self._tokenizer, runtime)
 
-    def _take(self, chosen: Chosen) -> None:
-        """Computes texts so from now on."""
-        self.backend, self.reason, self.cosine = chosen.backend, chosen.reason, chosen.cosine
-        encoder = self.encoder = chosen.encoder
-        self.pads, self.any_thread = encoder.pads, encoder.any_thread
-        if self.memory_bytes is None:
-            self.memory_bytes = encoder.memory_bytes
-        self.streams = self._streams_of(encoder)
-
-    def _choose(self, model: SentenceTransformer, runtime: Runtime) -> Chosen | None:
-        """What computes texts. Where that is not torch, the weights in torch are let go."""
-        if self._tokenizer is None:
-            return None
+    def _choose(
+        self, model: SentenceTransformer, tokenizer: BatchTokenizer, runtime: Runtime
+    ) -> None:
+        """The type of the weights, and whether batches are computed without padding."""
+        self.backend = "torch"
+        plain = self.encoder = PaddedTorch(self._transformer, tokenizer, self.device)
         if self._images is not None:
-            plain = PaddedTorch(model[0], self._tokenizer, self.device)
-            return Chosen("torch", plain, "it reads images too")
-        samples = self._tokenizer.texts(SAMPLES, "")
-        return Candidates(
-            model,
-            self._tokenizer,
-            runtime,
-            lambda encoder: self._vectors_of(encoder, samples),
-            self.device,
-        ).choose()
+            self.reason = "it reads images too"
+            return
+        own = str(next(self._transformer.parameters()).dtype).removeprefix("torch.")
+        asked = runtime.variant.dtype if runtime.variant.dtype != own else None
+        packs = can_be_packed(self._transformer, list(model)[1:])
+        reference = self._sample_rows(plain) if packs or asked else None
+        if asked is not None:
+            model.to(getattr(torch, asked))
+            self.memory_bytes = size_of(self._transformer)
+        self.cosine = 1.0
+        if packs:
+            assert reference is not None
+            packed = PackedTorch(self._transformer, tokenizer, self.device)
+            self.cosine = likeness(self._sample_rows(packed), reference)
+            if self.cosine >= SAME:
+                self.encoder = packed
+            else:
+                packed.undo()
+        if asked is not None and self.encoder is plain:
+            assert reference is not None
+            self.cosine = likeness(self._sample_rows(plain), reference)
+        without = "without padding" if self.encoder is not plain else None
+        self.reason = "; ".join(filter(None, [_why_torch(runtime, asked), without]))
+        self.pads = self.encoder.pads
+
+    def exportable(self) -> Exportable:
+        """All modules as one graph."""
+        if self._tokenizer is None or self._images is not None:
+            raise NotSupported("it reads images too")
+        if not self._pools_prompt and any(
+            "weightedmean" in module.pooling_mode for module in self._poolings
+        ):
+            # Its weights count from the first token of the text, prompt and all.
+            raise NotSupported("it weighs tokens by their place, the prompt's left out")
+        return Exportable(
+            [self._transformer, *self._after], self._tokenizer, self._traced, "vector",
+            excludes_prompt=not self._pools_prompt,
+        )  # fmt: skip
+
+    def _traced(self, features: dict[str, Any]) -> torch.Tensor:
+        pooled_mask = features.pop(POOLED, features["attention_mask"])
+        features = self._transformer({**features, "modality": "text"})
+        features["attention_mask"] = pooled_mask
+        for module in self._after:
+            features = module(features)
+        rows: torch.Tensor = features["sentence_embedding"][:, : self.dimensions]
+        return rows
 
     def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
         """Every text with the prompt before it, cut to `max_tokens`."""
@@ -137,55 +168,20 @@ class TransformerEmbedder(Embedder):
         with torch.inference_mode():
             return self._pooled(self._images(self._image_features(batch)))
 
-    def forward_in_stream(self, batch: Sequence[Tokenized]) -> Matrix:
-        """As `forward`, from any of `streams` threads at once."""
-        assert self.encoder is not None
-        return self._vectors_in_stream(self.encoder, batch)
+    def _sample_rows(self, encoder: PaddedTorch) -> Matrix:
+        assert self._tokenizer is not None
+        return sample_rows(
+            self._tokenizer.texts(SAMPLES, ""), lambda batch: self._vectors(encoder, batch)()
+        )
 
-    def _streams_of(self, encoder: TokenEncoder) -> int:
-        """Those of the encoder, where no module of torch comes after it.
-
-        Every thread that calls torch gets helpers of its own.
-        """
-        return 1 if self._pool is None else encoder.streams
-
-    def _vectors_of(self, encoder: TokenEncoder, samples: Sequence[Tokenized]) -> Matrix:
-        """The vectors of texts in one batch, then of each by itself."""
-        alone = [self._vectors(encoder, [sample])() for sample in samples]
-        if self._streams_of(encoder) > 1:
-            together = self._vectors_in_stream(encoder, samples)
-        else:
-            together = self._vectors(encoder, samples)()
-        return np.concatenate([together, *alone])
-
-    def _vectors_in_stream(self, encoder: TokenEncoder, batch: Sequence[Tokenized]) -> Matrix:
-        pooled = self._pooled_in_numpy(encoder.encode_in_stream(batch))
-        assert pooled is not None
-        return pooled
-
-    def _vectors(self, encoder: TokenEncoder, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
+    def _vectors(self, encoder: PaddedTorch, batch: Sequence[Tokenized]) -> Callable[[], Matrix]:
         with torch.inference_mode():
             features = encoder.encode(batch)
-            pooled = self._pooled_in_numpy(features)
-            if pooled is not None:
-                return lambda: pooled
             if "prompt_length" in batch[0].features:
                 features["prompt_length"] = batch[0].features["prompt_length"]
             return self._pooled(features)
 
-    def _pooled_in_numpy(self, features: Features) -> Matrix | None:
-        """The vectors, where that needs no torch."""
-        # CLIP pools its texts itself.
-        tokens = features.get("token_embeddings")
-        if self._pool is None or not isinstance(tokens, np.ndarray):
-            return None
-        return self._pool(tokens, features["attention_mask"])[:, : self.dimensions]
-
     def _pooled(self, features: dict[str, Any]) -> Callable[[], Matrix]:
-        features = {
-            name: torch.from_numpy(feature) if isinstance(feature, np.ndarray) else feature
-            for name, feature in features.items()
-        }
         for module in self._after:
             features = module(features)
         return fetching(features["sentence_embedding"][:, : self.dimensions])
@@ -206,3 +202,16 @@ class TransformerEmbedder(Embedder):
 
 def _are_images(batch: Sequence[Tokenized]) -> bool:
     return "pixel_values" in batch[0].features
+
+
+def _why_torch(runtime: Runtime, dtype: str | None) -> str | None:
+    """Why nothing else computes it, where that is not for its own sake."""
+    if dtype is not None:
+        return f"asked for in {dtype}"
+    if runtime.variant.backend == "torch":
+        return "asked for"
+    if runtime.device != "cpu":
+        return f"on {runtime.device} torch alone computes"
+    if runtime.measured == "torch":
+        return "measured"
+    return None if runtime.compiled else "nothing else is set up to compute it"

@@ -20,6 +20,11 @@ class SparseEncoder(Family):
     """What `SparseEncoder(folder)` loads; a masked language model alone is pooled as SPLADE is."""
 
     @classmethod
+    def compiles(cls, description: Description) -> bool:  # noqa: ARG003
+        """Always; what cannot be exported is left to torch."""
+        return True
+
+    @classmethod
     def describe(cls, entry: Entry) -> Description:
         """From the json files of the folder."""
         assert entry.folder is not None

@@ -1,4 +1,4 @@
-"""Sparse encoders (SPLADE and its kin) of the sentence-transformers library.
+"""Sparse encoders (SPLADE and similar ones) of the sentence-transformers library.
 
 Where a folder holds just a masked language model, its vector is, for each word of the vocabulary,
 the largest log(1 + relu(logit)) over the tokens; otherwise its modules say what is computed.
@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from sentence_transformers import SparseEncoder
-from sentence_transformers.base.modules import Transformer
+from sentence_transformers.base.modules import Router, Transformer
 from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
 
-from rowvec.errors import ModelError
+from rowvec.errors import ModelError, NotSupported
+from rowvec.models.backends.transfer import padded
+from rowvec.models.compiled.export import Exportable
 from rowvec.models.embedder import Tokenized
 from rowvec.models.families.sparse_encoder.max_pooling import MaxPooling
 from rowvec.models.folder import load_checked, modules
@@ -42,7 +45,10 @@ class SparseEncoderEmbedder(SparseEmbedder):
     ) -> None:
         self._model = load_checked(SparseEncoder, folder, sha256, device, half)
         if (router := router_of(modules(folder))) is not None:
-            on_the_way = self._model[0].sub_modules[route or router.bare]
+            first = self._model[0]
+            assert isinstance(first, Router)
+            on_the_way = first.sub_modules[route or router.bare]
+            assert isinstance(on_the_way, torch.nn.Sequential)
             self._model = SparseEncoder(
                 modules=[*on_the_way, *list(self._model)[1:]], device=device
             )
@@ -54,10 +60,12 @@ class SparseEncoderEmbedder(SparseEmbedder):
         first = self._model[0]
         if isinstance(first, SparseStaticEmbedding):
             # A weight for every word of the vocabulary, which no special token has.
-            self._tokenizer = BatchTokenizer(first.tokenizer, folder, special_tokens=False)
+            self._tokenizer = BatchTokenizer.of_transformers(
+                first.tokenizer, folder, special_tokens=False
+            )
             self._width = int(first.num_dimensions)
         elif isinstance(first, Transformer):
-            self._tokenizer = BatchTokenizer(first.tokenizer, folder)
+            self._tokenizer = BatchTokenizer.of_transformers(first.tokenizer, folder)
             self._width = int(first.config.vocab_size)
         else:
             raise ModelError(f"the model in {folder} is not a transformer that reads text")
@@ -72,6 +80,20 @@ class SparseEncoderEmbedder(SparseEmbedder):
         """Where each token lies in the text, in characters, special tokens left out."""
         return self._tokenizer.offsets(text)
 
+    def exportable(self) -> Exportable:
+        """From tokens to a number for every word of the vocabulary."""
+        if not isinstance(self._model[0], Transformer):
+            raise NotSupported("it looks words up, which takes no graph")
+        return Exportable(list(self._model), self._tokenizer, self._traced, "sparse vector")
+
+    def _traced(self, features: dict[str, Any]) -> torch.Tensor:
+        features = {**features, "modality": "text"}
+        for module in self._model:
+            traced = module.traced if isinstance(module, MaxPooling) else module
+            features = traced(features)
+        rows: torch.Tensor = features["sentence_embedding"]
+        return rows
+
     def forward(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
         """The vectors of one batch, a few texts at a time, padded to their longest."""
         longest = max(1, *(text.length for text in batch))
@@ -83,7 +105,7 @@ class SparseEncoderEmbedder(SparseEmbedder):
         ]
 
     def _pass(self, batch: Sequence[Tokenized]) -> list[SparseVector]:
-        features = {**self._tokenizer.padded(batch, self.device), "modality": "text"}
+        features = {**padded(self._tokenizer, batch, self.device), "modality": "text"}
         with torch.inference_mode():
             vectors = self._model(features)["sentence_embedding"].float().cpu().numpy()
         return [SparseVector.from_dense(np.asarray(vector)) for vector in vectors]

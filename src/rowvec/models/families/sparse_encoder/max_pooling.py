@@ -1,8 +1,8 @@
 """SPLADE's pooling in one pass over the numbers of the tokens.
 
 The library takes log(1 + relu(x)) of each of them, then the largest. Both functions only grow, so
-the largest may as well be taken first, and what is left has one number a word instead of one a word
-and token.
+the largest may as well be taken first, which leaves one number per word instead of one per word and
+token.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from sentence_transformers.sparse_encoder.modules import SpladePooling
 
 
-class MaxPooling(torch.nn.Module):  # type: ignore[misc]  # torch's types are not read
+class MaxPooling(torch.nn.Module):
     """What a SpladePooling of the strategy `max` computes of padded texts."""
 
     def __init__(self, pooling: SpladePooling) -> None:
@@ -30,4 +30,12 @@ class MaxPooling(torch.nn.Module):  # type: ignore[misc]  # torch's types are no
         pooled.relu_()
         for _ in range(self._logarithms):
             pooled.log1p_()
+        return {**features, "sentence_embedding": pooled}
+
+    def traced(self, features: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """As `forward`, in a form that looks at no tensor and can be exported."""
+        tokens, mask = features["token_embeddings"], features["attention_mask"]
+        pooled = (tokens * mask[:, :, None]).amax(1).relu()
+        for _ in range(self._logarithms):
+            pooled = pooled.log1p()
         return {**features, "sentence_embedding": pooled}

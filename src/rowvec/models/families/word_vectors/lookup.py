@@ -61,7 +61,7 @@ class WordVectorEmbedder(Embedder):
         return [(token.start, token.end) for token in self._tokens(text)]
 
     def forward(self, batch: Sequence[Tokenized]) -> Matrix:
-        """The means of one batch; raises InvalidRequest for a word that is to be refused."""
+        """The means of one batch; raises InvalidRequest for a word that the list refuses."""
         means = np.zeros((len(batch), self.dimensions), dtype=np.float32)
         for mean, text in zip(means, batch, strict=True):
             known = [place for place in text.features if place is not None]

@@ -81,7 +81,7 @@ def open_words(path: Path, words: str | None) -> WordFile:
 
 
 class _Text(WordFile):
-    """A line a word: the word, then its numbers in decimal. A GloVe word may hold spaces."""
+    """A line per word: the word, then its numbers in decimal. A GloVe word may contain spaces."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class _Binary(WordFile):
 
 
 class _Matrix(WordFile):
-    """A .npy whose rows belong to the words of another file, in its order."""
+    """A .npy with a row for each word of another file, in that file's order."""
 
     def __init__(self, path: Path, words: str | None) -> None:
         super().__init__()
