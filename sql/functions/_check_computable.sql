@@ -16,7 +16,7 @@ DECLARE
     v_row tid;
 BEGIN
     -- What is called here has the caller's rights: so only where it is the owner, whose code it is.
-    IF NOT EXISTS (SELECT FROM pg_class WHERE oid = p_source AND relowner = current_user::regrole) THEN
+    IF NOT EXISTS (SELECT FROM pg_class WHERE oid = p_source AND pg_get_userbyid(relowner) = current_user) THEN
         RETURN;
     END IF;
     SELECT string_agg(format('%s::%s', CASE

@@ -56,6 +56,7 @@ DECLARE
     v_between text;
     v_rows_read text;
     v_rows text;
+    v_written text;
     v_done text;
     v_keys text;
     v_hashes text;
@@ -123,6 +124,21 @@ BEGIN
         || E'\n    INTO v_returns\n    USING ' || v_keys || E', %s, v_places;\n    IF v_returns THEN\n'
         '        RAISE EXCEPTION USING ERRCODE = ''27000'', MESSAGE = ''a row is pending after it was written'';\n'
         '    END IF;\n    %s\nEND\n';
+
+    -- The same of rows whose own hash tells that they were written: a statement that returns something can have no
+    -- rule beside it, and an UPDATE of a column may.
+    v_written := E'\nDECLARE\n    v_rows bigint;\n    v_returns boolean;\nBEGIN\n    EXECUTE %L\n    USING %s;'
+        '\n    GET DIAGNOSTICS v_rows = ROW_COUNT;' || c_tail || E'    EXECUTE '
+        || replace(quote_literal(format(
+            'SELECT EXISTS (SELECT FROM %1$s, ROWS FROM (%2$s, pg_catalog.unnest($%3$s)) '
+            'AS rowvec_g(%4$s, rowvec_hash) WHERE %5$s AND (%6$s) AND (%1$s.%7$I OPERATOR(pg_catalog.=) '
+            'rowvec_g.rowvec_hash OR $%8$s AND %9$s IS NOT DISTINCT FROM rowvec_g.rowvec_hash))',
+            v_source, v_given, v_count + 1, v_given_names,
+            rowvec._key_condition(v_definition.source, '=', v_given_values), v_pending,
+            v_definition.name || '_of', v_count + 2, v_hash)), '%', '%%')
+        || E'\n    INTO v_returns\n    USING ' || v_keys || ', ' || v_hashes || E', %s;\n    IF v_returns THEN\n'
+        '        RAISE EXCEPTION USING ERRCODE = ''27000'', MESSAGE = ''a row is pending after it was written'';\n'
+        '    END IF;\n    RETURN v_rows;\nEND\n';
 
     -- Pending rows in key order between two keys; the text where it is asked for, and the SQLSTATE of the error
     -- that it raises. The planner takes nearly all rows for pending, whatever was filled since, and would read
@@ -224,29 +240,24 @@ BEGIN
         name := 'write';
         arguments := format('%s, bigint[], %s[]', v_arrays, c_vector);
         result := 'bigint';
-        body := format(v_done, format(
-            'WITH rowvec_done AS (UPDATE %s SET %I = rowvec_g.rowvec_vector, %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, '
-            'pg_catalog.unnest($%s), pg_catalog.unnest($%s)) WITH ORDINALITY '
-            'AS rowvec_g(%s, rowvec_hash, rowvec_vector, rowvec_place) WHERE %s RETURNING rowvec_g.rowvec_place) '
-            'SELECT pg_catalog.array_agg(rowvec_done.rowvec_place) FROM rowvec_done',
+        body := format(v_written, format(
+            'UPDATE %s SET %I = rowvec_g.rowvec_vector, %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, '
+            'pg_catalog.unnest($%s), pg_catalog.unnest($%s)) AS rowvec_g(%s, rowvec_hash, rowvec_vector) WHERE %s',
             v_source, v_definition.name, v_definition.name || '_of', v_given, v_count + 1, v_count + 2,
             v_given_names, v_guard),
-            format('%s, %s, $%s', v_keys, v_hashes, v_count + 2), v_hashes,
-            'RETURN coalesce(pg_catalog.cardinality(v_places), 0);');
+            format('%s, %s, $%s', v_keys, v_hashes, v_count + 2), 'true');
         RETURN NEXT;
 
         -- The hashes alone, beside vectors that were adopted.
         name := 'keep';
         arguments := format('%s, bigint[]', v_arrays);
-        body := format(v_done, format(
-            'WITH rowvec_done AS (UPDATE %s SET %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
-            'WITH ORDINALITY AS rowvec_g(%s, rowvec_hash, rowvec_place) WHERE %s AND (%s) RETURNING rowvec_g.rowvec_place) '
-            'SELECT pg_catalog.array_agg(rowvec_done.rowvec_place) FROM rowvec_done',
+        body := format(v_written, format(
+            'UPDATE %s SET %I = rowvec_g.rowvec_hash FROM ROWS FROM (%s, pg_catalog.unnest($%s)) '
+            'AS rowvec_g(%s, rowvec_hash) WHERE %s AND (%s)',
             v_source, v_definition.name || '_of', v_given, v_count + 1, v_given_names, v_guard,
             rowvec._kept(p_embedding_id)),
             -- Unmarked are rows that somebody wrote meanwhile: their vectors are not kept.
-            format('%s, %s', v_keys, v_hashes), 'NULL::bigint[]',
-            'RETURN coalesce(pg_catalog.cardinality(v_places), 0);');
+            format('%s, %s', v_keys, v_hashes), 'false');
         RETURN NEXT;
     ELSIF v_chunks IS NOT NULL THEN
         -- Marks the rows that are still as they were read, removes their old chunks, gives their places.
