@@ -13,7 +13,7 @@ DECLARE
     -- say more (that the model is still being loaded, for instance): only one that is mute is given up, later.
     -- The clock may be set meanwhile: each turn of the wait takes what the clock says, but no less than it
     -- slept, and a second more at most.
-    v_left float8 := (p_deadline_ms + least(p_deadline_ms, 2000)) / 1000.0;
+    v_left float8 := (p_deadline_ms + greatest(50, least(p_deadline_ms, 2000))) / 1000.0;
     v_then timestamptz := clock_timestamp();
     v_now timestamptz;
     v_asleep float8 := 0;

@@ -119,7 +119,9 @@ def test_a_lease_shorter_than_a_batch(connection: psycopg.Connection, run: Rowve
     assert connection.execute("SELECT count(embedding) FROM reviews").fetchone() == (0,)
 
 
-def test_paused_is_said_and_renamed_is_followed(connection: psycopg.Connection, run: Rowvec) -> None:
+def test_paused_is_said_and_renamed_is_followed(
+    connection: psycopg.Connection, run: Rowvec
+) -> None:
     define(connection, ["text"], "stand-in-small")
     connection.execute("SELECT rowvec.pause_embedding('reviews')")
     done = run("backfill", "reviews")

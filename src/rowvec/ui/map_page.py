@@ -55,7 +55,7 @@ def data(request: Request) -> Response:
 async def read(dsn: str, found: dict[str, Any]) -> list[PointRow]:
     """The points of rows that the role of `dsn` may see."""
     async with open_session(dsn, APPLICATION) as session:
-        await session.run("SET row_security = on")  # rows that a policy hides are left out
+        await session.hide_by_policies()
         definition = await Definition.read(session, found["table"], found["name"])
         points = await DerivedTable.find(session, definition, "map")
         if points is None:

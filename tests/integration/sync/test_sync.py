@@ -160,7 +160,7 @@ def test_a_locked_table_keeps_nobody_else_waiting(
 def test_it_has_four_connections_however_many_indexes_wait_to_be_built(
     connection: psycopg.Connection, database: Database, start: Start
 ) -> None:
-    """Each build waits for the oldest transaction of the database; one connection finds workers."""
+    """Each build waits for the oldest transaction of the database; the fourth is for a moment."""
     tables = [f"t{number}" for number in range(12)]
     for table in tables:
         declare(connection, table)
@@ -174,8 +174,8 @@ def test_it_has_four_connections_however_many_indexes_wait_to_be_built(
         eventually(lambda: connection.execute(builds, (database.name,)).fetchone() == (2,))
         jobs = "SELECT count(*) FROM rowvec.job WHERE kind = 'sync'"
         eventually(lambda: connection.execute(jobs).fetchone() == (12,))
-        counted = connection.execute(f"SELECT count(*) {ours}", (database.name,))
-        assert counted.fetchone() == (3,)
+        counted = connection.execute(f"SELECT count(*) {ours}", (database.name,)).fetchone()
+        assert counted in {(3,), (4,)}
     eventually(lambda: sum(pending(connection, table) for table in tables) == 0)
 
 
