@@ -32,7 +32,7 @@ WAYS = {
     "nearest": "SELECT * FROM rowvec.nearest('notes', rowvec.embed_query('notes', 'row 3'))",
     "similar": "SELECT * FROM rowvec.similar('notes', '3', filter => 'id > 1')",
     "pairs": "SELECT * FROM rowvec.similar_pairs('notes', k => 2)",
-    "context": "SELECT rowvec.context('notes', 'row 3', relevance => 0)",
+    "context": "SELECT rowvec.context('notes', '3 title 3 row 3')",
     "rows of a query": "SELECT * FROM rowvec.embed_rows('stand-in', 'SELECT 1, ''a''')",
     "status": "SELECT * FROM rowvec.status",
     "progress": "SELECT * FROM rowvec.progress",
@@ -91,7 +91,7 @@ def test_no_name_of_ours_means_somebody_elses(hostile: Hostile, database: Databa
             Similar("notes", "3"),
         ):
             assert ask.run(conn), ask
-        assert Question("notes", "row 3", relevance=0).passages(conn)
+        assert Question("notes", "3 title 3 row 3").passages(conn)
         with exported(conn, "notes", None) as rows:
             assert rows.count == 19
         assert hostile.caught() == []
