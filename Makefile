@@ -64,7 +64,7 @@ test-light: $(VENV)/.light ## without torch: make test-light PYTHON=python3.13 V
 test-slow: $(VENV)/.dev ## the third tier, an hour: soaks, ten million rows
 	$(PYTEST) tests/slow $(ARGS)
 
-lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, pgspot
+lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, names in SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src jobs scripts bench migrations/env.py tests

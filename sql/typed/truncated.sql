@@ -2,5 +2,5 @@
 SELECT e.name AS embedding, t.key, t.tokens, t.max_tokens, t.lost
 FROM rowvec.embedding AS e
 CROSS JOIN LATERAL rowvec.truncated(e.source, e.name) AS t
-WHERE e.source = %(source)s::regclass
+WHERE e.source OPERATOR(pg_catalog.=) %(source)s::pg_catalog.regclass
 ORDER BY e.id, t.tokens DESC, t.key;

@@ -2,12 +2,12 @@
 SELECT d.id,
        n.nspname AS schema,
        c.relname AS "table",
-       c.relkind = 'p' AS is_partitioned,
+       c.relkind OPERATOR(pg_catalog.=) 'p' AS is_partitioned,
        d.name,
        d.model,
-       d.input,
+       rowvec._qualified(d.input) AS input,
        d.modality,
-       d.filter,
+       rowvec._qualified(d.filter) AS filter,
        d.destination,
        d.dimensions,
        d.kwargs,
@@ -22,8 +22,10 @@ SELECT d.id,
        rowvec._pending(d.id) AS pending,
        rowvec._kept(d.id) AS kept,
        rowvec._key_json(d.source) AS key_json
-FROM rowvec._definition(%(source)s::regclass, %(embedding)s::text) AS d
-JOIN pg_class AS c ON c.oid = d.source
-JOIN pg_namespace AS n ON n.oid = c.relnamespace
-LEFT JOIN pg_class AS chunks ON chunks.oid = rowvec._derived(d.id, 'chunks')
-LEFT JOIN pg_namespace AS chunks_namespace ON chunks_namespace.oid = chunks.relnamespace;
+FROM rowvec._definition(%(source)s::pg_catalog.regclass, %(embedding)s::pg_catalog.text) AS d
+JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) d.source
+JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+LEFT JOIN pg_catalog.pg_class AS chunks
+    ON chunks.oid OPERATOR(pg_catalog.=) rowvec._derived(d.id, 'chunks')
+LEFT JOIN pg_catalog.pg_namespace AS chunks_namespace
+    ON chunks_namespace.oid OPERATOR(pg_catalog.=) chunks.relnamespace;

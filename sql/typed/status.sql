@@ -2,7 +2,7 @@
 SELECT p.id,
        p.source,
        p.embedding,
-       (rowvec._definition(e.source, NULL)).id = e.id AS is_default,
+       (rowvec._definition(e.source, NULL)).id OPERATOR(pg_catalog.=) e.id AS is_default,
        e.model,
        e.dimensions,
        p.rows,
@@ -11,9 +11,9 @@ SELECT p.id,
        p.truncated,
        e.index_name AS index,
        e.index_kind,
-       CASE e.setting_name WHEN 'probes' THEN e.setting END AS probes,
+       CASE WHEN e.setting_name OPERATOR(pg_catalog.=) 'probes' THEN e.setting END AS probes,
        e.recall,
-       rowvec._index_advice(e, p.rows - coalesce(p.pending, 0)) AS index_advice,
+       rowvec._index_advice(e, p.rows OPERATOR(pg_catalog.-) coalesce(p.pending, 0)) AS index_advice,
        p.paused,
        e.created_at,
        p.done,
@@ -25,6 +25,6 @@ SELECT p.id,
        p.last_error_at,
        p.unproven
 FROM rowvec.progress AS p
-JOIN rowvec.embedding AS e ON e.id = p.id
-WHERE %(source)s::text IS NULL OR p.source = %(source)s::regclass
+JOIN rowvec.embedding AS e ON e.id OPERATOR(pg_catalog.=) p.id
+WHERE %(source)s::pg_catalog.text IS NULL OR p.source OPERATOR(pg_catalog.=) %(source)s::pg_catalog.regclass
 ORDER BY p.id;
