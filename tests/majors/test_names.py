@@ -42,7 +42,32 @@ WAYS = {
     "text search": "SELECT rowvec.set_text_search('notes')",
     "alter": "SELECT rowvec.alter_embedding('notes', on_truncate => 'error')",
     "call": "CALL rowvec.backfill('notes')",
+    "chunks": "SELECT * FROM rowvec.search('pages', 'row 3', filter => 'id > 1')",
+    "words of chunks": "SELECT * FROM rowvec.search('pages', 'row 3', method => 'hybrid')",
+    "truncated chunks": "SELECT * FROM rowvec.truncated('pages')",
+    "chunks by hand": "DELETE FROM pages_embedding WHERE id < 4",
+    "all chunks by hand": "TRUNCATE pages_embedding",
+    "adopted": """SELECT * FROM rowvec.search('old', 'row', options => '{"current": true}')""",
+    "verify what is adopted": "SELECT * FROM rowvec.verify('old')",
+    "call for what is adopted": "CALL rowvec.backfill('old')",
 }
+
+# Of operators and functions that take anything: others fit such arguments better.
+TEXT = "$$id || ' ' || coalesce(title, '') || ' ' || coalesce(body, '')$$"
+# Vectors in a column, chunks of an input that may raise an error, and vectors adopted on trust.
+TABLES = f"""
+CREATE TABLE notes (id int PRIMARY KEY, title varchar, body text);
+INSERT INTO notes SELECT i, 'title ' || i, 'row ' || i FROM generate_series(1, 20) AS i;
+CREATE TABLE pages AS SELECT id, title, to_json(body)::varchar AS body FROM notes;
+CREATE TABLE old AS SELECT *, rowvec.embed('stand-in', body)::vector(384) AS embedding FROM notes;
+ALTER TABLE pages ADD PRIMARY KEY (id);
+ALTER TABLE old ADD PRIMARY KEY (id);
+SELECT rowvec.create_embedding('notes', 'stand-in', {TEXT}, filter => 'id <> 7');
+SELECT rowvec.create_embedding('pages', 'stand-in',
+    $$id || ' ' || title || ' ' || (body::json #>> '{{}}')$$, filter => 'id <> 7',
+    destination => 'table');
+SELECT rowvec.create_embedding('old', 'stand-in', {TEXT}, filter => 'id <> 7', adopt => 'trust')
+"""
 
 
 @pytest.fixture
@@ -51,17 +76,7 @@ def hostile(database: Database) -> Iterator[Hostile]:
     name = f"hostile_{uuid.uuid4().hex[:8]}"
     with database.connect() as admin:
         admin.execute(f"CREATE ROLE {name} LOGIN".encode())
-        admin.execute("CREATE TABLE notes (id int PRIMARY KEY, title varchar, body text)")
-        admin.execute(
-            "INSERT INTO notes SELECT i, 'title ' || i, 'row ' || i"
-            " FROM generate_series(1, 20) AS i"
-        )
-        # Of operators and functions that take anything: others fit such arguments better.
-        admin.execute(
-            "SELECT rowvec.create_embedding('notes', 'stand-in',"
-            " $$id || ' ' || coalesce(title, '') || ' ' || coalesce(body, '')$$,"
-            " filter => 'id <> 7')"
-        )
+        admin.execute(TABLES.encode())
         with database.connect(name) as own:
             made = Hostile(admin, own, name)
             made.prepare()
@@ -72,11 +87,11 @@ def hostile(database: Database) -> Iterator[Hostile]:
         admin.execute(f"DROP ROLE {name}".encode())
 
 
-def by_backfill(database: Database) -> None:
+def by_backfill(database: Database, table: str) -> None:
     settings = Settings.build(dsn=database.dsn, commit_rows=8)
     asyncio.run(
         backfill(
-            settings, BackfillRequest("notes"), worker=worker_conninfo(settings),
+            settings, BackfillRequest(table), worker=worker_conninfo(settings),
             reporter=LogReporter(), stop=asyncio.Event(),
         )
     )  # fmt: skip
@@ -84,7 +99,8 @@ def by_backfill(database: Database) -> None:
 
 def test_no_name_of_ours_means_somebody_elses(hostile: Hostile, database: Database) -> None:
     """As a superuser, whose path begins with "$user" and public, as everybody's does."""
-    by_backfill(database)
+    for table in ("notes", "pages", "old"):
+        by_backfill(database, table)
     with connect(database.dsn) as conn:
         for ask in (
             Search("notes", "row 3", filter="id > $1", filter_args=("2",), method="hybrid"),
@@ -97,8 +113,10 @@ def test_no_name_of_ours_means_somebody_elses(hostile: Hostile, database: Databa
         assert hostile.caught() == []
     migrate(database.dsn)
     with database.connect() as conn:
-        conn.execute("UPDATE notes SET body = NULL WHERE id = 3")
+        for table in ("notes", "old"):
+            conn.execute(f"UPDATE {table} SET body = NULL WHERE id = 3".encode())
         for way, statement in WAYS.items():
             conn.execute(statement.encode())
             assert hostile.caught() == [], way
+    by_backfill(database, "pages")
     assert hostile.caught() == []
