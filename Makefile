@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python $(RUN)
 FIRST_TIER := tests/unit tests/migration tests/integration tests/acceptance
 SECOND_TIER := tests/extras tests/models tests/faults tests/crews tests/browser tests/recipes tests/majors
 
-.PHONY: help install demo test test-all test-light test-slow lint format clean
+.PHONY: help install demo test test-all test-light test-slow docs lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ test-light: $(VENV)/.light ## without torch: make test-light PYTHON=python3.13 V
 
 test-slow: $(VENV)/.dev ## the third tier, an hour: soaks, ten million rows
 	$(PYTEST) tests/slow $(ARGS)
+
+docs: $(VENV)/.dev ## build the documentation site into build/site; a dead link fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, names in SQL
 	$(BIN)/ruff check .

@@ -191,12 +191,12 @@ BEGIN
         END CASE;
         RAISE EXCEPTION USING ERRCODE = '08001', MESSAGE = v_message,
             DETAIL = regexp_replace(v_detail, '\s+', ' ', 'g'),
-            HINT = 'rowvec status shows whether it runs, rowvec server set says where it is';
+            HINT = 'rowvec worker starts one, rowvec server set says where it is';
     ELSIF v_code LIKE '08%' THEN
         RAISE EXCEPTION USING ERRCODE = '08006',
             MESSAGE = 'the connection to the rowvec worker was lost',
             DETAIL = regexp_replace(v_message, '\s+', ' ', 'g'),
-            HINT = 'try again; rowvec status shows whether the worker runs';
+            HINT = 'try again; rowvec server ping says whether the worker answers';
     ELSIF v_detail <> '' AND v_hint <> '' THEN
         -- The worker's detail is a JSON object: which input failed.
         RAISE EXCEPTION USING ERRCODE = v_code, MESSAGE = v_message, DETAIL = v_detail, HINT = v_hint;

@@ -11,7 +11,7 @@ from pydantic import ByteSize, Field, SecretStr, ValidationError, field_validato
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rowvec import logs
-from rowvec.errors import ConfigError
+from rowvec.errors import ConfigError, reason
 
 PREFIX = "ROWVEC_"
 
@@ -247,7 +247,7 @@ def read_secrets(path: Path) -> list[SecretStr]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"cannot read the secret in {path}: {exc}") from exc
+        raise ConfigError(f"cannot read the secret in {path}: {reason(exc)}") from exc
     if not lines or not lines[0]:
         raise ConfigError(f"the secret in {path} is empty")
     return [SecretStr(line) for line in lines if line]

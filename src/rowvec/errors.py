@@ -40,8 +40,9 @@ SQLSTATEs are PostgreSQL's own (Appendix A of its manual); none is invented.
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -305,6 +306,17 @@ def input_named_in(detail: str | None) -> int | None:
         return None
     number = facts.get("input") if isinstance(facts, dict) else None
     return number if type(number) is int else None  # bool is an int, too
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str | None:
+    """A hint at the known names that are written much like this one; None where none is."""
+    near = difflib.get_close_matches(name[:200], list(known), n=2)
+    return f"did you mean {' or '.join(near)}?" if near else None
+
+
+def reason(error: Exception) -> str:
+    """What an error says; of the system's errors without their number and the path again."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpcore2 as httpcore
 
-from rowvec.errors import ConfigError, InvalidRequest
+from rowvec.errors import ConfigError, InvalidRequest, reason
 
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -179,7 +179,9 @@ def send(
         httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError,
         httpcore.ProxyError,
     ) as exc:  # fmt: skip
-        raise NoAnswer(str(exc) or type(exc).__name__) from exc
+        system = exc.__context__
+        said = reason(system) if isinstance(system, OSError) else str(exc)
+        raise NoAnswer(said or type(exc).__name__) from exc
 
 
 def origin(url: str) -> tuple[str, str, int | None]:

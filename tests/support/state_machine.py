@@ -159,6 +159,10 @@ class Stage:
         self.cluster.stop(immediate=True)
         self.cluster.start()
 
+    def log(self) -> str:
+        """What the jobs printed last."""
+        return Path(self._log.name).read_text()[-5000:]
+
     def close(self) -> None:
         """Ends everything but the worker, which its fixture ends."""
         self.sync.kill()
@@ -426,7 +430,7 @@ class Machine(RuleBasedStateMachine):
         for statement in (PENDING, wrong):
             while found := self._rows(statement.format(wanted=wanted)):
                 assert time.monotonic() < limit, found
-                assert self.stage.sync.poll() is None
+                assert self.stage.sync.poll() is None, self.stage.log()
 
     def _rows(self, statement: str) -> list[tuple[Any, ...]]:
         try:

@@ -68,8 +68,13 @@ class Workers:
         *arguments: str,
         socket_folder: Path | None = None,
         verbose: bool = False,
+        python: Path | None = None,
     ) -> Worker:
-        """A worker of these models that takes connections; raises where it does not start."""
+        """A worker of these models that takes connections; raises where it does not start.
+
+        `python` is of another environment than this one.
+        """
+        program = [ROWVEC] if python is None else [python, "-P", "-m", "rowvec"]
         home = socket_folder or self.folder / f"worker-{next(_numbers)}"
         home.mkdir(exist_ok=True)
         home.chmod(0o755)
@@ -79,7 +84,7 @@ class Workers:
         log = home / "worker.log"
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [ROWVEC, *(["--verbose"] if verbose else []), "worker", "--listen", home,
+                [*program, *(["--verbose"] if verbose else []), "worker", "--listen", home,
                  "--models", models_file, "--password-file", password_file,
                  "--cache-dir", self.cache, *arguments],
                 env=clean_environment(), stdin=subprocess.DEVNULL, stdout=output, stderr=output,

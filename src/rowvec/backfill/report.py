@@ -18,6 +18,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 class Summary:
     """What one run of a backfill did. `failures` lists the first hundred of `failed`.
 
+    `pending` is None where a run was stopped while the database was away.
     `by_sync` rows a sync had in hand when the run began, and wrote first.
     """
 
@@ -31,7 +32,7 @@ class Summary:
     failed: int = 0
     truncated: int = 0
     passes: int = 0
-    pending: int = 0
+    pending: int | None = 0
     by_sync: int = 0
     stopped: bool = False
     seconds: float = 0.0

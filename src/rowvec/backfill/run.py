@@ -109,6 +109,7 @@ async def backfill(
         await run.until_done()
     except Stopped:
         summary.stopped = True
+        summary.pending = await run.count_left()
     finally:
         await embedder.close()
     return summary
@@ -155,6 +156,15 @@ class _Run:
                 await self.patience.wait(exc)
             else:
                 return
+
+    async def count_left(self) -> int | None:
+        """The pending rows where a run was stopped; None where the database cannot be asked."""
+        try:
+            async with open_session(self.dsn, _READING) as session:
+                session.prepare_nothing()
+                return await self.source.count_pending(session, COUNTED)
+        except DatabaseUnavailable:
+            return None
 
     async def _watched(self, session: Session, reader: Session) -> None:
         heartbeat = Heartbeat(session, "backfill")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -12,7 +14,7 @@ from typing_extensions import override
 import rowvec
 from rowvec import logs
 from rowvec.cli.output import fail
-from rowvec.errors import RowvecError
+from rowvec.errors import DatabaseError, RowvecError, did_you_mean
 
 # Command -> module of rowvec.cli that defines it under that name, and its line in the overview:
 # neither the list nor `rowvec --help` imports a module. In the order of a day's work.
@@ -24,6 +26,10 @@ COMMANDS = {
         "Stop what `rowvec up` started; the data stays.",
     ),
     "status": ("status", "Show what runs, what is embedded, and what is pending."),
+    "doctor": (
+        "doctor",
+        "Look at everything that rowvec needs, and say what to run where something is wrong.",
+    ),
     "psql": ("service", "Open psql on the database."),
     "config": ("config", "Show every setting, its value, and where it came from."),
     "migrate": ("migrate", "Bring a database to what this release needs."),
@@ -111,8 +117,18 @@ class _LazyGroup(click.Group):
         module_name = COMMANDS[cmd_name][0]
         command = getattr(importlib.import_module(f"rowvec.cli.{module_name}"), cmd_name)
         assert isinstance(command, click.Command)
-        _keep_lines(command)
+        _prepare(command)
         return command
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            hint = did_you_mean(name, COMMANDS) or "rowvec --help lists all"
+            ctx.fail(f"No such command {name!r}: {hint}")
+        return super().resolve_command(ctx, args)
 
     @override
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -127,12 +143,46 @@ class _LazyGroup(click.Group):
             ctx.exit(fail(exc))
 
 
-def _keep_lines(command: click.Command) -> None:
-    r"""Turns the \b of raw docstrings into the byte that click takes as "do not wrap"."""
+_prepared: set[click.Command] = set()
+
+
+def _prepare(command: click.Command) -> None:
+    r"""Turns the \b of raw docstrings into the byte that click takes as "do not wrap".
+
+    What a command says of an error gets its next step.
+    """
+    if command in _prepared:
+        return
+    _prepared.add(command)
     command.help = command.help and command.help.replace("\\b\n", "\b\n")
-    if isinstance(command, click.Group) and not isinstance(command, _LazyGroup):
+    if isinstance(command, _LazyGroup):
+        return
+    if command.callback is not None:
+        command.callback = _advised(command.callback)
+    if isinstance(command, click.Group):
         for below in command.commands.values():
-            _keep_lines(below)
+            _prepare(below)
+
+
+def _advised(callback: Callable[..., Any]) -> Callable[..., Any]:
+    """The callback of a command; an error of the database gets a next step before it is shown."""
+
+    @functools.wraps(callback)
+    def advised(*positional: Any, **given: Any) -> Any:
+        try:
+            return callback(*positional, **given)
+        except DatabaseError as exc:
+            # Only now: what it takes would make `rowvec --help` slow.
+            from rowvec.cli.advice import advice  # noqa: PLC0415
+
+            exc.hint = advice(exc, given)
+            raise
+        except ModuleNotFoundError as exc:
+            from rowvec.cli.extras import missing_extra  # noqa: PLC0415
+
+            raise missing_extra(exc) or exc from exc
+
+    return advised
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -151,4 +201,4 @@ def main(*, verbose: bool) -> None:
         logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-_keep_lines(main)
+_prepare(main)

@@ -16,6 +16,7 @@ from rowvec.ask.passages import Passage, Question
 from rowvec.cli.chat_options import chat_model, chat_options
 from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import EXIT_FAILED, print_json, stderr
+from rowvec.cli.search import check_question
 from rowvec.config import Settings
 from rowvec.db.connection import resolve_dsn
 from rowvec.db.schema import connect_migrated
@@ -87,6 +88,7 @@ def ask(
         raise click.UsageError(
             "name a model: --endpoint and --model, or --local; or --context-only"
         )
+    check_question(given["question"], given["filter"], given["filter_args"])
     question = Question(**given)
     with connect_migrated(resolve_dsn(Settings.build(dsn=dsn))) as connection:
         passages = question.passages(connection)
@@ -98,7 +100,10 @@ def ask(
         _tell_nothing(question, nearest)
         raise click.exceptions.Exit(EXIT_FAILED)
     if context_only:
-        click.echo(prompt)
+        if as_json:
+            print_json({"prompt": prompt, "sources": [asdict(one) for one in passages]})
+        else:
+            click.echo(prompt)
         return
     chat = chat_model(endpoint=endpoint, model=model, api_key_file=api_key_file, local=local)
     assert chat is not None

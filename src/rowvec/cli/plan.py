@@ -10,7 +10,7 @@ import click
 
 from rowvec.backfill.plan import Plan, Prices
 from rowvec.cli.options import embedding_option, json_flag, setting
-from rowvec.cli.output import print_json, print_table, stderr
+from rowvec.cli.output import print_json, print_table, stderr, working
 from rowvec.config import Settings
 
 
@@ -51,7 +51,8 @@ def plan(
     # By name: jobs/ stands beside src/, and nothing in src/ imports it.
     job = importlib.import_module("rowvec.jobs.plan")
     prices = Prices(price_per_hour, price_per_million_tokens)
-    found: Plan = job.run(settings, source, embedding, prices, sample)
+    with working(f"sampling {source}, and embedding for some seconds"):
+        found: Plan = job.run(settings, source, embedding, prices, sample)
     if as_json:
         print_json(asdict(found))
         return

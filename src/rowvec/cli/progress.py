@@ -47,6 +47,7 @@ def progress_bar(unit: str) -> Progress:
         _RateColumn(unit),
         TimeRemainingColumn(),
         console=stderr(),
+        disable=not stderr().is_terminal,
         # Long enough to smooth batches of uneven length.
         speed_estimate_period=60,
     )
@@ -92,6 +93,7 @@ class LoadBar:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
             console=stderr(),
+            disable=not stderr().is_terminal,
         )
         self._task = self._bar.add_task(description, total=size, rows=0)
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from rowvec.cli.options import database_dsn, setting
-from rowvec.cli.output import stdout
+from rowvec.cli.options import database_dsn, json_flag, setting
+from rowvec.cli.output import print_json, stdout
 from rowvec.cli.role_password import role_password
 from rowvec.config import Settings
 from rowvec.db.connection import connect
@@ -25,7 +25,10 @@ from rowvec.db.schema import require_head
 )
 @setting("dsn")
 @setting("data")
-def runner(*, name: str, file: Path | None, dsn: str | None, data: Path | None) -> None:
+@json_flag
+def runner(
+    *, name: str, file: Path | None, dsn: str | None, data: Path | None, as_json: bool
+) -> None:
     r"""Make a role that sync and backfill may log in as, and that has no right on any table.
 
     It may call the functions by which jobs read and write a table as its owner. What only an owner
@@ -44,4 +47,7 @@ def runner(*, name: str, file: Path | None, dsn: str | None, data: Path | None) 
     ) as connection:
         require_head(connection)
         make_runner(connection, name, role_password(file))
-    stdout().print(f"{name} may run jobs", markup=False)
+    if as_json:
+        print_json({"role": name})
+    else:
+        stdout().print(f"{name} may run jobs", markup=False)

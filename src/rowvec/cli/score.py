@@ -12,7 +12,7 @@ import numpy as np
 from rich.text import Text
 
 from rowvec.cli.options import json_flag, setting
-from rowvec.cli.output import print_json, stderr, stdout
+from rowvec.cli.output import print_json, stderr, stdout, working
 from rowvec.client import WorkerClient
 from rowvec.config import Settings
 from rowvec.db.worker_address import worker_conninfo
@@ -76,7 +76,8 @@ def score(
         raise InvalidRequest("there is no sentence to score, or a pole without words")
     texts = [*poles[0], *poles[1], *(one.text for one in found)]
     conninfo = worker_conninfo(Settings.build(**given))
-    vectors = asyncio.run(_embed(conninfo, model, texts))
+    with working(f"embedding {len(found):,} sentences"):
+        vectors = asyncio.run(_embed(conninfo, model, texts))
     first, second, rest = np.split(vectors, [len(poles[0]), len(poles[0]) + len(poles[1])])
     scores = Axis(first, second).scores(rest).tolist()
     if as_json:

@@ -46,6 +46,7 @@ def search(*, dsn: str | None, show_sql: bool, as_json: bool, **given: Any) -> N
       rowvec search reviews "arrived broken" --filter 'stars <= $1::int' --arg 2
       rowvec search reviews "model X-200 arrived broken" --method hybrid
     """
+    check_question(given["query"], given["filter"], given["filter_args"])
     _answer(Search(**given), dsn, show_sql=show_sql, as_json=as_json)
 
 
@@ -94,6 +95,14 @@ def similar(
     else:
         ask = Search(source, text or "", k, embedding=embedding)
     _answer(ask, dsn, show_sql=show_sql, as_json=as_json)
+
+
+def check_question(query: str, filter_: str | None, filter_args: tuple[str, ...]) -> None:
+    """Raises UsageError for a question that would be answered with any rows, or never."""
+    if not query.strip():
+        raise click.UsageError("the query is empty: say in words what to look for")
+    if filter_args and filter_ is None:
+        raise click.UsageError("--arg gives a value to --filter: give --filter, too")
 
 
 def _answer(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from rowvec.cli.options import database_dsn, setting
-from rowvec.cli.output import stderr
+from rowvec.cli.options import database_dsn, json_flag, setting
+from rowvec.cli.output import print_json, stderr
 from rowvec.config import Settings
 from rowvec.embedded.instance import Instance
 from rowvec.embedded.postgres import PostgresCluster
@@ -19,7 +20,8 @@ from rowvec.errors import ConfigError
 @click.command()
 @setting("data")
 @setting("sync", "--sync/--no-sync")
-def up(*, data: Path | None, sync: bool | None) -> None:
+@json_flag
+def up(*, data: Path | None, sync: bool | None, as_json: bool) -> None:
     r"""Start an embedded Postgres and a worker, and print the database's DSN.
 
     Creates what is missing below --data, starts what does not run, migrates. The DSN alone is the
@@ -36,12 +38,16 @@ def up(*, data: Path | None, sync: bool | None) -> None:
     settings = Settings.build(data=data, sync=sync)
     instance = Instance.of(settings)
     instance.up(_say, sync=settings.sync)
-    click.echo(instance.dsn)
+    if as_json:
+        print_json(asdict(instance.state()))
+    else:
+        click.echo(instance.dsn)
 
 
 @click.command()
 @setting("data")
-def down(data: Path | None) -> None:
+@json_flag
+def down(*, data: Path | None, as_json: bool) -> None:
     r"""Stop what `rowvec up` started; the data stays.
 
     The sync, the worker, and Postgres.
@@ -52,7 +58,10 @@ def down(data: Path | None) -> None:
       rowvec down --data ./here
     """
     instance = Instance.of(Settings.build(data=data))
-    if not instance.down(_say):
+    has_run = instance.down(_say)
+    if as_json:
+        print_json({"stopped": has_run})
+    elif not has_run:
         _say(f"Nothing runs in {instance.root}")
 
 

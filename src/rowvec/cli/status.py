@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from rowvec.cli.options import database_dsn, json_flag, setting
-from rowvec.cli.output import print_json, print_table, stdout
+from rowvec.cli.output import frame, print_json, print_table, stdout
 from rowvec.config import Settings
 from rowvec.db.connection import embedded_dsn, fetch_typed, without_password
 from rowvec.db.schema import connect_migrated
@@ -145,7 +145,7 @@ def _print_embeddings(embeddings: list[dict[str, object]]) -> None:
 
 def _table(embeddings: list[dict[str, Any]]) -> Table:
     """The views as they fit into 80 columns: a few lines an embedding."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    table = Table(header_style="bold", **frame(box.SIMPLE_HEAD))
     table.add_column("embedding, model", overflow="fold")
     for count in ("rows", "pending", "failed"):
         table.add_column(count, justify="right")

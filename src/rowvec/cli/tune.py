@@ -15,6 +15,7 @@ from rowvec.cli.index import apply_option, print_by_hand, print_measured, target
 from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, stderr, stdout
 from rowvec.cli.progress import IndexBar
+from rowvec.cli.search import check_question
 from rowvec.config import Settings
 from rowvec.index.chart import Curve, chart
 from rowvec.index.draw import check_plot, draw
@@ -123,6 +124,7 @@ def explain(*, as_json: bool, dsn: str | None, **given: Any) -> None:
       rowvec explain reviews "arrived broken"
       rowvec explain reviews "arrived broken" --filter 'stars <= $1::int' --arg 2
     """
+    check_question(given["query"], given["filter"], given["filter_args"])
     settings = Settings.build(dsn=dsn)
     check_schema(settings)
     found = asyncio.run(explain_search(settings, ExplainRequest(**given)))

@@ -6,7 +6,7 @@ import click
 from psycopg.rows import tuple_row
 
 from rowvec.cli.options import embedding_option, json_flag, setting
-from rowvec.cli.output import print_json, print_table, stderr, stdout
+from rowvec.cli.output import print_json, print_table, stderr, stdout, working
 from rowvec.config import Settings
 from rowvec.db.connection import fetch_typed, resolve_dsn
 from rowvec.db.schema import connect_migrated
@@ -35,7 +35,10 @@ def verify(
       rowvec verify reviews --sample 1000
     """
     named = {"source": source, "embedding": embedding, "sample": sample}
-    with connect_migrated(resolve_dsn(Settings.build(dsn=dsn)), "rowvec verify") as connection:
+    with (
+        connect_migrated(resolve_dsn(Settings.build(dsn=dsn)), "rowvec verify") as connection,
+        working(f"embedding {sample:,} rows of {source} again"),
+    ):
         found = fetch_typed(connection, "verify", named, tuple_row)
     differing = [(key, similarity) for key, similarity, is_same in found if not is_same]
     least = min((similarity for _, similarity, _ in found), default=None)

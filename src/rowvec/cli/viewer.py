@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from rowvec.cli.options import database_dsn, setting
-from rowvec.cli.output import stdout
+from rowvec.cli.options import database_dsn, json_flag, setting
+from rowvec.cli.output import print_json, stdout
 from rowvec.cli.role_password import role_password
 from rowvec.config import Settings
 from rowvec.db.schema import connect_migrated
@@ -20,6 +20,7 @@ from rowvec.db.viewer import make_viewer
 @setting("ui_role_password_file", "--role-password-file")
 @setting("dsn")
 @setting("data")
+@json_flag
 def viewer(
     *,
     name: str,
@@ -27,6 +28,7 @@ def viewer(
     ui_role_password_file: Path | None,
     dsn: str | None,
     data: Path | None,
+    as_json: bool,
 ) -> None:
     r"""Make a role that may search SOURCE and change nothing, for `rowvec ui` to log in as.
 
@@ -48,4 +50,7 @@ def viewer(
         database_dsn(settings, dsn=dsn, data=data), "rowvec viewer"
     ) as connection:
         tables = make_viewer(connection, name, sources, role_password(file))
-    stdout().print(f"{name} may read: {', '.join(tables) or 'no table yet'}", markup=False)
+    if as_json:
+        print_json({"role": name, "tables": tables})
+    else:
+        stdout().print(f"{name} may read: {', '.join(tables) or 'no table yet'}", markup=False)

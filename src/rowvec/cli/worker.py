@@ -13,6 +13,7 @@ from rowvec import logs
 from rowvec.cli.options import setting
 from rowvec.client import WorkerClient
 from rowvec.config import Settings
+from rowvec.extras import needed_for
 
 
 @click.command()
@@ -66,7 +67,8 @@ def worker(*, ping: bool, **given: Any) -> None:
         return
     logs.configure(settings.log_format, level=logging.getLogger().level)
     # A client's installation has the command, and not what it needs.
-    from rowvec.worker.server import run  # noqa: PLC0415
+    with needed_for("the worker"):
+        from rowvec.worker.server import run  # noqa: PLC0415
 
     run(settings)
 

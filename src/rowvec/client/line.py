@@ -57,7 +57,10 @@ def _connect_error(connection: pq.abc.PGconn) -> Exception:
         return AuthenticationError(
             "the worker refused the password", hint="give the one in the worker's password file"
         )
-    return WorkerUnreachable(f"no worker answers: {message}")
+    return WorkerUnreachable(
+        f"no worker answers: {' '.join(message.split())}",
+        hint="`rowvec worker` starts one, `rowvec server show` says where it is looked for",
+    )
 
 
 async def _until_ready(descriptor: int, *, writable: bool) -> None:

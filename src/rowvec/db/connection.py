@@ -126,12 +126,15 @@ def _class_of(exc: psycopg.Error) -> type[DatabaseError]:
     return DatabaseUnavailable if lost else DatabaseError
 
 
-def connect(dsn: str, *, application_name: str = "rowvec") -> psycopg.Connection:
-    """An autocommit connection, pinned; raises DatabaseError with libpq's message."""
-    with database_errors():
-        connection = psycopg.connect(dsn, autocommit=True, application_name=application_name)
+@contextmanager
+def connect(dsn: str, *, application_name: str = "rowvec") -> Iterator[psycopg.Connection]:
+    """An autocommit connection, pinned; raises DatabaseError, for what its block meets too."""
+    with (
+        database_errors(),
+        psycopg.connect(dsn, autocommit=True, application_name=application_name) as connection,
+    ):
         connection.execute(PIN)
-    return connection
+        yield connection
 
 
 @contextmanager

@@ -163,6 +163,8 @@ class Landing:
         if found is None:
             return translate(exc)
         message, hint = said(exc)
+        if exc.sqlstate == "23505":
+            hint = "--key COLUMN updates the rows that are there already"
         column = "" if found[2] is None else f", {found[2]}"
         return BadRow(f"row {self._copied_before + int(found[1])}{column}: {message}", hint=hint)
 
@@ -207,7 +209,8 @@ def _converted(name: str, before: str, after: str) -> sql.Composed:
     column = sql.Identifier(name)
     if after == "jsonb":
         return sql.SQL(_TO_JSON).format(column=column)
-    if before.endswith("[]"):
-        # By way of text: there is no cast between arrays of any two types.
+    if before.endswith("[]") or before == "double precision":
+        # By way of text: there is no cast between arrays of any two types, and that of a double to
+        # numeric keeps 15 digits.
         return sql.SQL("{}::pg_catalog.text::{}").format(column, sql.SQL(after))
     return sql.SQL("{}::{}").format(column, sql.SQL(after))

@@ -73,7 +73,7 @@ def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> 
     what a superuser has to do first, or what bears a name of ours and is somebody else's,
     SchemaError if the database is newer than the release.
     """
-    with connect(dsn, application_name="rowvec migrate") as conn, database_errors(), _lock(conn):
+    with connect(dsn, application_name="rowvec migrate") as conn, _lock(conn):
         conn.execute(PIN)
         _refuse_foreign(conn)
         bootstrapped = _ensure_prerequisites(conn)
@@ -173,7 +173,7 @@ def _lock(conn: psycopg.Connection) -> Iterator[None]:
 
 def _ensure_prerequisites(conn: psycopg.Connection) -> bool:
     """Runs the bootstrap script where something is missing and we may; True if it ran."""
-    missing = _missing(conn)
+    missing = missing_prerequisites(conn)
     if not missing:
         return False
     owner = conn.info.user
@@ -203,7 +203,8 @@ def _run_script(conn: psycopg.Connection, script: str) -> None:
         raise
 
 
-def _missing(conn: psycopg.Connection) -> list[str]:
+def missing_prerequisites(conn: psycopg.Connection) -> list[str]:
+    """What a superuser has to prepare before this user can migrate, one phrase each."""
     return [str(row[0]) for row in conn.execute(query("missing_prerequisites"))]
 
 

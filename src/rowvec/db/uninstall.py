@@ -9,7 +9,7 @@ import psycopg
 from psycopg import sql
 
 from rowvec.db import pgml
-from rowvec.db.connection import connect, database_errors
+from rowvec.db.connection import connect
 from rowvec.db.queries import query
 from rowvec.db.schema import SEARCH_PATH, revision
 from rowvec.errors import DatabaseError, SchemaError
@@ -37,7 +37,7 @@ class Removal:
 
 def plan(dsn: str, *, drop_columns: bool) -> Removal:
     """What `uninstall` would remove; raises SchemaError where rowvec is not installed."""
-    with connect(dsn, application_name="rowvec uninstall") as conn, database_errors():
+    with connect(dsn, application_name="rowvec uninstall") as conn:
         if revision(conn) is None:
             raise SchemaError("rowvec is not installed in this database")
         columns = [
@@ -61,7 +61,6 @@ def uninstall(dsn: str, *, drop_columns: bool) -> Removal:
     done = Removal()
     with (
         connect(dsn, application_name="rowvec uninstall") as conn,
-        database_errors(),
         conn.transaction(),
     ):
         if revision(conn) is None:

@@ -19,6 +19,7 @@ from rowvec.config import read_secret
 from rowvec.embedded import process
 from rowvec.embedded.daemon import Daemon
 from rowvec.errors import BackendFailed, ConfigError
+from rowvec.extras import demand
 from rowvec.models.listing import MINILM, MINILM_PACKAGE, MINILM_SHA256, read_listing
 
 PORT = 5466
@@ -140,10 +141,7 @@ class Worker(Daemon):
 
         Raises ConfigError where it lacks something, BackendFailed with its last words.
         """
-        if importlib.util.find_spec("sentence_transformers") is None:
-            raise ConfigError(
-                "what the worker needs is not installed", hint="pip install 'rowvec[worker]'"
-            )
+        demand("the worker", "prometheus_client")
         child, written = self.launch()
         limit = time.monotonic() + _START_SECONDS
         while not self.answers():

@@ -18,7 +18,7 @@ from rowvec.db.nearest_rows import NearestRows
 from rowvec.db.session import Session, open_session
 from rowvec.db.vector_index import IndexState, StoredIndex, VectorIndex, count_vectors, store
 from rowvec.db.vector_table import VectorTable
-from rowvec.errors import ConfigError, DefinitionChanged, InvalidRequest
+from rowvec.errors import ConfigError, DefinitionChanged, InvalidRequest, reason
 from rowvec.index.index_kind import IndexKind
 from rowvec.index.index_progress import IndexProgress
 from rowvec.index.kinds import kind_of
@@ -129,7 +129,7 @@ def read_queries(path: Path) -> tuple[str, ...]:
             objects = [orjson.loads(line) for line in lines]
             lines = [str(one.get("query", one.get("text", ""))) for one in objects]
     except (OSError, UnicodeDecodeError, orjson.JSONDecodeError, AttributeError) as exc:
-        raise ConfigError(f"{path} cannot be read as queries: {exc}") from exc
+        raise ConfigError(f"{path} cannot be read as queries: {reason(exc)}") from exc
     queries = tuple(line for line in lines if line.strip())
     if not queries:
         raise ConfigError(f"{path} has no query", hint="a query a line, or JSON lines with `query`")

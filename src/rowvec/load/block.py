@@ -17,7 +17,7 @@ import orjson
 
 from rowvec.errors import BadRow
 from rowvec.load.fields import field_of
-from rowvec.rows.kinds import of_value, united
+from rowvec.rows.kinds import SAFE_BIGINT, of_value, united
 from rowvec.rows.reading import Row
 
 _NULL = r"\N"
@@ -27,14 +27,17 @@ _SCALARS = frozenset({int, float, bool, _NONE})
 
 # What a column of a kind takes as JSON writes it.
 _TAKEN = {
+    SAFE_BIGINT: frozenset({int, _NONE}),
     "bigint": frozenset({int, _NONE}),
-    "numeric": frozenset({int, _NONE}),
+    "numeric": frozenset({int, float, _NONE}),
     "double precision": frozenset({int, float, _NONE}),
     "boolean": frozenset({bool, _NONE}),
     "text": _SCALARS,
     "jsonb": _SCALARS,
     None: _SCALARS,
 }
+# Integers beyond are looked at one by one.
+_LIMITS = {SAFE_BIGINT: 1 << 53, "double precision": 1 << 53, "bigint": 1 << 63}
 _AS_ITS_OWN_TEXT = ("json", "jsonb")
 
 
@@ -135,8 +138,11 @@ def _scalars(kind: str | None, types: set[type], values: Sequence[Any]) -> list[
         texts = orjson.dumps(values)[1:-1].decode()
     except TypeError:  # an integer beyond 64 bits
         return None
-    if kind == "bigint" and max((value or 0) for value in values) >= 1 << 63:
-        return None
+    limit = None if kind is None else _LIMITS.get(kind)
+    if limit is not None and int in types:
+        whole = [value for value in values if type(value) is int]
+        if not -limit < min(whole) <= max(whole) < limit:
+            return None
     if texts.count("null") != values.count(None):  # orjson's word for infinity, too
         return None
     return (texts.replace("null", _NULL) if _NONE in types else texts).split(",")

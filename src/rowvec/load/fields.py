@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
-import orjson
-
 from rowvec.errors import BadRow
+from rowvec.rows.exact_json import dumps
 
 
 class PostgresText(str):
@@ -38,7 +37,7 @@ def field_of(type_: str) -> Write:
 def text(value: object) -> str:
     """A string as it is, another value as its JSON; raises BadRow for what no text can hold."""
     if not isinstance(value, str):
-        return _dumps(value).decode() if isinstance(value, _JSON) else str(value)
+        return dumps(value).decode() if isinstance(value, _JSON) else str(value)
     # Written so that the usual text passes two quick tests.
     if "\0" in value:
         raise BadRow("contains U+0000, which Postgres cannot store")
@@ -57,7 +56,7 @@ def as_json(value: object) -> str:
     """A value as JSON; raises BadRow for U+0000, which jsonb cannot hold."""
     if isinstance(value, PostgresText):
         return value
-    dumped = _dumps(value)
+    dumped = dumps(value)
     if b"\\u0000" in dumped and _NUL_ESCAPE.search(dumped):
         raise BadRow("contains U+0000, which Postgres cannot store")
     return dumped.decode()
@@ -82,15 +81,7 @@ def _element(value: object) -> str:
         return "NULL"
     if isinstance(value, (list, tuple)):
         return str(array(value))
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, (bool, int, float, Decimal)):
         return str(value)
     quoted = text(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}"'
-
-
-def _dumps(value: object) -> bytes:
-    try:
-        return orjson.dumps(value, default=str)
-    except TypeError:
-        # Integers beyond 64 bits; the standard library writes them.
-        return json.dumps(value, default=str, ensure_ascii=False).encode()

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import orjson
-
 from rowvec.backoff import backoff
 from rowvec.errors import BadRow, ConfigError, InvalidRequest, SourceInterrupted
 from rowvec.http_client import Answer, AnswerTooLarge, Bounds, Link, NoAnswer, Site
 from rowvec.load.row_source import RowSource
+from rowvec.rows.exact_json import loads
 from rowvec.rows.reading import MAX_ROW_BYTES, OnBad, Place, Rows
 
 _LISTS = ("rows", "items", "results", "data", "records")
@@ -115,8 +114,10 @@ def _read(url: str, answer: Answer) -> _Page:
             hint="ask for smaller pages",
         ) from None
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as exc:
+        value = loads(text)
+    except BadRow as exc:
+        raise InvalidRequest(f"the page {url} {exc}") from exc
+    except (ValueError, RecursionError) as exc:
         raise _NotJsonError("its answer is not valid JSON") from exc
     following = _next_of(value) or _next_of_link(answer.header("Link"))
     return _Page(

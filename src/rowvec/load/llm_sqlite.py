@@ -14,6 +14,7 @@ import numpy as np
 from rowvec.errors import BadRow, ConfigError, InvalidRequest
 from rowvec.load.row_source import RowSource
 from rowvec.rows.columns import Column, plain
+from rowvec.rows.exact_json import loads
 from rowvec.rows.reading import OnBad, Place, Rows
 
 _MAGIC = b"SQLite format 3\0"
@@ -119,6 +120,4 @@ def _time(seconds: int) -> str:
 
 
 def _json(text: str) -> Any:
-    import orjson  # noqa: PLC0415
-
-    return orjson.loads(text)
+    return loads(text.encode())

@@ -92,6 +92,7 @@ class _Load:
         self._name = parse_name(connection, table)
         self._key = tuple(plain_name(key) for key in options.key or source.key)
         self._only = {plain_name(key) for key in options.only}
+        self._met: set[str] = set()
         self._is_made = self._target is not None and not self._key
         self._names = Names(self._target.columns if self._target else ())
         self._shape = self._make_shape()
@@ -108,6 +109,11 @@ class _Load:
         if not self._is_made:
             self._make([row for _, rows, _ in peeked for row in rows])
         self._copy(itertools.chain(peeked, batches))
+        if self._met and (missing := sorted(self._only - self._met)):
+            raise InvalidRequest(
+                f"no row has the column {', '.join(missing)}",
+                hint=f"columns: {', '.join(sorted(self._met))}",
+            )
         self._landing.flush()
         final = self._shape.final()
         self._landing.change(final.added, final.widened)
@@ -143,7 +149,11 @@ class _Load:
         return JsonShape(self._names, known, there=there, widen=alter, closed=closed)
 
     def _is_wanted(self, key: str) -> bool:
-        return not self._only or plain_name(key) in self._only
+        if not self._only:
+            return True
+        name = plain_name(key)
+        self._met.add(name)
+        return name in self._only
 
     def _batches(self) -> Iterator[Batch]:
         """The rows that are wanted; where the source is interrupted, those up to there."""

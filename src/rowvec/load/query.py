@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import psycopg
@@ -13,7 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from typing_extensions import override
 
-from rowvec.db.connection import UNPIN, connect, database_errors
+from rowvec.db.connection import UNPIN, connect
 from rowvec.db.queries import typed
 from rowvec.errors import ConfigError, DatabaseError, DatabaseUnavailable
 from rowvec.load.fields import PostgresText
@@ -60,22 +61,18 @@ class _AsWritten(Loader):
 
 
 def _of_postgres(dsn: str, query: str) -> RowSource:
-    connection = connect(dsn, application_name="rowvec load")
-    try:
-        with database_errors():
-            connection.execute(UNPIN)  # the query is the user's, and so is the session
-            connection.execute("SET client_encoding TO 'UTF8'")
-            connection.execute("SET default_transaction_read_only TO on")
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect(dsn, application_name="rowvec load"))
+        connection.execute(UNPIN)  # the query is the user's, and so is the session
+        connection.execute("SET client_encoding TO 'UTF8'")
+        connection.execute("SET default_transaction_read_only TO on")
         columns = _columns(connection, query)
-    except BaseException:
-        connection.close()
-        raise
+        connected = stack.pop_all()
     place = Place("the query", unit="row")
 
     def rows(_on_bad: OnBad) -> Rows:
         with (
-            connection,
-            database_errors(),
+            connected,
             connection.transaction(),
             connection.cursor("rowvec_load") as cursor,
         ):
@@ -96,7 +93,7 @@ def _columns(connection: psycopg.Connection, query: str) -> list[Column]:
     A type that only the other database has is taken as text.
     """
     names, columns = Names(), []
-    with database_errors(), connection.transaction():
+    with connection.transaction():
         with connection.cursor("rowvec_columns") as cursor:
             cursor.execute(query.encode())
             result = cursor.pgresult

@@ -14,7 +14,7 @@ from rowvec.errors import InvalidRequest
 from rowvec.load.block import Field, block
 from rowvec.load.fields import array, field_of, text
 from rowvec.rows.columns import Column, Names, plain_name
-from rowvec.rows.kinds import of_cell, of_value, settled, united
+from rowvec.rows.kinds import SAFE_BIGINT, of_cell, of_value, settled, united
 from rowvec.rows.reading import Row
 
 _Convert = Callable[[Any], Any]
@@ -23,7 +23,7 @@ _Convert = Callable[[Any], Any]
 _Plan = tuple[list[int] | None, list[_Convert | None]]
 
 _MAX_PLANS = 1000
-_NUMBERS = ("boolean", "numeric", "double precision")
+_NUMBERS = (SAFE_BIGINT, "bigint", "double precision", "numeric")
 _KINDS = ("boolean", "bigint", "numeric", "double precision", "text", "jsonb")
 
 
@@ -181,29 +181,24 @@ class JsonShape:
     def _converter(self, known: Field, value: Any) -> _Convert | None:
         """None where the value goes as it is."""
         kind = known.kind
-        if value is None or (isinstance(value, (bool, float)) and kind in _NUMBERS):
+        if value is None or (isinstance(value, bool) and kind == "boolean"):
             return None
         if kind is None:
             return field_of(known.type)
-        if kind == "bigint":
-            return lambda each: _whole(known, each)
+        if kind in _NUMBERS:
+            return lambda each: _fitting(known, each)
         if kind.endswith("[]"):
-            return lambda each: _array(known, each)
+            return lambda each: array(_fitting(known, each))
         return field_of(kind)
 
 
-def _whole(known: Field, value: int) -> int:
-    if not -(1 << 63) <= value < 1 << 63:
-        raise _WidenError(known, "numeric")
-    return value
-
-
-def _array(known: Field, value: Any) -> Any:
+def _fitting(known: Field, value: Any) -> Any:
+    """The value; values of one type of Python may need several of Postgres."""
     kind = united(known.kind, of_value(value))
     if kind != known.kind:
         assert kind is not None
         raise _WidenError(known, kind)
-    return array(value)
+    return value
 
 
 class _WidenError(Exception):
@@ -223,7 +218,7 @@ def _no_column(name: str) -> InvalidRequest:
 
 def _physical(kind: str) -> str:
     # Of an array that had no element yet, only that it is one is known.
-    return "text[]" if kind == "[]" else kind
+    return "text[]" if kind == "[]" else settled(kind)
 
 
 class CellShape:

@@ -10,8 +10,10 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from rowvec.errors import ConfigError
+from rowvec.extras import demand
 
 # Without one of the drivers' files (NVIDIA's, AMD's, Windows' under Linux) there is no CUDA, and
 # no need to import torch, for seconds, to learn it.
@@ -38,6 +40,10 @@ def resolve_device(asked: str) -> str:
     """
     if asked == "cpu" or (asked == "auto" and not any(map(os.path.exists, _DRIVERS))):
         return "cpu"
+    if find_spec("torch") is None:
+        if asked == "auto":
+            return "cpu"
+        demand(f"the device {asked}", "torch")
     looked = subprocess.run(
         [sys.executable, "-c", _LOOK], stdout=subprocess.PIPE, text=True, check=False
     )

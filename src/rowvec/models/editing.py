@@ -14,7 +14,7 @@ from typing import Any
 import tomlkit
 from tomlkit.exceptions import ParseError
 
-from rowvec.errors import ConfigError, NotAllowed
+from rowvec.errors import ConfigError, NotAllowed, reason
 from rowvec.models.folder import check_folder, sha256_of
 from rowvec.models.listing import Listing, parse_listing
 from rowvec.models.pinning import weights_of
@@ -71,7 +71,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"cannot read the list of models {path}: {exc}") from exc
+        raise ConfigError(f"cannot read the list of models {path}: {reason(exc)}") from exc
 
 
 def _with_entry(path: Path, entry: Mapping[str, Any]) -> str:
@@ -92,5 +92,5 @@ def _write(text: str, path: Path) -> Listing:
             os.fchmod(file.fileno(), mode)
         Path(begun).replace(path)
     except OSError as exc:
-        raise ConfigError(f"cannot write the list of models {path}: {exc}") from exc
+        raise ConfigError(f"cannot write the list of models {path}: {reason(exc)}") from exc
     return listing

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from rowvec.datasets.listing import DatasetListing, parse_datasets
-from rowvec.errors import ConfigError, NotAllowed
+from rowvec.errors import ConfigError, NotAllowed, did_you_mean, reason
 from rowvec.models import origin
 from rowvec.models.description import Description
 from rowvec.models.family import Entry, Keys
@@ -22,7 +22,7 @@ from rowvec.models.spec import ModelSpec
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
-_COMMON: Keys = {
+COMMON: Keys = {
     "name": str, "aliases": list, "kind": str, "warm": bool, "roles": list,
     "query_prompt": str, "document_prompt": str, "memory": (int, str),
 }  # fmt: skip
@@ -49,7 +49,8 @@ class Listing:
         if spec is None:
             raise NotAllowed(
                 f"the worker's list of models has no {name[:200]!r}",
-                hint=f"listed: {', '.join(s.name for s in self.specs) or 'none'};"
+                hint=did_you_mean(name, self._by_name)
+                or f"listed: {', '.join(s.name for s in self.specs) or 'none'};"
                 " the worker's administrator adds a model with rowvec models add",
             )
         if roles is not None and spec.roles and set(spec.roles).isdisjoint(roles):
@@ -87,7 +88,7 @@ def read_listing(path: Path | None) -> Listing:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"cannot read the list of models {path}: {exc}") from exc
+        raise ConfigError(f"cannot read the list of models {path}: {reason(exc)}") from exc
     return parse_listing(text, path)
 
 
@@ -133,7 +134,7 @@ def _spec(entry: Mapping[str, Any], relative_to: Path) -> ModelSpec:
     if not isinstance(kind, str):
         raise ConfigError("kind is missing", hint=f"kinds: {', '.join(kinds())}")
     chosen = family(kind)
-    _check_keys(entry, {**_COMMON, **(origin.KEYS if chosen.has_folder else {}), **chosen.keys})
+    _check_keys(entry, {**COMMON, **(origin.KEYS if chosen.has_folder else {}), **chosen.keys})
     if not entry.get("name"):
         raise ConfigError("name is missing")
     aliases = tuple(entry.get("aliases", ()))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rowvec.config import engine_environment
 from rowvec.errors import ModelError, NotSupported
+from rowvec.extras import needed_for
 from rowvec.models.compiled.artifact import Artifacts, Manifest
 from rowvec.models.embedder import Embedder
 from rowvec.models.folder import check_folder
@@ -37,6 +38,7 @@ def compiled(spec: ModelSpec, make: Callable[[ModelSpec], Path] | None = None) -
     if runtime is None or spec.folder is None or not family(spec.kind).compiles(spec.description):
         return None
     if (spec.folder / COMPILED).is_dir():
+        _check_brought(spec.folder / COMPILED, spec)
         return spec.folder / COMPILED
     if runtime.compiled is None or runtime.device != "cpu":
         return None
@@ -56,7 +58,8 @@ def load(spec: ModelSpec, artifact: Path | None = None) -> Embedder | SparseEmbe
 
     Raises ModelError, also where the model is not as its files say.
     """
-    model = _loaded(spec, artifact)
+    with needed_for(spec.name, ModelError):
+        model = _loaded(spec, artifact)
     if not isinstance(model, Embedder | SparseEmbedder):
         raise ModelError(
             f"the kind {spec.kind!r} loads a {type(model).__name__}, which is no Embedder",
@@ -89,10 +92,23 @@ def _loaded(spec: ModelSpec, artifact: Path | None) -> Embedder | SparseEmbedder
     return serve(artifact, manifest, spec.runtime.threads)
 
 
+def _check_brought(artifact: Path, spec: ModelSpec) -> None:
+    """Raises NotSupported where more is asked than what was compiled elsewhere; ModelError."""
+    manifest = Manifest.read(artifact)
+    assert spec.runtime is not None
+    asked = spec.runtime.variant
+    dtype = None if manifest.served is None else manifest.served.dtype
+    if asked.backend not in (None, manifest.backend) or asked.dtype not in (None, dtype):
+        raise NotSupported(
+            f"{spec.name} was compiled elsewhere, for {manifest.backend} alone",
+            hint="leave backend and dtype out",
+        )
+
+
 def _in_a_process(spec: ModelSpec) -> Path:
     if find_spec("torch") is None:
         raise ModelError(
-            f"{spec.name} has to be compiled, for which torch is not installed here",
+            f"{spec.name} has to be compiled, which needs torch, which is not installed here",
             hint="pip install 'rowvec[worker]', or `rowvec models pack` it elsewhere",
         )
     logger.info("compiling %s, once for this machine", spec.name)

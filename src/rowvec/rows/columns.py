@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from rowvec.errors import InvalidText, RequestTooLarge
+from rowvec.rows.exact_json import dumps, loads
 
 Convert = Callable[[Any], Any]
 
@@ -33,6 +34,7 @@ _PREFIXES = {
     "duration": "interval", "decimal": "numeric", "fixed_size_binary": "bytea",
 }  # fmt: skip
 
+_FOREIGN = re.compile(r"[^\x00-\x7f]+")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_NAME_BYTES = 63
@@ -97,7 +99,7 @@ def row(columns: Sequence[Column], values: dict[str, object], number: int) -> by
         for column in columns
         if (value := values.get(column.key)) is not None
     }
-    text = json.dumps(made, allow_nan=False).encode()
+    text = _in_ascii(dumps(made))
     if b"\\u0000" in text and _NUL.search(text):
         raise InvalidText(f"row {number} contains U+0000, which Postgres cannot store")
     if len(text) > MAX_ROW_BYTES:
@@ -140,7 +142,7 @@ def _type_of_value(dtype: str) -> str:
 def plain(value: object) -> Any:
     """A value as JSON that Postgres reads into its type."""
     match value:
-        case None | bool() | int() | str():
+        case None | bool() | int() | str() | Decimal():
             return value
         case float():
             if math.isfinite(value):
@@ -152,8 +154,6 @@ def plain(value: object) -> Any:
             return value.isoformat()
         case timedelta():
             return f"{value.days} days {value.seconds}.{value.microseconds:06} seconds"
-        case Decimal():
-            return str(value)
         case dict():
             return {str(k): plain(v) for k, v in value.items()}
         case list() | tuple():
@@ -163,7 +163,14 @@ def plain(value: object) -> Any:
 
 
 def _parsed(value: str) -> Any:
-    return plain(json.loads(value))
+    return loads(value.encode())
+
+
+def _in_ascii(text: bytes) -> bytes:
+    """The same JSON: whatever encoding the database has, it can be told of every character."""
+    if text.isascii():
+        return text
+    return _FOREIGN.sub(lambda found: json.dumps(found[0])[1:-1], text.decode()).encode()
 
 
 def _file(value: Any) -> str | None:

@@ -7,11 +7,10 @@ import io
 import json
 import secrets
 from collections.abc import Iterator
-from typing import IO, Any, NoReturn
-
-import orjson
+from typing import IO, Any
 
 from rowvec.errors import BadRow
+from rowvec.rows.exact_json import decoder, loads
 from rowvec.rows.reading import (
     MAX_ROW_BYTES,
     Batch,
@@ -110,8 +109,8 @@ def _rows_of(block: bytes) -> list[Row] | None:
         return None
     lines = block.removesuffix(b"\n")
     try:
-        values = orjson.loads(b"[" + lines.replace(b"\n", _SEPARATOR) + b"]")
-    except orjson.JSONDecodeError:
+        values = loads(b"[" + lines.replace(b"\n", _SEPARATOR) + b"]")
+    except (ValueError, RecursionError, BadRow):
         return None
     rows = values[::2]
     between = lines.count(b"\n")
@@ -122,11 +121,15 @@ def _rows_of(block: bytes) -> list[Row] | None:
 
 def _row_of(line: bytes, place: Place, on_bad: OnBad) -> Row | None:
     try:
-        value = orjson.loads(line if place.number > 1 else line.removeprefix(codecs.BOM_UTF8))
-    except orjson.JSONDecodeError as exc:
+        value = loads(line if place.number > 1 else line.removeprefix(codecs.BOM_UTF8))
+    except (ValueError, RecursionError) as exc:
         if not line.isspace():
             # The parser's own words may quote the line, its place may not.
-            on_bad(BadRow(f"{place} is not valid JSON (column {exc.colno})"))
+            column = f" (column {exc.colno})" if isinstance(exc, json.JSONDecodeError) else ""
+            on_bad(BadRow(f"{place} is not valid JSON{column}"))
+        return None
+    except BadRow as exc:
+        on_bad(BadRow(f"{place} {exc}"))
         return None
     if type(value) is dict:
         return value
@@ -208,19 +211,14 @@ def _values(chunks: Iterator[bytes], place: Place, line: int) -> Iterator[Any]:
         raise BadRow(f"the array in {place.name} has no end: the file is cut off")
 
 
-def _no_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
-
-
-_decode_at = json.JSONDecoder(parse_constant=_no_constant).raw_decode
-
-
 def _value(source: _Text) -> Any:
     place = source.place
     place.number = source.line()
     while True:
         try:
-            value, end = _decode_at(source.text, source.at)
+            value, end = decoder.raw_decode(source.text, source.at)
+        except BadRow as exc:
+            raise BadRow(f"the value on {place} {exc}") from exc
         except (ValueError, RecursionError) as exc:
             where = f"the value on {place}"
             if source.ended or not _may_be_cut(exc, len(source.text)):

@@ -6,19 +6,22 @@ file would fail in the middle of a load.
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from rowvec.rows.exact_json import is_kept, numeric
+
 _INTEGER = re.compile(r"0|-?[1-9][0-9]*")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _CODE = re.compile(r"[+-]?0[0-9]")  # 007 is a name, not a number
-_DIGITS = 18  # fewer always fit into 64 bits
+_DIGITS = 15  # fewer are always safe
 _BOOLEAN = ("true", "false")
 
-_NUMBERS = ("bigint", "numeric", "double precision")
+# A bigint whose values a double has exactly, as JavaScript calls it: it may become a double.
+SAFE_BIGINT = "safe bigint"
+_NUMBERS = (SAFE_BIGINT, "bigint", "double precision", "numeric")
 
 
 def of_text(text: str) -> str:
@@ -29,8 +32,8 @@ def of_text(text: str) -> str:
         return "text"
     if _INTEGER.fullmatch(text):
         return _of_integer(int(text))
-    if _NUMBER.fullmatch(text) and math.isfinite(float(text)):
-        return "double precision"
+    if _NUMBER.fullmatch(text):
+        return _of_number(text)
     return "text"
 
 
@@ -58,7 +61,7 @@ def of_json(value: object) -> str | None:
 
 def of_cell(kind: str | None, cell: str) -> str | None:
     """The type that reads the cells of a column, of type `kind` so far, and this one, too."""
-    if kind == "bigint" and len(cell) < _DIGITS and _INTEGER.fullmatch(cell):
+    if kind == SAFE_BIGINT and len(cell) < _DIGITS and _INTEGER.fullmatch(cell):
         return kind
     return united(kind, of_text(cell))
 
@@ -96,18 +99,30 @@ def united(one: str | None, other: str | None) -> str | None:
     if one.endswith("[]") or other.endswith("[]") or "jsonb" in (one, other):
         return "jsonb"
     if one in _NUMBERS and other in _NUMBERS:
+        if {one, other} == {"bigint", "double precision"}:
+            return "numeric"
         return max(one, other, key=_NUMBERS.index)
     return "text"
 
 
 def settled(kind: str | None) -> str:
     """The type of a column, all its values seen."""
-    return {None: "text", "[]": "jsonb"}.get(kind, kind or "text")
+    if kind is None:
+        return "text"
+    return "jsonb" if kind == "[]" else kind.replace(SAFE_BIGINT, "bigint")
 
 
 def _array(kind: str) -> str:
     return "jsonb" if kind == "jsonb" or kind.endswith("[]") else f"{kind}[]"
 
 
+def _of_number(text: str) -> str:
+    if is_kept(text):
+        return "double precision"
+    return "text" if numeric(text) is None else "numeric"
+
+
 def _of_integer(number: int) -> str:
+    if -(2**53) < number < 2**53:
+        return SAFE_BIGINT
     return "bigint" if -(2**63) <= number < 2**63 else "numeric"

@@ -58,7 +58,6 @@ class Database:
         with (
             self.turn() as dsn,
             connect(dsn, application_name=APPLICATION) as connection,
-            database_errors(),
             connection.transaction(force_rollback=True),
         ):
             yield PageRows(connection)

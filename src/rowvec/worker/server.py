@@ -14,6 +14,7 @@ from typing import Protocol
 from rowvec.addresses import is_loopback, split_address
 from rowvec.config import Settings
 from rowvec.errors import ConfigError, RowvecError, ShuttingDown
+from rowvec.extras import needed_for
 from rowvec.models.device import resolve_device
 from rowvec.models.listing import Listing, read_listing
 from rowvec.models.measurements import measured_backends
@@ -107,8 +108,9 @@ async def _serve(
     ports: dict[str, _Port] = {"postgres": listener}
     if settings.http_listen is not None:
         # Its library is a third of what the listener imports: for those who want it.
-        from rowvec.worker.http.api import Api, HttpRules  # noqa: PLC0415
-        from rowvec.worker.http.http_server import HttpServer  # noqa: PLC0415
+        with needed_for("answering HTTP"):
+            from rowvec.worker.http.api import Api, HttpRules  # noqa: PLC0415
+            from rowvec.worker.http.http_server import HttpServer  # noqa: PLC0415
 
         api = Api(
             HttpRules.of(settings, keys),

@@ -23,7 +23,7 @@ TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])
 # What stands under each key, and the row that shows its type.
 VALUES = {
     "whole": WHOLE,
-    "float": FLOAT | WHOLE,
+    "float": FLOAT | st.integers(1 - 2**53, 2**53 - 1),
     "flag": st.booleans(),
     "text": TEXT,
     "object": st.dictionaries(TEXT, TEXT | WHOLE | st.none(), max_size=3) | TEXT | WHOLE | FLOAT,
@@ -31,7 +31,8 @@ VALUES = {
     "never": st.none(),
 }
 FIRST = {
-    "whole": 1, "float": 0.5, "flag": True, "text": "a", "object": {}, "list": ["a"], "never": None,
+    "whole": 2**53, "float": 0.5, "flag": True, "text": "a", "object": {}, "list": ["a"],
+    "never": None,
 }  # fmt: skip
 TYPES = {
     "whole": "bigint", "float": "double precision", "flag": "boolean", "text": "text",
@@ -93,7 +94,8 @@ def test_the_same_arrives(connection: psycopg.Connection, rows: list[dict[str, A
     "row",
     [
         {"new": 1}, {"whole": 2**63}, {"whole": 2**70}, {"whole": 0.5}, {"whole": True},
-        {"whole": "1"}, {"float": float("inf")}, {"float": True}, {"flag": 1}, {"text": "\0"},
+        {"whole": "1"}, {"float": float("inf")}, {"float": True}, {"float": 2**53}, {"flag": 1},
+        {"text": "\0"},
         {"text": "\ud800"}, {"object": {"a": "\0"}}, {"list": "a"}, {"list": [["a"]]},
         {"never": 1},
     ],

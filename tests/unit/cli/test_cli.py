@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -14,20 +13,9 @@ from click.testing import CliRunner
 
 from rowvec.cli import COMMANDS, main
 from rowvec.config import PREFIX, Settings
+from support.command_names import leaves
 
 HEAVY = ("alembic", "numpy", "psycopg", "pydantic", "sqlalchemy", "torch", "transformers")
-
-
-def leaves(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """The words of every command and sub-command."""
-    if not isinstance(command, click.Group):
-        yield path
-        return
-    context = click.Context(command)
-    for name in command.list_commands(context):
-        below = command.get_command(context, name)
-        assert below is not None
-        yield from leaves(below, (*path, name))
 
 
 def find(path: tuple[str, ...]) -> click.Command:
@@ -151,11 +139,12 @@ def test_a_number_out_of_bounds_is_named_by_its_flag(flag: str, value: str) -> N
     assert "is not in the range" in result.stderr
 
 
-def test_status_of_a_database_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+def test_a_database_that_is_not_there_is_one_sentence_and_a_hint(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["status", "--dsn", f"host={tmp_path} dbname=x"])
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: ")
-    assert len(result.stderr.splitlines()) == 1
+    error, hint = result.stderr.splitlines()
+    assert error.startswith("error: ")
+    assert hint.startswith("hint: --dsn")
 
 
 def test_psql_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,10 @@ def test_who_leaves_takes_the_process_along(listing: DatasetListing) -> None:
     [
         (["1", "-2"], "bigint"), (["1", "1.5"], "double precision"), (["9" * 30], "numeric"),
         (["true", "False"], "boolean"), (["true", "1"], "text"), (["007"], "text"),
-        (["1e999"], "text"), (["NaN"], "text"), ([], "text"), (["2020-01-01"], "text"),
+        (["1e999"], "numeric"), (["1e200000"], "text"), (["9007199254740993", "0.5"], "numeric"),
+        (["9007199254740993"], "bigint"), (["0.12345678901234567890"], "numeric"),
+        (["1.10", "0.1"], "double precision"),
+        (["NaN"], "text"), ([], "text"), (["2020-01-01"], "text"),
     ],
 )  # fmt: skip
 def test_types_of_cells(cells: list[str], expected: str) -> None:
@@ -140,7 +143,8 @@ def test_types_of_cells(cells: list[str], expected: str) -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([1, None, 2.5], "double precision"), ([1, "a"], "text"), ([1, {}], "jsonb"),
+        ([1, None, 2.5], "double precision"), ([2**53, 1, 0.5], "numeric"),
+        ([1, "a"], "text"), ([1, {}], "jsonb"),
         ([[], [1], [None, 2.5]], "double precision[]"), ([[[1]]], "jsonb"), ([[]], "jsonb"),
         ([[1], 1], "jsonb"), ([[1, "a"], []], "text[]"), ([None], "text"), ([True], "boolean"),
     ],

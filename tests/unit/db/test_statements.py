@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[3]
 # Modules outside db/ that run or compose SQL all the same, each with its reason.
 ALLOWED = {
     "src/rowvec/load/query.py": "reads another database, by the query of whoever loads",
+    "src/rowvec/doctor/database.py": "says which statements a person may run",
     "src/rowvec/load/llm_sqlite.py": "reads the SQLite file of another program",
     "src/rowvec/filling/batch.py": "one transaction: which statements it has hangs on its rows",
     "src/rowvec/backfill/shards.py": "each step of taking a range is a statement",

@@ -20,6 +20,7 @@ class EndpointChat:
     """One model of one endpoint. Redirects are not followed: they would carry the key elsewhere."""
 
     def __init__(self, url: str, model: str, key: SecretStr | None = None) -> None:
+        self._url = url
         self._link = Link(checked_url(f"{url.rstrip('/')}/chat/completions"), is_trusted=True)
         self._model = model
         self._headers = {"Content-Type": "application/json", "Accept": "text/event-stream"}
@@ -54,7 +55,10 @@ class EndpointChat:
                 else:
                     yield _whole(answer.read())
         except NoAnswer as exc:
-            raise BackendFailed(f"the endpoint does not answer: {exc}") from exc
+            raise BackendFailed(
+                f"the endpoint {self._url} does not answer: {exc}",
+                hint="start the program that serves the model, or say where it is with --endpoint",
+            ) from exc
         except AnswerTooLarge:
             raise BackendFailed(
                 f"the endpoint's answer is larger than {_BOUNDS.answer_bytes >> 20} MB"

@@ -49,7 +49,8 @@ def together(parts: Iterable[Summary]) -> Summary:
     for part in others:
         for counted in ("written", "cleared", "kept", "changed", "failed", "truncated", "passes"):
             setattr(total, counted, getattr(total, counted) + getattr(part, counted))
-        total.pending = min(total.pending, part.pending)
+        counted_by = [one.pending for one in (total, part) if one.pending is not None]
+        total.pending = min(counted_by, default=None)
         total.by_sync = max(total.by_sync, part.by_sync)
         total.stopped |= part.stopped
         total.seconds = max(total.seconds, part.seconds)

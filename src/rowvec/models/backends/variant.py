@@ -20,8 +20,8 @@ DTYPES: tuple[DType, ...] = get_args(DType)
 
 _MODULES: dict[Backend, tuple[str, ...]] = {
     "torch": ("torch",),
-    "onnx": ("onnx", "onnxruntime"),
-    "openvino": ("onnx", "openvino"),
+    "onnx": ("onnxruntime",),
+    "openvino": ("openvino",),
 }
 
 # Quantised graphs are onnxruntime's own, which alone computes them fast; it has no bfloat16 there.
@@ -99,7 +99,7 @@ def resolve_variant(
     if chosen is not None and chosen not in here:
         raise NotSupported(
             f"the backend {chosen} is not installed beside the worker",
-            hint="pip install 'rowvec[fast]' there",
+            hint=f"pip install 'rowvec[{'worker' if chosen == 'torch' else 'fast'}]' there",
         )
     if kind in (None, own):
         return Variant(chosen)

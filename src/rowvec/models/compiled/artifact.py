@@ -87,6 +87,11 @@ class Manifest:
         path = folder / MANIFEST
         try:
             found = json.loads(path.read_bytes())
+            if found["made_with"]["form"] != str(_FORM):
+                raise ModelError(
+                    f"{folder} was compiled by another release of rowvec",
+                    hint="compile and pack it with this one",
+                )
             if found["served"] is not None:
                 form = found["served"]["tokenizer"]
                 for name in ("features", "special_ids"):

@@ -19,6 +19,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ import torch
 
 from rowvec import logs
 from rowvec.errors import ModelError, NotSupported, RowvecError
+from rowvec.extras import demand
 from rowvec.models.backends.variant import Backend, installed
 from rowvec.models.compiled.artifact import (
     GRAPH,
@@ -85,6 +87,7 @@ class _Compiler:
     def choose(self) -> Manifest:
         """The graph that was asked for or is the best that is proven, or else torch."""
         if self._asked.backend is not None:
+            demand(f"compiling for {self._asked.backend}", "onnx")
             return self._proven(self._model.exportable(), self._asked.backend, "asked for")
         said: list[str] = []
         try:
@@ -113,6 +116,9 @@ class _Compiler:
         here = [b for b in _PREFERENCE if b in installed()]
         if not here:
             said.append("neither openvino nor onnxruntime is installed")
+        if find_spec("onnx") is None:
+            said.append("onnx, which writes graphs, is not installed")
+            return []
         order: list[tuple[Backend, str]] = [(b, "proven equal, not measured here") for b in here]
         measured = self._measured
         return [(measured, "measured"), *order] if measured in here else order

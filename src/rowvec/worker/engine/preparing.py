@@ -24,7 +24,6 @@ from rowvec.chunking.splitters import split
 from rowvec.errors import InvalidRequest, RowvecError
 from rowvec.models import embedder
 from rowvec.models.embedder import Tokenized
-from rowvec.models.images import read_image
 from rowvec.worker.engine.black_box import BlackBox, Place, fingerprint
 from rowvec.worker.engine.result_rows import Row
 
@@ -144,6 +143,8 @@ class Preparing:
         return [fingerprint(self._salt, name, prompt, text) for text in texts]
 
     def _image(self, model: Model, content: str) -> list[Tokenized]:
+        from rowvec.models.images import read_image  # noqa: PLC0415  # Pillow is of an extra
+
         image = read_image(
             _decoded(content),
             max_bytes=self._max_image_bytes,

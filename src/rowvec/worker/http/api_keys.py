@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from pathlib import Path
 
-from rowvec.errors import AuthenticationError, ConfigError
+from rowvec.errors import AuthenticationError, ConfigError, reason
 from rowvec.worker.reloaded_file import ReloadedFile
 
 
@@ -33,7 +33,7 @@ def _read(path: Path) -> list[bytes]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"cannot read the API keys in {path}: {exc}") from exc
+        raise ConfigError(f"cannot read the API keys in {path}: {reason(exc)}") from exc
     keys = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not keys:
         raise ConfigError(f"the file of API keys {path} has none", hint="one key a line")
