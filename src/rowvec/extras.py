@@ -19,7 +19,19 @@ _EXTRA_OF = {
     "transformers": "worker",
     "sentence_transformers": "worker",
     "safetensors": "worker",
+    "huggingface_hub": "worker",
     "PIL": "worker",
+    "sklearn": "explore",
+    "threadpoolctl": "explore",
+    "umap": "umap",
+    "starlette": "ui",
+    "uvicorn": "ui",
+    "datasets": "datasets",
+    "pyarrow": "datasets",
+    "faiss": "faiss",
+    "gguf": "gguf",
+    "langchain_text_splitters": "pgml",
+    "ray": "ray",
 }
 
 

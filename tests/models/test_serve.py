@@ -15,8 +15,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from rowvec.client import WorkerClient
 from rowvec.errors import RowvecError
 from rowvec.models.backends.variant import Runtime
-from rowvec.models.compiled.artifact import MANIFEST
-from rowvec.models.loading import COMPILED
+from rowvec.models.compiled.artifact import COMPILED, MANIFEST
 from support.environments import can_import, environment_with, size_of
 from support.library import Encode, Vectors
 from support.models import compiled_model

@@ -7,6 +7,7 @@ import fnmatch
 import json
 import re
 import shlex
+import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text()).splitlines()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ENTRYPOINT = (ROOT / "docker" / "entrypoint.sh").read_text()
 
 # What the stock image reads (its documentation), of all that it could be given.
@@ -167,6 +169,35 @@ def test_the_image_gets_what_it_copies() -> None:
         for source in words[:-1]:
             assert (ROOT / source).exists()
             assert any(fnmatch.fnmatch(source, pattern) for pattern in kept), source
+
+
+def stages() -> dict[str, list[str]]:
+    """The name of each stage, of the last one "" -> its lines, those of its base before."""
+    found: dict[str, list[str]] = {}
+    for line in DOCKERFILE:
+        if line.startswith("FROM "):
+            _, base, *named = line.split()
+            current = found[named[1] if named else ""] = list(found.get(base, []))
+        elif found:
+            current.append(line)
+    return found
+
+
+@pytest.mark.parametrize(("name", "extras"), [("slim", "serve"), ("", "worker,fast")])
+def test_an_image_is_the_worker_of_its_extras(name: str, extras: str) -> None:
+    image = stages()[name]
+    (origin,) = [line.split()[1].partition("=")[2] for line in image if "--from=" in line]
+    assert any(f"'.[{extras}]'" in line for line in stages()[origin])
+    assert all(e in PROJECT["optional-dependencies"] for e in extras.split(","))
+    for line in ('ENTRYPOINT ["entrypoint"]', "USER 10001:10001"):
+        assert line in image
+    assert any(line.startswith("CMD ") for line in image)
+    assert any("ROWVEC_MODELS=" in line for line in image)
+
+
+def test_the_slim_image_holds_no_torch() -> None:
+    assert not any("worker" in line and "pip" in line for line in stages()["build-slim"])
+    assert not any("TORCH" in line for line in stages()["build-slim"])
 
 
 def test_the_listed_models_are_the_package_of_the_image() -> None:

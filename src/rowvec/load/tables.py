@@ -14,6 +14,7 @@ from typing_extensions import override
 from rowvec.errors import BadRow, ConfigError
 from rowvec.load.formats import Format, format_of
 from rowvec.load.row_source import RowSource
+from rowvec.rows.columns import Column
 from rowvec.rows.csv_rows import read_csv
 from rowvec.rows.json_rows import json_batches, ndjson_batches, read_json, read_ndjson
 from rowvec.rows.parquet_rows import parquet_columns, read_parquet
@@ -64,17 +65,22 @@ class TableFiles:
             rows=self._rows,
             place=self._place,
             batches=self._batches if self._format in _JSON else None,
-            columns=parquet_columns(self._files) if is_parquet else None,
+            columns=self._parquet_columns() if is_parquet else None,
             cells=self._format in ("csv", "tsv"),
             size=sum(file.stat().st_size for file in self._files),
             position=self._position,
         )
 
+    def _parquet_columns(self) -> list[Column]:
+        with _parquet(", ".join(map(str, self._files))):
+            return parquet_columns(self._files)
+
     def _rows(self, on_bad: OnBad) -> Rows:
         for file in self._files:
             self._place.name = str(file)
             if self._format == "parquet":
-                yield from _counted(read_parquet(file), self._place)
+                with _parquet(str(file)):
+                    yield from _counted(read_parquet(file), self._place)
                 self._done += file.stat().st_size
                 continue
             with self._opened(file) as raw:
@@ -105,6 +111,14 @@ class TableFiles:
 
     def _position(self) -> int:
         return self._done + (0 if self._raw is None else self._raw.tell())
+
+
+@contextmanager
+def _parquet(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as exc:
+        raise BadRow(f"cannot read {name}: no file of Parquet, or cut off or broken") from exc
 
 
 def json_of(

@@ -15,9 +15,9 @@ import tomlkit
 from tomlkit.exceptions import ParseError
 
 from rowvec.errors import ConfigError, NotAllowed, reason
-from rowvec.models.folder import check_folder, sha256_of
+from rowvec.models.folder import check_folder
 from rowvec.models.listing import Listing, parse_listing
-from rowvec.models.pinning import weights_of
+from rowvec.models.pinning import hash_of, is_packed
 from rowvec.models.spec import ModelSpec
 
 
@@ -32,15 +32,13 @@ def add(path: Path, entry: Mapping[str, Any]) -> ModelSpec:
     Raises ConfigError, and writes nothing, where the list that results is not a good one.
     """
     spec = parse_listing(_with_entry(path, entry), path).find(str(entry["name"]))
-    if spec.folder is not None and spec.kind != "word-vectors":
+    if spec.folder is not None and spec.kind != "word-vectors" and not is_packed(spec):
         check_folder(spec.folder, None)
     pinned = dict(entry)
-    if files := weights_of(spec):
-        found = sha256_of(files)
-        if pinned.setdefault("sha256", found) != found:
-            raise ConfigError(
-                f"the weights of {spec.name} have the sha256 {found}, not {pinned['sha256']}"
-            )
+    if (found := hash_of(spec)) and pinned.setdefault("sha256", found) != found:
+        raise ConfigError(
+            f"the weights of {spec.name} have the sha256 {found}, not {pinned['sha256']}"
+        )
     return _write(_with_entry(path, pinned), path).find(spec.name)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from rowvec.config import engine_environment
 from rowvec.errors import ModelError, NotSupported
 from rowvec.extras import needed_for
-from rowvec.models.compiled.artifact import Artifacts, Manifest
+from rowvec.models.compiled.artifact import COMPILED, Artifacts, Manifest
 from rowvec.models.embedder import Embedder
 from rowvec.models.folder import check_folder
 from rowvec.models.registry import family
@@ -22,9 +22,6 @@ from rowvec.models.sparse_vector import SparseEmbedder
 from rowvec.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
-
-# Of a model's folder: where `rowvec models unpack` puts what was compiled elsewhere.
-COMPILED = "compiled"
 
 
 def compiled(spec: ModelSpec, make: Callable[[ModelSpec], Path] | None = None) -> Path | None:

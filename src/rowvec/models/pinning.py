@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from rowvec.errors import ModelError
+from rowvec.models.compiled.artifact import COMPILED, Manifest
 from rowvec.models.families.word_vectors.word_files import vectors_file
 from rowvec.models.folder import sha256_of, weights
 from rowvec.models.listing import Listing
@@ -25,17 +25,26 @@ def _pinned(spec: ModelSpec) -> ModelSpec:
     if spec.description.revision is not None:
         return spec
     try:
-        files = weights_of(spec)
-        found = sha256_of(files) if files else None
+        found = hash_of(spec)
     except ModelError:
         return spec  # a model that cannot be loaded, which says why when it is
     return replace(spec, sha256=found, description=replace(spec.description, revision=found))
 
 
-def weights_of(spec: ModelSpec) -> list[Path]:
-    """The files that a model's sha256 is of; none where it has no folder. Raises ModelError."""
+def hash_of(spec: ModelSpec) -> str | None:
+    """The sha256 of a model's weights, None where it has none; raises ModelError.
+
+    Of a model that was compiled elsewhere it is what its artifact says.
+    """
     if spec.folder is None:
-        return []
+        return None
+    if is_packed(spec):
+        return Manifest.read(spec.folder / COMPILED).weights
     if spec.kind == "word-vectors":
-        return [vectors_file(spec.folder, spec.options.get("vectors"))]
-    return weights(spec.folder)
+        return sha256_of([vectors_file(spec.folder, spec.options.get("vectors"))])
+    return sha256_of(weights(spec.folder))
+
+
+def is_packed(spec: ModelSpec) -> bool:
+    """Whether it was compiled elsewhere, and its weights are not here."""
+    return spec.folder is not None and (spec.folder / COMPILED).is_dir()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -81,6 +81,18 @@ def named(columns: Iterable[tuple[str, str, Convert]]) -> list[Column]:
     """The columns under names that Postgres takes, each once."""
     names = Names()
     return [Column(key, names.name(key), type_, convert) for key, type_, convert in columns]
+
+
+def unique(names: Iterable[str]) -> Iterator[str]:
+    """The names of a file's columns, repeated ones with a number."""
+    taken: set[str] = set()
+    for name in names:
+        given, number = name, 1
+        while given in taken:
+            number += 1
+            given = f"{name}_{number}"
+        taken.add(given)
+        yield given
 
 
 def _cut(name: str, suffix: str) -> str:

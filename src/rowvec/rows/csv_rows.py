@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from rowvec.errors import BadRow
+from rowvec.rows.columns import unique
 from rowvec.rows.reading import MAX_ROW_BYTES, OnBad, Place, Rows, lines, refuse, too_long
 
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
@@ -30,7 +31,7 @@ def read_csv(
     """
     records = _Records(stream, place, separator, encoding, on_bad)
     header = records.header()
-    names = list(_unique(header))
+    names = list(unique(header))
     for line, cells in records:
         if not cells:
             continue
@@ -136,14 +137,3 @@ class _Records:
 
 class _TooLong(Exception):
     """A record beyond the limit: most likely a quote that is never closed."""
-
-
-def _unique(names: list[str]) -> Iterator[str]:
-    taken: set[str] = set()
-    for name in names:
-        unique, number = name, 1
-        while unique in taken:
-            number += 1
-            unique = f"{name}_{number}"
-        taken.add(unique)
-        yield unique

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rowvec.errors import ModelError
-from rowvec.rows.columns import Column, Convert, named, of_feature, plain
+from rowvec.rows.arrow_values import values
+from rowvec.rows.columns import Column, Convert, named, of_feature, plain, unique
 from rowvec.rows.reading import Rows
 
 # Rows of Parquet that are in memory at once.
@@ -20,15 +21,15 @@ def parquet_columns(files: Sequence[Path]) -> list[Column]:
     """The columns of the files; a column that some lack is there, too.
 
     Types are those of the first file that has the column, and `jsonb` or a wider number where
-    another differs.
+    another differs. Raises OSError or ValueError where a file is none of Parquet.
     """
-    datasets = _datasets()
+    _datasets()
     import pyarrow.parquet as pq  # noqa: PLC0415  # comes with datasets
 
     features: dict[str, list[Any]] = {}
     for file in files:
-        declared = datasets.Features.from_arrow_schema(pq.read_schema(file))
-        for key, feature in declared.items():
+        schema = pq.read_schema(file)
+        for key, feature in zip(unique(schema.names), _features(schema), strict=True):
             known = features.setdefault(key, [])
             if feature not in known:
                 known.append(feature)
@@ -36,14 +37,47 @@ def parquet_columns(files: Sequence[Path]) -> list[Column]:
 
 
 def read_parquet(file: Path) -> Rows:
-    """The rows of one file; nothing is decoded: images stay the bytes they are."""
+    """The rows of one file; nothing is decoded: images stay the bytes they are.
+
+    Raises OSError or ValueError where the file is none of Parquet, or is broken from here on.
+    """
     _datasets()
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     # The library's own stream reads ahead without a bound.
     with pq.ParquetFile(file, pre_buffer=False) as opened:
+        names = list(unique(opened.schema_arrow.names))
         for batch in opened.iter_batches(_ROWS_AT_ONCE):
-            yield from batch.to_pylist()
+            columns = [values(column) for column in batch.columns]
+            for row in zip(*columns, strict=True):
+                yield dict(zip(names, row, strict=True))
+
+
+def _features(schema: Any) -> list[Any]:
+    """What each column is to the datasets library; its Arrow type where that knows it not."""
+    datasets = _datasets()
+    import pyarrow as pa  # noqa: PLC0415
+
+    known: list[Any] = []
+    declared = _declared(schema)
+    for field in schema:
+        if field.name in declared and schema.names.count(field.name) == 1:
+            known.append(declared[field.name])
+            continue
+        try:
+            (feature,) = datasets.Features.from_arrow_schema(pa.schema([field])).values()
+        except ValueError:  # a map, an interval
+            feature = field.type
+        known.append(feature)
+    return known
+
+
+def _declared(schema: Any) -> Mapping[str, Any]:
+    """The features that the datasets library wrote into the file, such as names of classes."""
+    try:
+        return dict(_datasets().Features.from_arrow_schema(schema))
+    except ValueError:
+        return {}
 
 
 def _common(features: Sequence[object]) -> tuple[str, Convert]:

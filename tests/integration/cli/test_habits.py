@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from rowvec.cli import COMMANDS
-from rowvec.cli.extras import EXTRAS
+from rowvec.extras import hint
 from support.commands import Run, StartRowvec, run_in_process, run_rowvec
 from support.postgres import Database
 from support.waiting import eventually
@@ -101,7 +101,7 @@ def test_a_missing_package_is_a_sentence_with_the_command(
         timeout=60,
     )  # fmt: skip
     assert done.returncode == 2
-    assert f"pip install 'rowvec[{EXTRAS[package]}]'" in done.stderr
+    assert hint(package) in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -33,6 +33,9 @@ from rowvec.models.tokenizing import TokenizerForm
 # Raised when models are compiled in another way, so that no artifact of the old way is read.
 _FORM = 1
 
+# Of a model's folder: where `rowvec models unpack` puts what was compiled elsewhere.
+COMPILED = "compiled"
+
 MANIFEST = "manifest.json"
 TOKENIZER = "tokenizer.json"
 GRAPH_FOLDER = "graph"
@@ -98,7 +101,7 @@ class Manifest:
                     form[name] = tuple(form[name])
                 found["served"] = Served(**{**found["served"], "tokenizer": TokenizerForm(**form)})
             return cls(**{field.name: found[field.name] for field in fields(cls)})
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as exc:
             raise ModelError(f"{path} cannot be read ({type(exc).__name__})") from exc
 
 
