@@ -6,6 +6,7 @@ which is why it was taken.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,9 @@ _OPERATORS = {
     "Op", "NOT_EQUALS", "LESS_EQUALS", "GREATER_EQUALS",
     *(f"ASCII_{ord(sign)}" for sign in "=<>+-*/%"),
 }  # fmt: skip
+# Of a node: where it stands in the text.
+_PLACES = {"location", "stmt_location", "stmt_len", "list_start", "list_end"}
+_QUALIFIED = re.compile(r"OPERATOR\(\s*\S+\.([^)\s]+)\s*\)")
 # What it gives its variables by itself.
 _PSEUDO = {"record", "refcursor", "UNKNOWN"}
 
@@ -74,9 +78,14 @@ class _Names(Visitor):
 
 def in_statements(text: str) -> list[str]:
     """What is not qualified in SQL; raises pglast.parser.ParseError where it is none."""
+    tree = parse_sql(text)
     visitor = _Names()
-    visitor(parse_sql(text))
-    return visitor.names()
+    visitor(tree)
+    found = visitor.names()
+    # Qualified operators bind alike, whatever they are: 1 - a * b would be (1 - a) * b.
+    if _shape(tree) != _shape(parse_sql(_QUALIFIED.sub(r" \1 ", text))):
+        found.append("operators that bind otherwise than bare ones: parentheses are missing")
+    return found
 
 
 def in_function(text: str) -> list[str]:
@@ -133,6 +142,19 @@ def _nodes(tree: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             if isinstance(node, dict):
                 yield kind, node
             yield from _nodes(node)
+
+
+def _shape(node: Any) -> Any:
+    """What a tree says, whether or not its operators are qualified."""
+    if isinstance(node, ast.A_Expr):
+        parts = (_shape(part) for part in (node.lexpr, node.rexpr))
+        return node.kind, node.name[-1].sval, *parts
+    if isinstance(node, ast.Node):
+        parts = (_shape(getattr(node, name)) for name in node if name not in _PLACES)
+        return type(node).__name__, *parts
+    if isinstance(node, tuple):
+        return tuple(_shape(part) for part in node)
+    return _QUALIFIED.sub(r" \1 ", node) if isinstance(node, str) else node
 
 
 def _in_expression(query: str, mode: int) -> list[str]:

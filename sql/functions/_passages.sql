@@ -44,7 +44,7 @@ BEGIN
             WHERE f.nearest OPERATOR(pg_catalog.<=)
                     (v_farthest OPERATOR(pg_catalog.*) (1 OPERATOR(pg_catalog.-) p_relevance))
                 AND f.distance OPERATOR(pg_catalog.<=) (v_farthest OPERATOR(pg_catalog.*)
-                    (1 OPERATOR(pg_catalog.-) c_nearly OPERATOR(pg_catalog.*) p_relevance))
+                    (1 OPERATOR(pg_catalog.-) (c_nearly OPERATOR(pg_catalog.*) p_relevance)))
         ), c AS MATERIALIZED (
             SELECT rowvec._ask('count_tokens', p_definition.model,
                 pg_catalog.array_agg(s.passage ORDER BY s.rank)) AS counts
