@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# An index with CPU builds of torch: the plain one is built with CUDA, several gigabytes.
+TORCH_INDEX_URL ?=
+
 # Most tests wait for other processes: two test processes per processor, eight at most.
 JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(8, 2 * (os.cpu_count() or 1)))')
 # `make test RUN='-m coverage run -m pytest'` measures coverage, of the processes started, too.
@@ -31,7 +34,8 @@ $(VENV)/.demo $(VENV)/.test $(VENV)/.dev: $(DEPENDENCIES)
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make a virtual environment: apt install python3-venv"; exit 1; }
 	@echo "Installing rowvec[$(EXTRAS)] into $(VENV) (torch is large: a few minutes the first time) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check \
+		$(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL)) -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $(STAMPS) $@
 
 install: $(VENV)/.dev ## create .venv with everything for development

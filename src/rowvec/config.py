@@ -220,8 +220,16 @@ class Settings(BaseSettings):
                     if e["loc"]
                     else str(e["msg"]).removeprefix("Value error, ")
                     for e in exc.errors()
-                )
+                ),
+                hint=cls._described(exc),
             ) from exc
+
+    @classmethod
+    def _described(cls, error: ValidationError) -> str | None:
+        """What the settings mean that were refused by themselves."""
+        names = dict.fromkeys(str(e["loc"][0]) for e in error.errors() if e["loc"])
+        said = [cls.model_fields[name].description for name in names if name in cls.model_fields]
+        return "; ".join(one for one in said if one) or None
 
     def password(self) -> SecretStr:
         """The worker's password, from `password_file`; raises ConfigError."""

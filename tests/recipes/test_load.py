@@ -17,7 +17,7 @@ def test_load(reader: Reader, tmp_path: Path) -> None:
     outputs = [output for output, _ in printed]
     assert "statuses: made, 62 rows loaded" in outputs[0]
     assert re.search(r"code +bigint", outputs[0])
-    assert re.search(r"│ 429 ", outputs[1]), outputs[1]
+    assert re.search(r"(?m)^429 ", outputs[1]), outputs[1]
     assert "statuses: 0 rows loaded, 62 unchanged" in outputs[2]
     seen, said = printed[3]
     assert "line 4 of seen.csv has 1 cells, its header 3; nothing was loaded" in " ".join(

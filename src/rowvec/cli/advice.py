@@ -55,7 +55,9 @@ def advice(error: DatabaseError, given: Mapping[str, Any]) -> str | None:
 
 
 def _from_database(error: DatabaseError, given: Mapping[str, Any]) -> str | None:
-    source = given.get("source") or given.get("table") or next(iter(given.get("sources", ())), None)
+    named = given.get("source") or given.get("table")
+    sources = [named] if named else list(given.get("sources") or ())
+    source = sources[0] if sources else None
     data = given.get("data")
     settings = Settings.build(dsn=given.get("dsn"), data=data if isinstance(data, Path) else None)
     dsn = database_dsn(settings, dsn=given.get("dsn"), data=data)
@@ -74,9 +76,8 @@ def _from_database(error: DatabaseError, given: Mapping[str, Any]) -> str | None
                 return did_you_mean(str(given["embedding"]), known)
             case "42P01" | "3F000" if source is not None:
                 known = ask("names_of_tables")
-                if source in known:
-                    return None
-                return did_you_mean(str(source), known) or _NO_TABLE
+                gone = [one for one in sources if one not in known]
+                return (did_you_mean(gone[0], known) or _NO_TABLE) if gone else None
             case "42703" if source is not None:
                 return f"columns of {source}: {', '.join(ask('names_of_columns'))}"
             case "42704" if given.get("types"):

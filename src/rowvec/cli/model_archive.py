@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from rowvec.cli.model_list import list_file
-from rowvec.cli.options import setting
-from rowvec.cli.output import stderr, stdout
+from rowvec.cli.options import json_flag, setting
+from rowvec.cli.output import print_json, stderr, stdout
 from rowvec.config import Settings
 from rowvec.errors import ConfigError, ModelError, NotSupported
 from rowvec.models import editing
@@ -30,7 +30,8 @@ from rowvec.models.threads import granted_threads
 @setting("models")
 @setting("threads")
 @setting("cache_dir")
-def pack(*, name: str, output: Path, models: Path | None, **given: Any) -> None:
+@json_flag
+def pack(*, name: str, output: Path, models: Path | None, as_json: bool, **given: Any) -> None:
     r"""Write the listed model NAME into one file, compiled, for `rowvec models unpack`.
 
     Where it is served then, neither torch nor the weights are needed: rowvec[serve] is enough. A
@@ -52,7 +53,11 @@ def pack(*, name: str, output: Path, models: Path | None, **given: Any) -> None:
     if artifact is None:
         raise NotSupported(f"{spec.name} is of a kind that is not compiled ({spec.kind})")
     archive.write(spec, artifact, output)
-    stdout().print(f"{output}: {output.stat().st_size} bytes\nsha256 {sha256_of([output])}")
+    size, sha256 = output.stat().st_size, sha256_of([output])
+    if as_json:
+        print_json({"file": str(output), "bytes": size, "sha256": sha256})
+    else:
+        stdout().print(f"{output}: {size} bytes\nsha256 {sha256}")
 
 
 @click.command()
@@ -61,7 +66,10 @@ def pack(*, name: str, output: Path, models: Path | None, **given: Any) -> None:
 @click.option("--into", type=click.Path(path_type=Path), help="Folder to make; it may not exist."
               "  [default: one named after the model, in models/ beside the list]")  # fmt: skip
 @click.option("--sha256", help="What FILE must hash to, as `pack` printed it.")
-def unpack(*, file: Path, models: Path | None, into: Path | None, sha256: str | None) -> None:
+@json_flag
+def unpack(
+    *, file: Path, models: Path | None, into: Path | None, sha256: str | None, as_json: bool
+) -> None:
     r"""Add the model in FILE, which `rowvec models pack` wrote, to the list.
 
     All of it or nothing: a file that does not fit, or a name that is taken, changes nothing.
@@ -86,9 +94,11 @@ def unpack(*, file: Path, models: Path | None, into: Path | None, sha256: str | 
         except BaseException:
             shutil.rmtree(target)
             raise
-    stdout().print(
-        f"{spec.name}: {spec.description.dimensions} dimensions, in {target}, listed in {listed}"
-    )
+    dimensions = spec.description.dimensions
+    if as_json:
+        print_json({"model": spec.name, "dimensions": dimensions, "path": str(target)})
+    else:
+        stdout().print(f"{spec.name}: {dimensions} dimensions, in {target}, listed in {listed}")
 
 
 def _from_the_list(folder: Path, listed: Path) -> str:

@@ -7,11 +7,9 @@ import logging
 from typing import Any
 
 import click
-from psycopg.conninfo import make_conninfo
 
 from rowvec import logs
 from rowvec.cli.options import setting
-from rowvec.client import WorkerClient
 from rowvec.config import Settings
 from rowvec.extras import needed_for
 
@@ -74,12 +72,16 @@ def worker(*, ping: bool, **given: Any) -> None:
 
 
 async def _ping(settings: Settings) -> None:
+    from rowvec.client import WorkerClient  # noqa: PLC0415  # for a ping alone
+
     async with await WorkerClient.connect(listen_conninfo(settings)) as client:
         await client.ping()
 
 
 def listen_conninfo(settings: Settings) -> str:
     """How to reach the worker that these settings would start, from the same machine."""
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415  # for a ping alone
+
     password = settings.password().get_secret_value()
     if settings.listen.startswith("/"):
         host, port = settings.listen, "5466"

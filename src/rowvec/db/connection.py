@@ -38,6 +38,10 @@ PIN: LiteralString = "SET search_path = pg_catalog, pg_temp"
 UNPIN: LiteralString = "RESET search_path"
 USABLE = (TransactionStatus.IDLE, TransactionStatus.INTRANS)
 
+# Of what is sent and read, whatever the database and libpq's variables say: Python has all letters,
+# and psycopg would give bytes where the encoding is SQL_ASCII.
+ENCODING = "utf8"
+
 # The database that `rowvec up` makes in its cluster.
 EMBEDDED_DATABASE = "rowvec"
 
@@ -131,7 +135,9 @@ def connect(dsn: str, *, application_name: str = "rowvec") -> Iterator[psycopg.C
     """An autocommit connection, pinned; raises DatabaseError, for what its block meets too."""
     with (
         database_errors(),
-        psycopg.connect(dsn, autocommit=True, application_name=application_name) as connection,
+        psycopg.connect(
+            dsn, autocommit=True, application_name=application_name, client_encoding=ENCODING
+        ) as connection,
     ):
         connection.execute(PIN)
         yield connection

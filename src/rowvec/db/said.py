@@ -21,6 +21,9 @@ _OF_VALUES = frozenset({"22", "23", "44", "P0", "38", "39"})
 # DETAIL that lists objects: those that depend on what was to be dropped, sessions in the way.
 _DETAILED = frozenset({"2BP01", "55006"})
 
+# Where the kind alone does not tell what is wrong.
+_HINTS = {"22P05": "the encoding of the database has not all of these characters"}
+
 # Where RAISE, and its like in other languages, come from.
 _RAISED = re.compile(r"pl_exec\.c|plperl\.c|plpy_\w+\.c|pltcl\.c")
 
@@ -36,7 +39,7 @@ def said(error: psycopg.Error) -> tuple[str, str | None]:
     """The message and the hint that may be passed on, one line each."""
     diagnostic = error.diag
     if may_hold_a_row(diagnostic):
-        return _kind(error), None
+        return _kind(error), _HINTS.get(error.sqlstate or "")
     message = diagnostic.message_primary or " ".join(str(error).split()) or type(error).__name__
     detail = diagnostic.message_detail
     if _is_postgres(diagnostic) and diagnostic.sqlstate not in _DETAILED:

@@ -23,7 +23,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from rowvec.db import pgml
-from rowvec.db.connection import PIN, connect, database_errors
+from rowvec.db.connection import ENCODING, PIN, connect, database_errors
 from rowvec.db.queries import query, sql_file, sql_files
 from rowvec.errors import DatabaseError, SchemaError
 
@@ -233,7 +233,9 @@ def _upgrade(dsn: str) -> None:
     """Alembic to head over psycopg, whatever form the DSN has."""
 
     def pinned() -> psycopg.Connection:
-        connection = psycopg.connect(dsn, application_name="rowvec migrate")
+        connection = psycopg.connect(
+            dsn, application_name="rowvec migrate", client_encoding=ENCODING
+        )
         connection.execute(PIN)
         connection.commit()
         return connection

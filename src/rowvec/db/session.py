@@ -13,7 +13,7 @@ from psycopg import AsyncTransaction, sql
 from psycopg.rows import dict_row
 from psycopg.types import TypeInfo
 
-from rowvec.db.connection import PIN, UNPIN, USABLE, database_errors
+from rowvec.db.connection import ENCODING, PIN, UNPIN, USABLE, database_errors
 from rowvec.db.queries import query
 from rowvec.db.said import may_hold_a_row
 from rowvec.db.vector_array import register_arrays
@@ -195,7 +195,7 @@ async def open_session(dsn: str, application_name: str) -> AsyncIterator[Session
     """
     with database_errors():
         connection = await psycopg.AsyncConnection.connect(
-            dsn, autocommit=True, application_name=application_name
+            dsn, autocommit=True, application_name=application_name, client_encoding=ENCODING
         )
     async with connection:
         with database_errors():

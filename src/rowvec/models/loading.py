@@ -11,7 +11,6 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
-from rowvec.config import engine_environment
 from rowvec.errors import ModelError, NotSupported
 from rowvec.extras import needed_for
 from rowvec.models.compiled.artifact import COMPILED, Artifacts, Manifest
@@ -108,6 +107,8 @@ def _in_a_process(spec: ModelSpec) -> Path:
             f"{spec.name} has to be compiled, which needs torch, which is not installed here",
             hint="pip install 'rowvec[worker]', or `rowvec models pack` it elsewhere",
         )
+    from rowvec.config import engine_environment  # noqa: PLC0415  # an engine needs no settings
+
     logger.info("compiling %s, once for this machine", spec.name)
     assert spec.runtime is not None
     with subprocess.Popen(

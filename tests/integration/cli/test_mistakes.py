@@ -105,12 +105,18 @@ MISTAKES: dict[str, tuple[list[str], int, str]] = {
     "a viewer that is not there": (
         ["ui", "--role", "lookout"], FAILED, "hint: `rowvec viewer lookout` makes that role",
     ),
+    "one of several tables mistyped": (
+        ["sync", "reviews", "reveiws"], FAILED, "hint: did you mean reviews?",
+    ),
+    "a value of a setting that is none": (
+        ["worker", "--device", "gpu"], USAGE, "hint: where models are computed: auto (CUDA",
+    ),
     "a module that is none": (
         ["demo", "--module", "nosuch"], USAGE, "the standard library has no module nosuch",
     ),
 }  # fmt: skip
 
-_WITHOUT_DSN = {"bakcfill", "demo"}
+_WITHOUT_DSN = {"bakcfill", "demo", "worker"}
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -121,12 +121,13 @@ def test_config_shows_no_password(
     assert "s3cret" not in result.output
 
 
-def test_a_bad_variable_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_variable_is_one_sentence_and_what_it_means(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROWVEC_COMMIT_ROWS", "many")
     result = CliRunner().invoke(main, ["config"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("error: ROWVEC_COMMIT_ROWS: ")
-    assert len(result.stderr.splitlines()) == 1
+    error, hint = result.stderr.splitlines()
+    assert error.startswith("error: ROWVEC_COMMIT_ROWS: ")
+    assert hint == f"hint: {Settings.model_fields['commit_rows'].description}"
 
 
 @pytest.mark.parametrize(
