@@ -97,6 +97,7 @@ def by_backfill(database: Database, table: str) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.timeout(600)
 def test_no_name_of_ours_means_somebody_elses(hostile: Hostile, database: Database) -> None:
     """As a superuser, whose path begins with "$user" and public, as everybody's does."""
     for table in ("notes", "pages", "old"):
