@@ -71,7 +71,7 @@ test-slow: $(VENV)/.dev ## the third tier, an hour: soaks, ten million rows
 docs: $(VENV)/.dev ## build the documentation site into build/site; a dead link fails
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
-lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, pgspot
+lint: $(VENV)/.dev ## ruff, mypy --strict, import-linter, names in SQL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy src jobs scripts bench migrations/env.py tests

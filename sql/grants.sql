@@ -30,8 +30,8 @@ GRANT EXECUTE ON FUNCTION
     rowvec.nearest, rowvec.polarity, rowvec.rerank, rowvec.scale, rowvec.search,
     rowvec.search_rows, rowvec.similar, rowvec.similar_pairs,
     -- What these call, as the caller.
-    rowvec._adopted_hash, rowvec._as_read, rowvec._ask, rowvec._best_by_words, rowvec._call, rowvec._candidates,
-    rowvec._check_expression, rowvec._counts, rowvec._current, rowvec._definition, rowvec._derived,
+    rowvec._adopted_hash, rowvec._all_of, rowvec._as_read, rowvec._ask, rowvec._best_by_words, rowvec._call,
+    rowvec._candidates, rowvec._check_expression, rowvec._counts, rowvec._current, rowvec._definition, rowvec._derived,
     rowvec._distance, rowvec._document_kwargs, rowvec._embed_keyed, rowvec._embed_query,
     rowvec._exchange_settings,
     rowvec._execute_statement, rowvec._farthest, rowvec._fused_row,
@@ -39,8 +39,8 @@ GRANT EXECUTE ON FUNCTION
     rowvec._is_source, rowvec._key_columns, rowvec._kept, rowvec._key_compare, rowvec._key_condition,
     rowvec._key_is, rowvec._key_json, rowvec._key_of_derived, rowvec._nearest,
     rowvec._nearest_chunked, rowvec._nearest_enough, rowvec._operator, rowvec._pairs_statement,
-    rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._query_kwargs, rowvec._recipe, rowvec._room,
-    rowvec._row_hash, rowvec._run_search, rowvec._sees,
+    rowvec._passages, rowvec._pending, rowvec._prompt, rowvec._qualified, rowvec._query_kwargs,
+    rowvec._recipe, rowvec._room, rowvec._row_hash, rowvec._run_search, rowvec._sees,
     rowvec._search, rowvec._search_options, rowvec._search_settings,
     rowvec._search_statement, rowvec._shell_words, rowvec._similar, rowvec._similar_pairs,
     rowvec._stray_questions, rowvec._text_config,
@@ -49,7 +49,8 @@ TO rowvec_user;
 
 -- Jobs reach the sources by the functions of rowvec_jobs alone, and keep their books here.
 GRANT USAGE ON SCHEMA rowvec_jobs TO rowvec_job;
-GRANT SELECT, INSERT, UPDATE, DELETE ON rowvec.failure, rowvec.job, rowvec.shard, rowvec.truncation
+GRANT SELECT, INSERT, UPDATE, DELETE ON rowvec.failure, rowvec.frontier, rowvec.job, rowvec.shard, rowvec.sync,
+    rowvec.truncation
 TO rowvec_job;
 -- To hold a definition while a batch is written (FOR SHARE) takes a right to change a column of it.
 GRANT UPDATE (created_at) ON rowvec.embedding TO rowvec_job;

@@ -13,6 +13,23 @@ _STATEMENTS = (
     COMMENT ON SCHEMA rowvec_jobs
     IS 'rowvec: what jobs do to a table, as its owner. Nobody else may look in here'
     """,
+    # What jobs agree about stands in rows: anybody who can connect may take an advisory lock.
+    """
+    CREATE TABLE rowvec.frontier (
+        embedding_id bigint PRIMARY KEY REFERENCES rowvec.embedding ON DELETE CASCADE
+    )
+    """,
+    "COMMENT ON TABLE rowvec.frontier IS 'Locked by whoever cuts or clears shards'",
+    """
+    CREATE TABLE rowvec.sync (
+        session uuid PRIMARY KEY,
+        pid int NOT NULL,
+        candidate_for bigint[] NOT NULL,
+        keeps bigint[] NOT NULL,
+        seen_at timestamptz NOT NULL DEFAULT now()
+    )
+    """,
+    "COMMENT ON TABLE rowvec.sync IS 'Each sync: what it would keep filled, and what it keeps'",
     "CREATE SCHEMA rowvec_inputs",
     """
     COMMENT ON SCHEMA rowvec_inputs

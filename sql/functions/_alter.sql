@@ -54,7 +54,7 @@ BEGIN
         -- So is what hybrid search reads, unless it was declared separately.
         text_document = CASE
             WHEN v_reads_as_before OR (p_input = p_old.input AND p_old.guarded IS NULL)
-                OR strpos(e.text_document, (rowvec._as_read(p_old)).input) = 0
+                OR strpos(rowvec._qualified(e.text_document), (rowvec._as_read(p_old)).input) = 0
                 THEN e.text_document END
     WHERE e.id = p_old.id AND e.version = p_old.version;
     IF NOT FOUND THEN

@@ -12,7 +12,8 @@ DECLARE
 BEGIN
     SELECT count(*), count(*) FILTER (WHERE NOT rowvec._is_same(s.similarity))
     INTO STRICT v_rows, v_differing
-    FROM rowvec._similarities(p_definition, coalesce(p_definition.filter, 'true'), c_sample) AS s;
+    FROM rowvec._similarities(
+        p_definition, coalesce(rowvec._qualified(p_definition.filter), 'true'), c_sample) AS s;
     IF v_differing > 0 THEN
         RAISE EXCEPTION USING ERRCODE = '22000',
             MESSAGE = format('column "%s" of %s holds other vectors than %s makes of this input: %s of %s'

@@ -6,7 +6,7 @@ LANGUAGE plpgsql STABLE
 AS $function$
 DECLARE
     v_cursor refcursor;
-    v_statement text;
+    v_statement pg_catalog.text;
 BEGIN
     -- What is an operand within parentheses has no second statement, no clause, no open comment or
     -- quote, unless it closes the parenthesis first; what is also a SELECT list without them does

@@ -5,5 +5,6 @@ LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $function$
     SELECT concat('NOT (', rowvec._pending(p_definition.id), ')',
-        format(' AND %I IS DISTINCT FROM ', p_definition.name || '_of') || rowvec._adopted_hash(p_definition))
+        format(' AND %I IS DISTINCT FROM ', p_definition.name || '_of')
+            || rowvec._adopted_hash(rowvec._as_read(p_definition)))
 $function$;

@@ -5,7 +5,7 @@ LANGUAGE sql STABLE
 -- No setting: it is inlined into functions that have one.
 AS $function$
     SELECT pg_catalog.format('%s %s %s',
-        CASE p_definition.destination WHEN 'table' THEN 'embedding'
+        CASE WHEN p_definition.destination OPERATOR(pg_catalog.=) 'table' THEN 'embedding'
             ELSE pg_catalog.quote_ident(p_definition.name) END,
         rowvec._operator(p_definition.metric),
         p_vector)

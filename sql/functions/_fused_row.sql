@@ -37,7 +37,7 @@ BEGIN
     END IF;
     RETURN format(
         'SELECT %s, %s AS distance, (%s) AS document FROM %s WHERE %s',
-        p_selected, rowvec._distance(p_definition, p_vector), p_definition.input,
+        p_selected, rowvec._distance(p_definition, p_vector), rowvec._qualified(p_definition.input),
         p_definition.source, v_is_key);
 END
 $function$;

@@ -49,7 +49,8 @@ BEGIN
                     p_definition.source, v_keys, p_vector, p_condition, p_candidates, c_is_exact))
         END;
         v_halves := v_halves || format(
-            'SELECT %s, %s::float8 / (60 + row_number() OVER (ORDER BY distance)) AS score FROM rowvec_n',
+            'SELECT %s, %s::pg_catalog.float8 OPERATOR(pg_catalog./) (60 OPERATOR(pg_catalog.+) '
+            'pg_catalog.row_number() OVER (ORDER BY distance)) AS score FROM rowvec_n',
             v_cs, coalesce(p_options #>> '{weights,vector}', '1'));
     END IF;
     IF c_method <> 'vector' THEN
@@ -57,8 +58,8 @@ BEGIN
             p_definition, v_keys, v_cs, p_tsquery, p_condition, p_candidates,
             (p_options ->> 'text_config')::regconfig));
         v_halves := v_halves || format(
-            'SELECT %1$s, %2$s::float8 / (60 + row_number() OVER (ORDER BY ts_rank DESC, %1$s)) '
-            'AS score FROM rowvec_t',
+            'SELECT %1$s, %2$s::pg_catalog.float8 OPERATOR(pg_catalog./) (60 OPERATOR(pg_catalog.+) '
+            'pg_catalog.row_number() OVER (ORDER BY ts_rank DESC, %1$s)) AS score FROM rowvec_t',
             v_cs, coalesce(p_options #>> '{weights,text}', '1'));
     END IF;
 

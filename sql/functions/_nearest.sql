@@ -18,23 +18,23 @@ LANGUAGE sql STABLE
 AS $function$
     SELECT pg_catalog.format(
         'SELECT %1$s AS distance, %2$s FROM %3$s WHERE %4$s IS NOT NULL%5$s ORDER BY '
-        || CASE
-            WHEN p_exact THEN '(%1$s) OPERATOR(pg_catalog.+) 0::float8'
-            WHEN p_definition.index_storage = 'halfvec' THEN
+        OPERATOR(pg_catalog.||) CASE
+            WHEN p_exact THEN '(%1$s) OPERATOR(pg_catalog.+) 0::pg_catalog.float8'
+            WHEN p_definition.index_storage OPERATOR(pg_catalog.=) 'halfvec' THEN
                 '(%4$s::@extschema:vector@.halfvec(%7$s)) %8$s '
                 '(%9$s::@extschema:vector@.halfvec(%7$s))'
-            WHEN p_definition.index_storage = 'bit' THEN
+            WHEN p_definition.index_storage OPERATOR(pg_catalog.=) 'bit' THEN
                 '(@extschema:vector@.binary_quantize(%4$s)::bit(%7$s)) '
                 'OPERATOR(@extschema:vector@.<~>) @extschema:vector@.binary_quantize(%9$s)'
             ELSE '%1$s'
-        END || ' LIMIT %6$s',
+        END OPERATOR(pg_catalog.||) ' LIMIT %6$s',
         rowvec._distance(p_definition, p_vector),
         p_columns,
         p_relation,
-        CASE p_definition.destination WHEN 'table' THEN 'embedding'
+        CASE WHEN p_definition.destination OPERATOR(pg_catalog.=) 'table' THEN 'embedding'
             ELSE pg_catalog.quote_ident(p_definition.name) END,
-        ' AND ' || p_condition,
-        coalesce(p_limit::text, 'ALL'),
+        ' AND ' OPERATOR(pg_catalog.||) p_condition,
+        coalesce(p_limit::pg_catalog.text, 'ALL'),
         p_definition.dimensions,
         rowvec._operator(p_definition.metric),
         p_vector)

@@ -30,8 +30,10 @@ BEGIN
         string_agg(format('%I AS c%s', name, i), ', ' ORDER BY i),
         array_agg('rowvec_row.c' || i ORDER BY i),
         array_agg(
-            CASE WHEN is_single THEN format('(rowvec_k #>> ''{}'')::%s', type)
-                ELSE format('(rowvec_k ->> %L)::%s', name, type) END ORDER BY i),
+            CASE WHEN is_single
+                THEN format('(rowvec_k OPERATOR(pg_catalog.#>>) ''{}''::pg_catalog.text[])::%s', type)
+                ELSE format('(rowvec_k OPERATOR(pg_catalog.->>) %L::pg_catalog.text)::%s', name, type)
+            END ORDER BY i),
         CASE WHEN bool_and(is_single) THEN 'pg_catalog.to_jsonb(rowvec_row.c1)'
             ELSE format('pg_catalog.jsonb_build_object(%s)',
                 string_agg(format('%L, rowvec_row.c%s', name, i), ', ' ORDER BY i)) END,
@@ -81,7 +83,8 @@ BEGIN
         v_key, v_other_key, v_rows,
         ' AND ' || p_condition,
         CASE WHEN p_keys IS NOT NULL THEN
-            format(' AND EXISTS (SELECT FROM pg_catalog.jsonb_array_elements(%L::jsonb) AS rowvec_k WHERE %s)',
+            format(' AND EXISTS (SELECT FROM '
+                'pg_catalog.jsonb_array_elements(%L::pg_catalog.jsonb) AS rowvec_k WHERE %s)',
                 p_keys, rowvec._key_condition(p_definition.source, '=', v_keys)) END,
         v_nearest, p_k);
 END

@@ -28,7 +28,7 @@ BEGIN
         ORDER BY pg_catalog.random()
         LIMIT %7$s
         $sql$,
-        rowvec._key_json(p_definition.source), p_definition.input,
+        rowvec._key_json(p_definition.source), rowvec._qualified(p_definition.input),
         CASE p_definition.destination WHEN 'table' THEN 'NULL::@extschema:vector@.vector'
             ELSE format('%I', p_definition.name) END,
         p_definition.source, v_percent, p_condition, p_sample);

@@ -22,16 +22,18 @@ RETURNS TABLE (key jsonb, distance float8, rank int, "row" anyelement)
 LANGUAGE plpgsql VOLATILE COST 100000 ROWS 10
 AS $function$
 DECLARE
-    v_options jsonb := p_options;
+    v_options pg_catalog.jsonb := p_options;
     v_vector @extschema:vector@.vector := p_vector;
-    v_condition text := p_definition.filter;
+    v_condition pg_catalog.text := rowvec._qualified(p_definition.filter);
     v_candidates int := p_k;
-    v_config regconfig;
-    v_tsquery tsquery;
-    v_statement text;
-    v_settings text[];
+    v_config pg_catalog.regconfig;
+    v_tsquery pg_catalog.tsquery;
+    v_statement pg_catalog.text;
+    v_settings pg_catalog.text[];
 BEGIN
-    IF (p_k BETWEEN 1 AND 10000 AND p_options = '{}') IS NOT TRUE THEN
+    IF (p_k OPERATOR(pg_catalog.>=) 1 AND p_k OPERATOR(pg_catalog.<=) 10000
+        AND p_options OPERATOR(pg_catalog.=) '{}') IS NOT TRUE
+    THEN
         v_options := rowvec._search_options(p_definition, p_k, p_options);
     END IF;
     IF p_filter IS NOT NULL THEN
@@ -47,23 +49,23 @@ BEGIN
         v_vector := rowvec._embed_query(p_definition, p_query);
     END IF;
     -- _warn_unfilled remembers what it found filled, and in which second.
-    IF pg_catalog.current_setting('rowvec.filled', true) IS DISTINCT FROM pg_catalog.concat_ws(
-        ' ', p_definition.id, pg_catalog.date_trunc('second', pg_catalog.clock_timestamp()))
+    IF (pg_catalog.current_setting('rowvec.filled', true) OPERATOR(pg_catalog.=) pg_catalog.concat_ws(
+        ' ', p_definition.id, pg_catalog.date_trunc('second', pg_catalog.clock_timestamp()))) IS NOT TRUE
     THEN
         PERFORM rowvec._warn_unfilled(p_definition);
     END IF;
 
-    IF v_options <> '{}' OR p_filter IS NOT NULL OR p_except IS NOT NULL THEN
+    IF v_options OPERATOR(pg_catalog.<>) '{}' OR p_filter IS NOT NULL OR p_except IS NOT NULL THEN
         -- NULL where every row will do: concat_ws leaves NULLs out.
-        v_condition := nullif(pg_catalog.concat_ws(' AND ',
-            '(' || p_definition.filter || ')',
-            '(' || p_except || ')',
-            CASE WHEN v_options @> '{"current": true}' THEN rowvec._current(p_definition) END,
-            '(' || p_filter || E'\n)'), '');
-        IF v_options ->> 'method' IN ('text', 'hybrid') THEN
+        v_condition := rowvec._all_of(
+            v_condition,
+            p_except,
+            CASE WHEN v_options OPERATOR(pg_catalog.@>) '{"current": true}' THEN rowvec._current(p_definition) END,
+            p_filter);
+        IF v_options OPERATOR(pg_catalog.->>) 'method' OPERATOR(pg_catalog.=) ANY ('{text,hybrid}') THEN
             v_config := rowvec._text_config(p_definition, v_options);
             v_tsquery := rowvec._text_query(v_config, p_query);
-            v_options := v_options || pg_catalog.jsonb_build_object('text_config', v_config::oid);
+            v_options := v_options OPERATOR(pg_catalog.||) pg_catalog.jsonb_build_object('text_config', v_config::pg_catalog.oid);
         END IF;
     END IF;
     v_candidates := rowvec._candidates(p_definition, p_k, v_options);
@@ -76,12 +78,13 @@ BEGIN
             ELSE pg_catalog.format('%L::pg_catalog.tsquery', v_tsquery) END,
         CASE WHEN p_filter IS NULL THEN '$3' ELSE pg_catalog.quote_nullable(p_query) END,
         v_condition,
-        p_filter IS NOT NULL OR v_options @> '{"current": true}'
+        p_filter IS NOT NULL OR v_options OPERATOR(pg_catalog.@>) '{"current": true}'
             OR pg_catalog.row_security_active(p_definition.source),
-        nullif(pg_catalog.pg_typeof(p_row), 'jsonb'::pg_catalog.regtype));
+        CASE WHEN pg_catalog.pg_typeof(p_row) OPERATOR(pg_catalog.<>) 'pg_catalog.jsonb'::pg_catalog.regtype
+            THEN pg_catalog.pg_typeof(p_row) END);
     v_settings := rowvec._search_settings(p_definition, v_candidates, v_options);
     IF p_filter IS NULL
-        AND pg_catalog.current_setting('rowvec.explain', true) IS DISTINCT FROM 'on'
+        AND (pg_catalog.current_setting('rowvec.explain', true) OPERATOR(pg_catalog.=) 'on') IS NOT TRUE
     THEN
         v_settings := rowvec._exchange_settings(v_settings);
         RETURN QUERY EXECUTE v_statement USING v_vector, v_tsquery, p_query;

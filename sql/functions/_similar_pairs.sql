@@ -14,9 +14,9 @@ RETURNS TABLE (key jsonb, distance float8, rank int, other_key jsonb)
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
-    v_options CONSTANT jsonb := rowvec._search_options(p_definition, p_k, p_options);
+    v_options CONSTANT pg_catalog.jsonb := rowvec._search_options(p_definition, p_k, p_options);
     v_candidates CONSTANT int := rowvec._candidates(p_definition, p_k, v_options);
-    v_condition text;
+    v_condition pg_catalog.text;
 BEGIN
     PERFORM rowvec._refuse_text_options(v_options);
     IF p_filter IS NOT NULL THEN
@@ -26,14 +26,14 @@ BEGIN
             MESSAGE = 'filter_args without a filter to use them';
     END IF;
     PERFORM rowvec._warn_unfilled(p_definition);
-    v_condition := nullif(pg_catalog.concat_ws(' AND ',
-        '(' || p_definition.filter || ')',
-        CASE WHEN v_options @> '{"current": true}' THEN rowvec._current(p_definition) END,
-        '(' || p_filter || E'\n)'), '');
+    v_condition := rowvec._all_of(
+        rowvec._qualified(p_definition.filter),
+        CASE WHEN v_options OPERATOR(pg_catalog.@>) '{"current": true}' THEN rowvec._current(p_definition) END,
+        p_filter);
     RETURN QUERY SELECT * FROM rowvec._run_search(
         rowvec._pairs_statement(p_definition, p_k, v_candidates, v_options, v_condition,
             p_filter IS NOT NULL OR pg_catalog.row_security_active(p_definition.source), p_keys),
         rowvec._search_settings(p_definition, v_candidates, v_options),
-        p_filter IS NOT NULL, p_filter_args, NULL, NULL, NULL, NULL::jsonb);
+        p_filter IS NOT NULL, p_filter_args, NULL, NULL, NULL, NULL::pg_catalog.jsonb);
 END
 $function$;

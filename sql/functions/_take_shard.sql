@@ -15,7 +15,8 @@ DECLARE
     v_context text;
 BEGIN
     is_over := false;
-    PERFORM pg_advisory_xact_lock(hashtextextended('rowvec.frontier:' || p_embedding_id, 0));
+    INSERT INTO rowvec.frontier AS f (embedding_id) VALUES (p_embedding_id)
+    ON CONFLICT (embedding_id) DO UPDATE SET embedding_id = excluded.embedding_id;
     FOR v_row IN
         SELECT s.* FROM rowvec.shard AS s
         WHERE s.embedding_id = p_embedding_id AND s.done_at IS NULL

@@ -6,7 +6,7 @@ LANGUAGE plpgsql STABLE
 AS $function$
 BEGIN
     RETURN coalesce(
-        (p_options ->> 'text_config')::pg_catalog.regconfig,
+        (p_options OPERATOR(pg_catalog.->>) 'text_config')::pg_catalog.regconfig,
         p_definition.text_config::pg_catalog.regconfig,
         pg_catalog.get_current_ts_config());
 END

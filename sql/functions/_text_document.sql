@@ -10,7 +10,8 @@ AS $function$
     SELECT CASE
         WHEN p_definition.text_document IS NOT NULL
             AND p_definition.text_config::regconfig = p_config
-            THEN p_definition.text_document
-        ELSE format('rowvec_inputs.words(%L::regconfig, ''D'', %s)', p_config, p_definition.input)
+            THEN rowvec._qualified(p_definition.text_document)
+        ELSE format('rowvec_inputs.words(%L::pg_catalog.regconfig, ''D'', %s)', p_config,
+            rowvec._qualified(p_definition.input))
     END
 $function$;

@@ -21,10 +21,10 @@ LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
     v_old rowvec.embedding;
-    v_input text;
-    v_filter text;
-    v_modality text;
-    v_columns text[];
+    v_input pg_catalog.text;
+    v_filter pg_catalog.text;
+    v_modality pg_catalog.text;
+    v_columns pg_catalog.text[];
     v_may_raise boolean;
 BEGIN
     -- As it was declared, where _definition gives it as it is read.
@@ -36,7 +36,9 @@ BEGIN
     IF input IS NOT NULL OR filter IS NOT NULL THEN
         -- What is not given has been written by Postgres, qualified: it means the same to everybody.
         SELECT c.* INTO STRICT v_input, v_filter, v_modality, v_columns, v_may_raise
-        FROM rowvec._canonical_expressions(source, coalesce(input, v_input), coalesce(filter, v_filter)) AS c;
+        FROM rowvec._canonical_expressions(
+            source, coalesce(input, rowvec._qualified(v_input)),
+            coalesce(filter, rowvec._qualified(v_filter))) AS c;
         IF input IS NULL THEN
             v_input := v_old.input;
             v_modality := v_old.modality;

@@ -13,29 +13,31 @@ DECLARE
     v_job bigint;
     v_waits boolean := false;
     v_shard record;
-    v_key text;
+    v_key pg_catalog.text;
     v_done record;
     v_written bigint := 0;
     v_failed bigint := 0;
     v_is_joined boolean;
     v_before bigint;
     v_last_pass bigint;
-    v_told timestamptz := pg_catalog.clock_timestamp();
+    v_told pg_catalog.timestamptz := pg_catalog.clock_timestamp();
 BEGIN
     -- Refused here in any case, for the EXCEPTION clause if for nothing else. Clocks do not tell: the
     -- extended protocol begins a transaction at Parse.
     BEGIN
         COMMIT;
     EXCEPTION WHEN invalid_transaction_termination THEN
-        IF SQLERRM = rowvec._commit_error() THEN
+        IF SQLERRM OPERATOR(pg_catalog.=) rowvec._commit_error() THEN
             RAISE EXCEPTION USING ERRCODE = '25001',
                 MESSAGE = 'rowvec.backfill commits as it goes and cannot run inside a transaction',
                 HINT = 'CALL it by itself, in a session that commits each statement';
         END IF;
     END;
-    IF commit_rows IS NULL OR commit_rows NOT BETWEEN 1 AND 10000 THEN
+    IF commit_rows IS NULL OR commit_rows OPERATOR(pg_catalog.<) 1
+        OR commit_rows OPERATOR(pg_catalog.>) 10000
+    THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = pg_catalog.format(
-            'commit_rows must be from 1 to 10000, not %s', coalesce(commit_rows::text, 'NULL'));
+            'commit_rows must be from 1 to 10000, not %s', coalesce(commit_rows::pg_catalog.text, 'NULL'));
     END IF;
     v_definition := rowvec._definition(source, embedding);
     IF v_definition.paused THEN
@@ -44,11 +46,13 @@ BEGIN
             HINT = pg_catalog.format('SELECT rowvec.resume_embedding(%L, %L)', source, v_definition.name);
     END IF;
 
-    IF v_definition.destination = 'table' OR v_definition.on_truncate = 'mean' THEN
+    IF v_definition.destination OPERATOR(pg_catalog.=) 'table'
+        OR v_definition.on_truncate OPERATOR(pg_catalog.=) 'mean'
+    THEN
         RAISE EXCEPTION USING ERRCODE = '0A000',
             MESSAGE = 'this procedure embeds texts whole, and cuts none into chunks',
             HINT = pg_catalog.format('rowvec backfill %s, or rowvec sync',
-                rowvec._shell_words(source, source::text, v_definition.name));
+                rowvec._shell_words(source, source::pg_catalog.text, v_definition.name));
     END IF;
     PERFORM rowvec._prepare_jobs(v_definition.id);
     v_definition := rowvec._definition(source, embedding);
@@ -113,7 +117,7 @@ BEGIN
     SET ended_at = pg_catalog.now(), heartbeat_at = pg_catalog.now()
     WHERE j.id OPERATOR(pg_catalog.=) v_job;
     RAISE NOTICE '% rows written, % failed', v_written, v_failed;
-    IF v_failed > 0 THEN
+    IF v_failed OPERATOR(pg_catalog.>) 0 THEN
         RAISE NOTICE USING MESSAGE = 'why, for each row: SELECT * FROM rowvec.failure';
     END IF;
 END

@@ -20,7 +20,7 @@ AS $function$
 DECLARE
     v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
     v_room int;
-    v_passages text[];
+    v_passages pg_catalog.text[];
 BEGIN
     v_room := rowvec._room(v_definition, question, max_tokens);
     SELECT pg_catalog.array_agg(p.passage ORDER BY p.number) INTO v_passages

@@ -18,21 +18,23 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 AS $function$
 DECLARE
-    v_kwargs jsonb := coalesce(kwargs, '{}');
+    v_kwargs pg_catalog.jsonb := coalesce(kwargs, '{}');
     -- Chunks have a table: either asks for the other.
-    v_destination CONSTANT text := CASE
-        WHEN on_truncate = 'chunk' AND destination = 'column' THEN 'table' ELSE destination END;
-    v_on_truncate CONSTANT text := CASE
-        WHEN v_destination = 'table' AND on_truncate = 'truncate' THEN 'chunk' ELSE on_truncate END;
-    v_chunk jsonb;
-    v_input text;
-    v_filter text;
-    v_modality text;
-    v_columns text[];
+    v_destination CONSTANT pg_catalog.text := CASE
+        WHEN on_truncate OPERATOR(pg_catalog.=) 'chunk' AND destination OPERATOR(pg_catalog.=) 'column'
+        THEN 'table' ELSE destination END;
+    v_on_truncate CONSTANT pg_catalog.text := CASE
+        WHEN v_destination OPERATOR(pg_catalog.=) 'table' AND on_truncate OPERATOR(pg_catalog.=) 'truncate'
+        THEN 'chunk' ELSE on_truncate END;
+    v_chunk pg_catalog.jsonb;
+    v_input pg_catalog.text;
+    v_filter pg_catalog.text;
+    v_modality pg_catalog.text;
+    v_columns pg_catalog.text[];
     v_may_raise boolean;
     v_dimensions int;
     v_adopts boolean;
-    v_hash text;
+    v_hash pg_catalog.text;
     v_id bigint;
 BEGIN
     -- Of a dropped table whose number this one has by now.
@@ -48,7 +50,7 @@ BEGIN
     v_dimensions := rowvec._dimensions(
         model, v_modality, rowvec._document_kwargs(v_kwargs, v_on_truncate));
     v_kwargs := rowvec._pinned(model, v_kwargs);
-    IF v_destination = 'table' THEN
+    IF v_destination OPERATOR(pg_catalog.=) 'table' THEN
         v_chunk := rowvec._chunk_options(model, v_modality, chunk, v_kwargs);
     END IF;
     v_hash := rowvec._digest();
@@ -62,7 +64,7 @@ BEGIN
         (source, name, model, v_input, v_modality, v_filter, rowvec._numbered(source, v_columns), v_destination,
         v_dimensions, v_kwargs, v_on_truncate, v_chunk, v_hash)
     RETURNING e.id INTO STRICT v_id;
-    IF v_adopts AND adopt = 'trust' THEN
+    IF v_adopts AND adopt OPERATOR(pg_catalog.=) 'trust' THEN
         -- The columns are there, so their lock is held: whatever wrote before has ended.
         UPDATE rowvec.embedding AS e
         SET adopted_before = pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()),
@@ -81,11 +83,11 @@ BEGIN
     IF v_may_raise THEN
         PERFORM rowvec._guard(v_id);
     END IF;
-    IF v_destination = 'table' THEN
+    IF v_destination OPERATOR(pg_catalog.=) 'table' THEN
         PERFORM rowvec._create_chunks(v_id);
     END IF;
     PERFORM rowvec._prepare_jobs(v_id);
-    IF v_adopts AND adopt = 'verify' THEN
+    IF v_adopts AND adopt OPERATOR(pg_catalog.=) 'verify' THEN
         PERFORM rowvec._check_adopted(e) FROM rowvec.embedding AS e
         WHERE e.id OPERATOR(pg_catalog.=) v_id;
     END IF;
@@ -93,7 +95,7 @@ BEGIN
     RAISE NOTICE USING
         MESSAGE = pg_catalog.format('embedding "%s" of %s is defined, its rows are pending', name, source),
         HINT = pg_catalog.format('fill it: rowvec backfill %s, or CALL rowvec.backfill(%L, %L)',
-            rowvec._shell_words(source, source::text, name), source, name);
+            rowvec._shell_words(source, source::pg_catalog.text, name), source, name);
     RETURN v_id;
 END
 $function$;

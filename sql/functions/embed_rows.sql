@@ -7,12 +7,12 @@ LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 100000
 AS $function$
 DECLARE
     c_rows CONSTANT int := 256;
-    c_bytes CONSTANT int := 16 * 1024 * 1024;
-    v_query CONSTANT text := pg_catalog.rtrim(query, E'; \t\r\n');
+    c_bytes CONSTANT int := 16 OPERATOR(pg_catalog.*) 1024 OPERATOR(pg_catalog.*) 1024;
+    v_query CONSTANT pg_catalog.text := pg_catalog.rtrim(query, E'; \t\r\n');
     v_cursor refcursor;
     v_row record;
-    v_keys text[] := '{}';
-    v_texts text[] := '{}';
+    v_keys pg_catalog.text[] := '{}';
+    v_texts pg_catalog.text[] := '{}';
     v_bytes bigint := 0;
 BEGIN
     IF query IS NULL THEN
@@ -32,12 +32,14 @@ BEGIN
     END;
 
     FOR v_row IN EXECUTE pg_catalog.concat(
-        'SELECT q.k::text AS k, q.t::text AS t FROM (', v_query, E'\n) AS q(k, t)')
+        'SELECT q.k::pg_catalog.text AS k, q.t::pg_catalog.text AS t FROM (', v_query, E'\n) AS q(k, t)')
     LOOP
         v_keys := pg_catalog.array_append(v_keys, v_row.k);
         v_texts := pg_catalog.array_append(v_texts, v_row.t);
-        v_bytes := v_bytes + coalesce(pg_catalog.octet_length(v_row.t), 0);
-        IF pg_catalog.cardinality(v_keys) >= c_rows OR v_bytes >= c_bytes THEN
+        v_bytes := v_bytes OPERATOR(pg_catalog.+) coalesce(pg_catalog.octet_length(v_row.t), 0);
+        IF pg_catalog.cardinality(v_keys) OPERATOR(pg_catalog.>=) c_rows
+            OR v_bytes OPERATOR(pg_catalog.>=) c_bytes
+        THEN
             RETURN QUERY SELECT * FROM rowvec._embed_keyed(model, v_keys, v_texts, kwargs);
             v_keys := '{}';
             v_texts := '{}';

@@ -22,6 +22,6 @@ BEGIN
     PERFORM rowvec._refuse_text_options(options);
     RETURN QUERY SELECT * FROM rowvec._search(
         rowvec._definition(source, embedding), vector, NULL, k, filter, filter_args,
-        coalesce(options, '{}'), NULL, NULL::jsonb);
+        coalesce(options, '{}'), NULL, NULL::pg_catalog.jsonb);
 END
 $function$;

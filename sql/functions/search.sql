@@ -21,5 +21,5 @@ AS $function$
         CASE WHEN $8 IS NULL AND $9 IS NULL THEN coalesce($7, '{}')
             ELSE coalesce($7, '{}') OPERATOR(pg_catalog.||) pg_catalog.jsonb_strip_nulls(
                 pg_catalog.jsonb_build_object('method', $8, 'rerank', $9)) END,
-        NULL, NULL::jsonb)
+        NULL, NULL::pg_catalog.jsonb)
 $function$;

@@ -16,12 +16,12 @@ RETURNS TABLE ("row" anyelement, distance float8, rank int)
 LANGUAGE plpgsql VOLATILE COST 100000 ROWS 10
 AS $function$
 DECLARE
-    v_source regclass;
+    v_source pg_catalog.regclass;
     v_definition rowvec.embedding;
 BEGIN
-    SELECT nullif(t.typrelid, 0) INTO STRICT v_source
+    SELECT CASE WHEN t.typrelid OPERATOR(pg_catalog.<>) 0 THEN t.typrelid END INTO STRICT v_source
     FROM pg_catalog.pg_type AS t
-    WHERE t.oid = pg_catalog.pg_typeof(source);
+    WHERE t.oid OPERATOR(pg_catalog.=) pg_catalog.pg_typeof(source);
     IF v_source IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '42809',
             MESSAGE = pg_catalog.format(
@@ -31,7 +31,7 @@ BEGIN
     v_definition := rowvec._definition(v_source, embedding);
     RETURN QUERY SELECT s."row", s.distance, s.rank FROM rowvec._search(
         v_definition, NULL, query, k, filter, filter_args,
-        coalesce(options, '{}') || pg_catalog.jsonb_strip_nulls(
+        coalesce(options, '{}') OPERATOR(pg_catalog.||) pg_catalog.jsonb_strip_nulls(
             pg_catalog.jsonb_build_object('method', method, 'rerank', rerank)),
         NULL, source) AS s;
 END

@@ -40,15 +40,16 @@ BEGIN
                 MESSAGE = format('%s has no column "%s" of type tsvector', source, document);
         END IF;
     ELSIF weights IS NULL THEN
-        v_document := format('rowvec_inputs.words(%L::regconfig, ''D'', %s)', v_config, v_definition.input);
+        v_document := format('rowvec_inputs.words(%L::pg_catalog.regconfig, ''D'', %s)', v_config,
+            rowvec._qualified(v_definition.input));
     ELSIF jsonb_typeof(weights) <> 'object' OR weights = '{}' THEN
         RAISE EXCEPTION USING ERRCODE = '22023',
             MESSAGE = 'weights must be a JSON object of columns and their weights',
             HINT = '{"title": "A", "body": "D"}';
     ELSE
-        SELECT format('rowvec_inputs.words(%L::regconfig, %L, %s)', v_config,
+        SELECT format('rowvec_inputs.words(%L::pg_catalog.regconfig, %L, %s)', v_config,
                 string_agg(w.value, '' ORDER BY w.value, w.key),
-                string_agg(format('%I::text', w.key), ', ' ORDER BY w.value, w.key)),
+                string_agg(format('%I::pg_catalog.text', w.key), ', ' ORDER BY w.value, w.key)),
             min(w.key) FILTER (WHERE a.attnum IS NULL OR w.value !~ '^[ABCD]$')
         INTO STRICT v_document, v_unknown
         FROM jsonb_each_text(weights) AS w

@@ -15,6 +15,6 @@ BEGIN
         'SELECT FROM %s WHERE %s AND %s = rowvec_long.input_hash) '
         'ORDER BY rowvec_long.tokens DESC, rowvec_long.key',
         v_definition.id, v_definition.source,
-        rowvec._key_is(v_definition.source, 'rowvec_long.key'), rowvec._row_hash(v_definition));
+        rowvec._key_is(v_definition.source, 'rowvec_long.key'), rowvec._row_hash(rowvec._as_read(v_definition)));
 END
 $function$;

@@ -13,7 +13,7 @@ AS $function$
 DECLARE
     v_definition CONSTANT rowvec.embedding := rowvec._definition(source, embedding);
     v_condition CONSTANT text := format('NOT (%s) AND (%s)',
-        rowvec._pending(v_definition.id), coalesce(v_definition.filter, 'true'));
+        rowvec._pending(v_definition.id), coalesce(rowvec._qualified(v_definition.filter), 'true'));
 BEGIN
     IF sample IS NULL OR sample NOT BETWEEN 1 AND 10000 THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format(

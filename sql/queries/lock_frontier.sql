@@ -1,2 +1,3 @@
 -- One worker at a time cuts or clears the shards of a pass; held to the end of the transaction.
-SELECT pg_advisory_xact_lock(hashtextextended('rowvec.frontier:' || %(id)s::bigint, 0));
+INSERT INTO rowvec.frontier (embedding_id) VALUES (%(id)s)
+ON CONFLICT (embedding_id) DO UPDATE SET embedding_id = excluded.embedding_id;

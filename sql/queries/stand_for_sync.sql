@@ -1,2 +1,7 @@
--- Tells the other syncs that this session would keep an embedding filled.
-SELECT pg_try_advisory_lock_shared(hashtextextended('rowvec.sync.candidate:' || %(id)s::bigint, 0));
+-- Tells the other syncs that this one lives, which embeddings it would keep filled, and which it keeps. Gives the
+-- transaction.
+INSERT INTO rowvec.sync (session, pid, candidate_for, keeps)
+VALUES (%(session)s, pg_backend_pid(), %(candidate_for)s::bigint[], %(keeps)s::bigint[])
+ON CONFLICT (session) DO UPDATE
+SET candidate_for = excluded.candidate_for, keeps = excluded.keeps, seen_at = now()
+RETURNING pg_current_xact_id()::text::bigint;

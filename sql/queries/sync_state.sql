@@ -1,12 +1,8 @@
--- Every embedding that a sync may keep filled: who would, and whether a backfill is at it.
-WITH candidate AS MATERIALIZED (
-    SELECT (l.classid::bigint << 32) | l.objid::bigint AS lock, l.pid
-    FROM pg_locks AS l
-    WHERE l.locktype = 'advisory'
-      AND l.objsubid = 1
-      AND l.mode = 'ShareLock'
-      AND l.granted
-      AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+-- Every embedding that a sync may keep filled: who would, who does, and whether a backfill is at it.
+WITH living AS MATERIALIZED (
+    -- A session that ended is gone at once; one that froze, or whose backend is another's by now, soon.
+    SELECT s.* FROM rowvec.sync AS s JOIN pg_stat_activity AS a ON a.pid = s.pid
+    WHERE s.seen_at > now() - interval '15 seconds'
 )
 SELECT e.id,
        e.source::text AS source,
@@ -20,17 +16,17 @@ SELECT e.id,
            WHERE j.embedding_id = e.id AND j.kind = 'backfill' AND j.ended_at IS NULL
              AND j.heartbeat_at > now() - interval '15 seconds'
        ) AS is_backfilled,
-       (%(sources)s::text[] IS NULL
-           OR e.source IN (SELECT to_regclass(s) FROM unnest(%(sources)s::text[]) AS s))
+       (%(sources)s::oid[] IS NULL OR e.source = ANY (%(sources)s::oid[]))
        -- Paths of images mean nothing to a sync that was not told the folder.
        AND (e.modality <> 'image_file' OR %(reads_files)s) AS is_wanted,
        -- A table that is new among them has no index on pending rows.
        (SELECT count(*) FROM pg_inherits AS h WHERE h.inhparent = e.source) AS children,
        ARRAY(
-           SELECT c.pid FROM candidate AS c
-           WHERE c.lock = hashtextextended('rowvec.sync.candidate:' || e.id, 0)
-           ORDER BY c.pid
-       ) AS candidates
+           SELECT l.session FROM living AS l WHERE e.id = ANY (l.candidate_for) ORDER BY l.session
+       ) AS candidates,
+       EXISTS (
+           SELECT FROM living AS l WHERE e.id = ANY (l.keeps) AND l.session <> %(session)s
+       ) AS is_kept_elsewhere
 FROM rowvec.embedding AS e
 WHERE rowvec._is_source(e)
 ORDER BY e.id;

@@ -1,10 +1,10 @@
 -- The sources given, or all that have an embedding, and what was made from them.
 WITH source AS (
-    SELECT s AS relation FROM pg_catalog.unnest(%(sources)s::text[]::regclass[]) AS s
+    SELECT s AS relation FROM pg_catalog.unnest(%(sources)s::oid[]) AS s
     UNION
     SELECT e.source
     FROM rowvec.embedding AS e
-    WHERE pg_catalog.cardinality(%(sources)s::text[]) = 0 AND rowvec._is_source(e)
+    WHERE pg_catalog.cardinality(%(sources)s::oid[]) = 0 AND rowvec._is_source(e)
 )
 SELECT n.nspname, c.relname
 FROM (

@@ -213,6 +213,16 @@ def test_a_role_whose_maker_may_give_it_to_anybody(
         admin.execute("ALTER ROLE away RENAME TO rowvec_caller")
 
 
+def test_a_stranger_cannot_hold_up_a_migration(empty: Database) -> None:
+    with empty.connect(SQUATTER) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(hashtextextended('rowvec.migrate', 0))")
+        refused = refusal(empty)
+        assert f"{SQUATTER} holds the lock" in str(refused)
+        with empty.connect() as superuser:
+            superuser.execute(str(refused.hint).encode())
+    migrate(empty.dsn)
+
+
 CHANGES = {
     "definition": "ALTER FUNCTION rowvec._prompt RESET search_path",
     "grant": "GRANT EXECUTE ON FUNCTION rowvec.drop_embedding TO PUBLIC",

@@ -1,7 +1,7 @@
 """What a test needs and the machine lacks: a skip for a newcomer, a failure in CI.
 
 ROWVEC_TEST_WITHOUT names what may be missing in CI all the same, separated by commas: browser,
-models, mount, ray, docs, promtool, systemd, postgres15, postgres16, postgres17.
+models, mount, pgbouncer, ray, docs, promtool, systemd, postgres15, postgres16, postgres17.
 """
 
 from __future__ import annotations

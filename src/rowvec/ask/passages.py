@@ -9,7 +9,7 @@ import orjson
 import psycopg
 from psycopg.rows import class_row, tuple_row
 
-from rowvec.db.connection import fetch
+from rowvec.db.connection import fetch, fetch_typed
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Question:
             "options": orjson.dumps(options).decode(),
             "filter_args": arguments,
         }
-        return fetch(connection, "passages", parameters, class_row(Passage))
+        return fetch_typed(connection, "passages", parameters, class_row(Passage))
 
     def nearest(self, connection: psycopg.Connection) -> Passage | None:
         """The passage of the nearest row; None where no row is nearer than what does not belong."""

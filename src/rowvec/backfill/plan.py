@@ -81,7 +81,7 @@ async def plan(
     async with open_session(resolve_dsn(settings), _APPLICATION) as session:
         definition = await Definition.read(session, source, embedding)
         index_for = await _index(session, definition)
-        await session.pin()
+        session.prepare_nothing()
         await Source(definition).prepare(session)
         await Source(definition).check(session)
         sample = await sample_pending(session, definition, sample_rows)

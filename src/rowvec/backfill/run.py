@@ -69,9 +69,9 @@ async def backfill(
     dsn = job_dsn(settings)
     async with open_session(dsn, _APPLICATION) as session:
         definition = await Definition.read(session, request.source, request.embedding)
-        await session.pin()
+        session.prepare_nothing()
         async with open_session(owner_dsn(settings), _APPLICATION) as owner:
-            await owner.pin()
+            owner.prepare_nothing()
             await Source(definition).prepare(owner)
         await Source(definition).check(session)
         # The check follows columns that were renamed.
@@ -149,8 +149,8 @@ class _Run:
                     # Rows are read while others are written.
                     open_session(self.dsn, _READING) as reader,
                 ):
-                    await session.pin()
-                    await reader.pin()
+                    session.prepare_nothing()
+                    reader.prepare_nothing()
                     await self._watched(session, reader)
             except (DatabaseUnavailable, DatabaseConflict) as exc:
                 await self.patience.wait(exc)
@@ -161,7 +161,7 @@ class _Run:
         """The pending rows where a run was stopped; None where the database cannot be asked."""
         try:
             async with open_session(self.dsn, _READING) as session:
-                await session.pin()
+                session.prepare_nothing()
                 return await self.source.count_pending(session, COUNTED)
         except DatabaseUnavailable:
             return None
@@ -184,7 +184,7 @@ class _Run:
             await self.isolation.check()
             await self.embedder.look_up()
             async with open_session(self.owner_dsn, _APPLICATION) as owner:
-                await owner.pin()
+                owner.prepare_nothing()
                 await make_ready(owner, self.source, self.reporter.say, self.stop)
             await self._take_over(session)
             self._total = await self.source.estimate_pending(session, self.limits.rows)
@@ -257,6 +257,6 @@ class _Run:
 async def vacuum(dsn: str, source: Source, say: Callable[[str], None]) -> None:
     """Removes the dead rows that a backfill leaves, and says what kept Postgres from it."""
     async with open_session(dsn, _APPLICATION) as owner:
-        await owner.pin()
+        owner.prepare_nothing()
         for warning in await source.vacuum(owner):
             say(f"not vacuumed: {warning}")

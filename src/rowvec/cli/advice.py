@@ -15,7 +15,7 @@ from psycopg.rows import scalar_row
 
 from rowvec.cli.options import database_dsn
 from rowvec.config import Settings
-from rowvec.db.connection import connect, fetch
+from rowvec.db.connection import connect, fetch_typed
 from rowvec.errors import DatabaseError, did_you_mean
 
 _NO_DATABASE = (
@@ -66,7 +66,7 @@ def _from_database(error: DatabaseError, given: Mapping[str, Any]) -> str | None
 
         def ask(name: str) -> list[str]:
             parameters = {"source": source, "command": command}
-            return [one for one in fetch(connection, name, parameters, scalar_row) if one]
+            return [one for one in fetch_typed(connection, name, parameters, scalar_row) if one]
 
         match error.code:
             case "42501":

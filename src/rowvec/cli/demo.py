@@ -24,7 +24,7 @@ from rowvec.cli.options import setting
 from rowvec.cli.output import stderr, stdout
 from rowvec.config import Settings
 from rowvec.db import demo_table
-from rowvec.db.connection import connect
+from rowvec.db.connection import connect, users_path
 from rowvec.embedded.instance import Instance
 from rowvec.errors import ConfigError
 from rowvec.models.listing import MINILM, MINILM_PACKAGE
@@ -60,7 +60,8 @@ def demo(ctx: click.Context, *, data: Path | None, modules: tuple[str, ...]) -> 
     settings = Settings.build(data=data)
     instance = Instance.of(settings)
     instance.up(_step)
-    with connect(instance.dsn, application_name="rowvec demo") as conn:
+    # What it shows is to be typed by others: names mean what they mean to them.
+    with connect(instance.dsn, application_name="rowvec demo") as conn, users_path(conn):
         _prepare(ctx, instance, conn, modules)
         # Not before: it would fill the table while the backfill is shown.
         instance.up(_step, sync=settings.sync)

@@ -14,7 +14,7 @@ from rowvec.cli.options import json_flag, setting
 from rowvec.cli.output import print_json, stderr, stdout
 from rowvec.cli.progress import LoadBar
 from rowvec.config import Settings
-from rowvec.db.connection import connect, resolve_dsn
+from rowvec.db.connection import connect, resolve_dsn, users_path
 from rowvec.errors import BadRow, ConfigError, SourceInterrupted
 from rowvec.load.declare import Embedding, check, declare
 from rowvec.load.formats import Format
@@ -114,7 +114,11 @@ def load(
         if embedding is not None:
             declare(connection, table, embedding)
 
-    with connect(resolve_dsn(settings), application_name="rowvec load") as connection:
+    with (
+        connect(resolve_dsn(settings), application_name="rowvec load") as connection,
+        # Types, defaults and triggers are the user's own, for the length of a load.
+        users_path(connection),
+    ):
         if embedding is not None:
             check(connection, embedding)
         rest = resume(connection, table, source)

@@ -10,7 +10,7 @@ from psycopg.rows import tuple_row
 from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, stdout
 from rowvec.config import Settings
-from rowvec.db.connection import fetch, resolve_dsn
+from rowvec.db.connection import fetch_typed, resolve_dsn
 from rowvec.db.schema import connect_migrated
 
 
@@ -34,7 +34,7 @@ def retry(
     """
     named = {"source": source, "embedding": embedding, "sqlstate": sqlstate}
     with connect_migrated(resolve_dsn(Settings.build(dsn=dsn)), "rowvec retry") as connection:
-        ((due,),) = fetch(connection, "retry", named, tuple_row)
+        ((due,),) = fetch_typed(connection, "retry", named, tuple_row)
     if as_json:
         print_json({"due": due})
     else:

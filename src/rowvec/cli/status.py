@@ -22,7 +22,7 @@ from rowvec.cli.exposition import exposition
 from rowvec.cli.options import database_dsn, json_flag, setting
 from rowvec.cli.output import frame, print_json, print_table, stdout
 from rowvec.config import Settings
-from rowvec.db.connection import embedded_dsn, fetch, without_password
+from rowvec.db.connection import embedded_dsn, fetch_typed, without_password
 from rowvec.db.schema import connect_migrated
 from rowvec.embedded.instance import Instance, State
 
@@ -105,7 +105,7 @@ def _embeddings(dsn: str, source: str | None) -> list[dict[str, Any]]:
 
 
 def _read(conn: psycopg.Connection, source: str | None) -> list[dict[str, Any]]:
-    return fetch(conn, "status", {"source": source}, dict_row)
+    return fetch_typed(conn, "status", {"source": source}, dict_row)
 
 
 def _watch(dsn: str, source: str | None) -> None:
@@ -131,7 +131,7 @@ def _watch(dsn: str, source: str | None) -> None:
 def _print_truncated(dsn: str, source: str, *, as_json: bool) -> None:
     """Every row with a text that was cut off, the longest first."""
     with connect_migrated(dsn, "rowvec status") as conn:
-        rows = fetch(conn, "truncated", {"source": source}, dict_row)
+        rows = fetch_typed(conn, "truncated", {"source": source}, dict_row)
     if as_json:
         print_json(rows)
     elif rows:

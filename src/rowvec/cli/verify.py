@@ -8,7 +8,7 @@ from psycopg.rows import tuple_row
 from rowvec.cli.options import embedding_option, json_flag, setting
 from rowvec.cli.output import print_json, print_table, stderr, stdout, working
 from rowvec.config import Settings
-from rowvec.db.connection import fetch, resolve_dsn
+from rowvec.db.connection import fetch_typed, resolve_dsn
 from rowvec.db.schema import connect_migrated
 
 _LISTED = 10
@@ -39,7 +39,7 @@ def verify(
         connect_migrated(resolve_dsn(Settings.build(dsn=dsn)), "rowvec verify") as connection,
         working(f"embedding {sample:,} rows of {source} again"),
     ):
-        found = fetch(connection, "verify", named, tuple_row)
+        found = fetch_typed(connection, "verify", named, tuple_row)
     differing = [(key, similarity) for key, similarity, is_same in found if not is_same]
     least = min((similarity for _, similarity, _ in found), default=None)
     if as_json:

@@ -9,11 +9,12 @@ from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.rows import RowFactory
 from pydantic import SecretStr
 
 from rowvec.config import Settings, libpq_environment_is_set
-from rowvec.db.queries import query
+from rowvec.db.queries import query, typed
 from rowvec.db.said import said
 from rowvec.errors import (
     DatabaseConflict,
@@ -32,6 +33,10 @@ _UNAVAILABLE = ("08", "53", "57P", "25006")
 # Names mean Postgres's own, and nothing that others made in `public` or left in the session. The
 # statement itself has no name in it that could mean something else.
 PIN: LiteralString = "SET search_path = pg_catalog, pg_temp"
+
+# What the role, the database or the DSN says.
+UNPIN: LiteralString = "RESET search_path"
+USABLE = (TransactionStatus.IDLE, TransactionStatus.INTRANS)
 
 # Of what is sent and read, whatever the database and libpq's variables say: Python has all letters,
 # and psycopg would give bytes where the encoding is SQL_ASCII.
@@ -127,14 +132,32 @@ def _class_of(exc: psycopg.Error) -> type[DatabaseError]:
 
 @contextmanager
 def connect(dsn: str, *, application_name: str = "rowvec") -> Iterator[psycopg.Connection]:
-    """An autocommit connection; raises DatabaseError, for what the block meets on it too."""
+    """An autocommit connection, pinned; raises DatabaseError, for what its block meets too."""
     with (
         database_errors(),
         psycopg.connect(
             dsn, autocommit=True, application_name=application_name, client_encoding=ENCODING
         ) as connection,
     ):
+        connection.execute(PIN)
         yield connection
+
+
+@contextmanager
+def users_path(connection: psycopg.Connection) -> Iterator[None]:
+    """Within the block names mean what they mean in a session that the user opens.
+
+    What is ours in a statement is qualified there: others may have made whatever else is found.
+    """
+    with database_errors():
+        before = connection.execute("SHOW search_path").fetchone()
+        connection.execute(UNPIN)
+    try:
+        yield
+    finally:
+        # A transaction that failed takes its settings back by itself.
+        if connection.info.transaction_status in USABLE:
+            connection.execute("SELECT pg_catalog.set_config('search_path', %s, false)", before)
 
 
 def fetch(
@@ -146,3 +169,18 @@ def fetch(
     """The rows of the statement sql/queries/<name>.sql; raises DatabaseError."""
     with database_errors(), connection.cursor(row_factory=as_row) as cursor:
         return cursor.execute(query(name), parameters).fetchall()
+
+
+def fetch_typed(
+    connection: psycopg.Connection,
+    name: str,
+    parameters: Mapping[str, object] | None,
+    as_row: RowFactory[R],
+) -> list[R]:
+    """The rows of the statement sql/typed/<name>.sql, in the user's path; raises DatabaseError."""
+    with (
+        users_path(connection),
+        database_errors(),
+        connection.cursor(row_factory=as_row) as cursor,
+    ):
+        return cursor.execute(typed(name), parameters).fetchall()

@@ -7,7 +7,7 @@ from typing import Self
 
 from psycopg import sql
 
-from rowvec.db.queries import query
+from rowvec.db.queries import query, typed
 from rowvec.db.session import Session
 
 
@@ -65,10 +65,11 @@ class Definition:
 
         Raises DatabaseError: no such table, no embedding or several of them, no primary key.
         """
-        (found,) = await session.dicts(
-            query("definition"), {"source": source, "embedding": embedding}
-        )
-        key = await session.dicts(query("key_columns"), {"source": source})
+        async with session.users_path():
+            (found,) = await session.dicts(
+                typed("definition"), {"source": source, "embedding": embedding}
+            )
+        key = await session.dicts(query("key_columns"), {"id": found["id"]})
         return cls(**found, key=tuple(KeyColumn(**column) for column in key))
 
     async def again(self, session: Session) -> Self:

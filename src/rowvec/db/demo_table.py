@@ -36,7 +36,10 @@ def fill(conn: psycopg.Connection, rows: Iterable[tuple[str, str, str]]) -> None
 
 def declare(conn: psycopg.Connection) -> bool:
     """Creates the embedding; False if it was there."""
-    if _has_row(conn, "SELECT FROM rowvec.embedding WHERE source = %s::regclass"):
+    if _has_row(
+        conn,
+        "SELECT FROM rowvec.embedding WHERE source OPERATOR(pg_catalog.=) %s::pg_catalog.regclass",
+    ):
         return False
     with database_errors():
         conn.execute(sql_file("demo/embedding.sql"))
@@ -47,7 +50,9 @@ def pending(conn: psycopg.Connection) -> int:
     """How many rows have yet to be embedded."""
     with database_errors():
         row = conn.execute(
-            "SELECT pending FROM rowvec.status WHERE source = %s::regclass", (TABLE,)
+            "SELECT pending FROM rowvec.status"
+            " WHERE source OPERATOR(pg_catalog.=) %s::pg_catalog.regclass",
+            (TABLE,),
         ).fetchone()
     assert row is not None
     return int(row[0])
@@ -57,10 +62,11 @@ def is_indexed(conn: psycopg.Connection) -> bool:
     """Whether the embedding has a usable index with a measured setting."""
     return _has_row(
         conn,
-        "SELECT FROM rowvec.embedding AS e "
-        "JOIN pg_index AS i ON i.indrelid = e.source AND i.indisvalid "
-        "JOIN pg_class AS c ON c.oid = i.indexrelid AND c.relname = e.index_name "
-        "WHERE e.source = %s::regclass AND e.setting IS NOT NULL",
+        "SELECT FROM rowvec.embedding AS e JOIN pg_catalog.pg_index AS i"
+        " ON i.indrelid OPERATOR(pg_catalog.=) e.source AND i.indisvalid"
+        " JOIN pg_catalog.pg_class AS c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid"
+        " AND c.relname OPERATOR(pg_catalog.=) e.index_name"
+        " WHERE e.source OPERATOR(pg_catalog.=) %s::pg_catalog.regclass AND e.setting IS NOT NULL",
     )
 
 

@@ -13,8 +13,8 @@ import orjson
 import psycopg
 from psycopg import sql
 
-from rowvec.db.connection import database_errors
-from rowvec.db.queries import query
+from rowvec.db.connection import database_errors, users_path
+from rowvec.db.queries import typed
 from rowvec.errors import InvalidRequest
 
 _ROWS_AT_ONCE = 1000
@@ -102,7 +102,8 @@ def exported(
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
         parameters = {"source": source, "embedding": embedding}
-        definition = cursor.execute(query("exported_definition"), parameters).fetchone()
+        with users_path(connection):
+            definition = cursor.execute(typed("exported_definition"), parameters).fetchone()
         assert definition is not None
         if definition["table"] is None:
             raise InvalidRequest(

@@ -13,12 +13,12 @@ from psycopg.abc import Buffer
 from psycopg.copy import LibpqWriter
 
 from rowvec.db.connection import database_errors, translate
-from rowvec.db.queries import query
+from rowvec.db.queries import typed
 from rowvec.db.said import said
 from rowvec.errors import BadRow, DatabaseError
 
 # What turns a column of one type into another where a plain cast does not.
-_TO_JSON = "to_jsonb({column})"
+_TO_JSON = "pg_catalog.to_jsonb({column})"
 
 # The context of an error in COPY: its table, then the number of its line.
 _COPY_LINE = re.compile(r"^COPY .*?, \w+ (\d+)(?:, \w+ ([^:]+))?")
@@ -35,7 +35,7 @@ class Existing:
 def parse_name(connection: psycopg.Connection, table: str) -> tuple[str, ...]:
     """The parts of a table's name as written in SQL; raises DatabaseError."""
     with database_errors():
-        row = connection.execute(query("parse_name"), {"table": table}).fetchone()
+        row = connection.execute(typed("parse_name"), {"table": table}).fetchone()
     assert row is not None
     return tuple(row[0])
 
@@ -43,7 +43,7 @@ def parse_name(connection: psycopg.Connection, table: str) -> tuple[str, ...]:
 def existing(connection: psycopg.Connection, table: str) -> Existing | None:
     """The table as it is, None where there is none of that name."""
     with database_errors():
-        rows = connection.execute(query("columns_of_table"), {"table": table}).fetchall()
+        rows = connection.execute(typed("columns_of_table"), {"table": table}).fetchall()
     if not rows:
         return None
     key = sorted((place, name) for name, _, place in rows if place is not None)
@@ -212,5 +212,5 @@ def _converted(name: str, before: str, after: str) -> sql.Composed:
     if before.endswith("[]") or before == "double precision":
         # By way of text: there is no cast between arrays of any two types, and that of a double to
         # numeric keeps 15 digits.
-        return sql.SQL("{}::text::{}").format(column, sql.SQL(after))
+        return sql.SQL("{}::pg_catalog.text::{}").format(column, sql.SQL(after))
     return sql.SQL("{}::{}").format(column, sql.SQL(after))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import psycopg
 from psycopg.rows import tuple_row
 
-from rowvec.db.connection import database_errors, fetch
-from rowvec.db.queries import query
+from rowvec.db.connection import database_errors, fetch_typed, users_path
+from rowvec.db.queries import typed
 
 
 class LoadPosition:
@@ -23,7 +23,7 @@ class LoadPosition:
         """The page at which the last load ended too early."""
         if not self._is_kept():
             return None
-        found = fetch(self._connection, "load_position", self._named, tuple_row)
+        found = fetch_typed(self._connection, "load_position", self._named, tuple_row)
         return str(found[0][0]) if found else None
 
     def keep(self, rest: str) -> None:
@@ -36,9 +36,9 @@ class LoadPosition:
 
     def _run(self, statement: str, **more: str) -> None:
         if self._is_kept():
-            with database_errors():
-                self._connection.execute(query(statement), self._named | more)
+            with users_path(self._connection), database_errors():
+                self._connection.execute(typed(statement), self._named | more)
 
     def _is_kept(self) -> bool:
-        ((kept,),) = fetch(self._connection, "keeps_load_positions", None, tuple_row)
+        ((kept,),) = fetch_typed(self._connection, "keeps_load_positions", None, tuple_row)
         return bool(kept)

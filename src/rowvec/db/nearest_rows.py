@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg import sql
 
+from rowvec.db.definition import Definition
 from rowvec.db.index_form import IndexForm, Setting
 from rowvec.db.session import Session
 from rowvec.db.vector_table import VectorTable
@@ -34,10 +35,11 @@ class NearestRows:
         # A prepared statement would keep the plan of the setting that it was first run with.
         session.connection.prepare_threshold = None
 
-    async def query(self, source: str, embedding: str | None, text: str) -> Query:
-        """A text as `search` embeds it, for an embedding of `source`, a table's name as in SQL."""
+    async def query(self, definition: Definition, text: str) -> Query:
+        """A text as `search` embeds it."""
         vector = await self._session.value(
-            "SELECT rowvec.embed_query(%s::regclass, %s, %s)", (source, text, embedding)
+            "SELECT rowvec._embed_query(e, %s) FROM rowvec.embedding AS e WHERE e.id = %s",
+            (text, definition.id),
         )
         return Query(np.asarray(vector.to_numpy()))
 

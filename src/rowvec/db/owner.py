@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import sql
 
-from rowvec.db.connection import database_errors
+from rowvec.db.connection import PIN, database_errors
 from rowvec.db.definition import Definition
 from rowvec.db.queries import query
 from rowvec.db.session import Session
@@ -56,12 +56,12 @@ class AsOwner:
 
     @classmethod
     async def of(cls, session: Session, definition: Definition) -> AsOwner:
-        """Prepares the function, and pins the session's names before code of the owner runs.
+        """Prepares the function by which the owner's code runs.
 
         Raises DatabaseError where a policy hides rows from the owner, or the caller may not.
         """
         await session.run(query("prepare_jobs"), {"id": definition.id})
-        await session.pin()
+        session.prepare_nothing()
         role = await session.value(query("owner_of_source"), {"id": definition.id})
         return cls(session, definition, role)
 
@@ -112,4 +112,4 @@ async def _fetched(
                 while found := await cursor.fetchmany(rows):
                     yield found
         if parameters is not None:
-            await session.pin()
+            await session.run(PIN)  # what code of the owner may have set is set back

@@ -10,7 +10,7 @@ import psycopg
 from numpy.typing import NDArray
 from psycopg.rows import dict_row
 
-from rowvec.db.connection import fetch
+from rowvec.db.connection import fetch, fetch_typed
 from rowvec.db.index_form import Setting
 from rowvec.db.measured import Measured
 
@@ -23,11 +23,11 @@ class PageRows:
 
     def embeddings(self) -> list[dict[str, Any]]:
         """Every embedding with its progress, as rowvec.status has it; raises DatabaseError."""
-        return self._dicts("ui_embeddings")
+        return fetch_typed(self.connection, "ui_embeddings", None, dict_row)
 
     def embedding(self, number: int) -> dict[str, Any] | None:
         """The definition with this id, None where there is none; raises DatabaseError."""
-        found = self._dicts("ui_embedding", {"id": number})
+        found = fetch_typed(self.connection, "ui_embedding", {"id": number}, dict_row)
         return found[0] if found else None
 
     def failures(self, number: int, limit: int) -> list[dict[str, Any]]:

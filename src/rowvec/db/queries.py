@@ -14,6 +14,15 @@ def query(name: str) -> LiteralString:
     return (resources.files("rowvec.sql") / "queries" / f"{name}.sql").read_text(encoding="utf-8")
 
 
+@cache
+def typed(name: str) -> LiteralString:
+    """The statement of sql/typed/<name>.sql: it takes names and expressions as a user types them.
+
+    So it runs under the user's search_path (`users_path`), and qualifies all names of its own.
+    """
+    return (resources.files("rowvec.sql") / "typed" / f"{name}.sql").read_text(encoding="utf-8")
+
+
 def sql_files(folder: str) -> dict[str, str]:
     """Path below sql/ -> text of every .sql file of a folder, in the order of their names."""
     found = (resources.files("rowvec.sql") / folder).iterdir()

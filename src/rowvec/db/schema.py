@@ -98,7 +98,9 @@ def migrate(dsn: str, *, search_path: bool = False, with_pgml: bool = False) -> 
 def revision(conn: psycopg.Connection) -> str | None:
     """The revision the database is at, None where rowvec is not installed."""
     with database_errors():
-        row = conn.execute("SELECT to_regclass('rowvec.alembic_version') IS NOT NULL").fetchone()
+        row = conn.execute(
+            "SELECT pg_catalog.to_regclass('rowvec.alembic_version') IS NOT NULL"
+        ).fetchone()
         if row is None or not row[0]:
             return None
         found = conn.execute("SELECT version_num FROM rowvec.alembic_version").fetchone()
@@ -150,10 +152,16 @@ def _lock(conn: psycopg.Connection) -> Iterator[None]:
     """
     key = {"name": _LOCK}
     while True:
-        row = conn.execute(
-            "SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0))", key
-        ).fetchone()
-        if row is not None and row[0]:
+        row = conn.execute(query("try_lock_migration"), key).fetchone()
+        assert row is not None
+        is_held, strangers = row
+        if strangers:
+            raise DatabaseError(
+                f"{strangers[0]} holds the lock of `rowvec migrate` and may not migrate",
+                hint=f"SELECT pg_terminate_backend({strangers[1]})",
+                code="55P03",
+            )
+        if is_held:
             break
         time.sleep(_LOCK_POLL_SECONDS)
     try:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from rowvec.db.queries import query
+from rowvec.db.queries import query, typed
 from rowvec.db.session import Session
 from rowvec.db.vector_table import VectorTable
 
@@ -47,7 +47,8 @@ async def plan_of(session: Session, asked: Mapping[str, Any], **planner: str) ->
     async with session.transaction():
         for name, value in {"rowvec.explain": "on", **planner}.items():
             await session.run("SELECT set_config(%s, %s, true)", (name, value))
-        await session.run(query("explain_search"), asked)
+        async with session.users_path():
+            await session.run(typed("explain_search"), asked)
         found = orjson.loads(await session.value("SELECT current_setting('rowvec.plan')"))
     pairs = zip(found["settings"][::2], found["settings"][1::2], strict=True)
     return SearchPlan(found["plan"][0], {name: value for name, value in pairs if value is not None})

@@ -13,11 +13,11 @@ from psycopg import AsyncTransaction, sql
 from psycopg.rows import dict_row
 from psycopg.types import TypeInfo
 
-from rowvec.db.connection import ENCODING, PIN, database_errors
+from rowvec.db.connection import ENCODING, PIN, UNPIN, USABLE, database_errors
 from rowvec.db.queries import query
 from rowvec.db.said import may_hold_a_row
 from rowvec.db.vector_array import register_arrays
-from rowvec.errors import DatabaseConflict, SchemaError
+from rowvec.errors import DatabaseConflict, DatabaseError, SchemaError
 
 Statement = LiteralString | bytes | sql.SQL | sql.Composed
 
@@ -36,6 +36,10 @@ _SETTINGS = (
     # Rows that a policy hides would never be filled: rather an error that says so.
     "SET row_security = off"
 )
+
+
+# How long a pooler may take to find a backend, to be told from one that has none left.
+_POOLER_SECONDS = 5
 
 
 class Session:
@@ -71,13 +75,20 @@ class Session:
                 finally:
                     self._whose = None
 
-    async def pin(self) -> None:
-        """From here on names mean Postgres's own: before code of a table's owner runs.
-
-        What that code prepared under a name of the driver's would be taken for the driver's own.
-        """
+    def prepare_nothing(self) -> None:
+        """So that what code of a table's owner prepared is not taken for the driver's own."""
         self.connection.prepare_threshold = None
-        await self.run(PIN)
+
+    @asynccontextmanager
+    async def users_path(self) -> AsyncIterator[None]:
+        """As `rowvec.db.connection.users_path`, in a turn of its own."""
+        async with self._turn():
+            await self.run(UNPIN)
+            try:
+                yield
+            finally:
+                if self.connection.info.transaction_status in USABLE:
+                    await self.run(PIN)
 
     async def as_owner(
         self, statement: Statement, parameters: Any = (), *, binary: bool = False
@@ -188,9 +199,48 @@ async def open_session(dsn: str, application_name: str) -> AsyncIterator[Session
         )
     async with connection:
         with database_errors():
+            await _refuse_pooler(connection, dsn)
             await connection.execute(_SETTINGS)
+            await connection.execute(PIN)
             schema = await _know_vectors(connection)
         yield Session(connection, schema)
+
+
+async def _refuse_pooler(connection: psycopg.AsyncConnection[Any], dsn: str) -> None:
+    """Raises DatabaseError where each transaction may have another backend.
+
+    A pooler makes up the process id that it greets with, so only then is there more to ask. While
+    a transaction of a second connection has a backend, the first gets another one, or has to wait,
+    unless it keeps its own.
+    """
+    backend = await _backend(connection)
+    if backend == connection.info.backend_pid:
+        return
+    try:
+        async with asyncio.timeout(_POOLER_SECONDS):
+            other = await psycopg.AsyncConnection.connect(dsn, application_name="rowvec")
+            await _backend(other)
+    except TimeoutError:
+        return  # all backends are kept, ours among them
+    async with other:
+        try:
+            async with asyncio.timeout(_POOLER_SECONDS):
+                is_kept = await _backend(connection) == backend
+        except TimeoutError:
+            is_kept = False
+    if not is_kept:
+        raise DatabaseError(
+            "the connection goes through a pooler such as PgBouncer in transaction mode, where the"
+            " settings and locks of a job would be another's",
+            hint="connect directly, or through a pool in session mode",
+            code="0A000",
+        )
+
+
+async def _backend(connection: psycopg.AsyncConnection[Any]) -> int:
+    row = await (await connection.execute("SELECT pg_catalog.pg_backend_pid()")).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 async def _know_vectors(connection: psycopg.AsyncConnection[Any]) -> str:

@@ -1,15 +1,16 @@
-"""Which sync of a database keeps which embedding filled; Postgres's locks alone say it."""
+"""Which sync of a database keeps which embedding filled; the table rowvec.sync alone says it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from psycopg.rows import tuple_row
 
 from rowvec.db.connection import fetch
-from rowvec.db.queries import query
+from rowvec.db.queries import query, typed
 from rowvec.db.session import Session
 
 
@@ -24,52 +25,47 @@ async def current_snapshot(session: Session) -> str:
 
 
 class SyncTurns:
-    """What one sync says to the others and hears of them, each statement in the session's turn."""
+    """What one sync, `me`, says to the others and hears of them, a turn of the session each."""
 
     def __init__(self, session: Session) -> None:
+        self.me = uuid4()
         self._session = session
 
-    async def pin(self, sources: Sequence[str] | None) -> list[str] | None:
-        """Names mean Postgres's own from here on; gives the sources as they are called then.
+    async def begin(self, sources: Sequence[str] | None) -> list[int] | None:
+        """Gives the tables that the names mean to the user; None is all.
 
         A locked table delays no statement for long, as they share the session.
         """
         session = self._session
-        if sources is None:
-            await session.pin()
-        else:
-            tables = "SELECT %s::text[]::regclass[]::oid[]"
-            found = await session.value(tables, ([*sources],))
-            await session.pin()
-            names = "SELECT %s::oid[]::regclass[]::text[]"
-            sources = await session.value(names, (found,))
+        session.prepare_nothing()
+        found: list[int] | None = None
+        if sources is not None:
+            async with session.users_path():
+                found = await session.value(typed("sources"), {"sources": [*sources]})
         await session.run("SET lock_timeout = '500ms'")
-        return None if sources is None else [*sources]
+        return found
 
-    async def state(self, sources: list[str] | None, *, reads_files: bool) -> list[dict[str, Any]]:
-        """Every embedding: whether it is wanted here, and the sessions that would keep it filled.
+    async def state(self, sources: list[int] | None, *, reads_files: bool) -> list[dict[str, Any]]:
+        """Every embedding: whether it is wanted here, which syncs would keep it, whether one does.
 
         One of image files is wanted by a sync that `reads_files` alone.
         """
         return await self._session.dicts(
-            query("sync_state"), {"sources": sources, "reads_files": reads_files}
+            query("sync_state"),
+            {"sources": sources, "reads_files": reads_files, "session": self.me},
         )
 
-    async def stand(self, number: int) -> None:
-        """Tells the others that this session would keep the embedding filled."""
-        await self._run("stand_for_sync", number)
+    async def tell(self, candidate_for: Collection[int], keeps: Collection[int]) -> int:
+        """Tells the others that this sync lives, what it would keep filled, and what it keeps.
 
-    async def step_back(self, number: int) -> None:
-        """Tells them that it would not any more."""
-        await self._run("step_back_from_sync", number)
+        Gives the number of the transaction that did.
+        """
+        xid: int = await self._session.value(
+            query("stand_for_sync"),
+            {"session": self.me, "candidate_for": [*candidate_for], "keeps": [*keeps]},
+        )
+        return xid
 
-    async def take(self, number: int) -> bool:
-        """Whether the embedding is this session's from now on; not while another keeps it."""
-        return bool(await self._session.value(query("try_lock_sync"), {"id": number}))
-
-    async def give_up(self, number: int) -> None:
-        """Another may keep the embedding filled."""
-        await self._run("unlock_sync", number)
-
-    async def _run(self, statement: str, number: int) -> None:
-        await self._session.run(query(statement), {"id": number})
+    async def leave(self) -> None:
+        """Others may keep all of it filled."""
+        await self._session.run(query("leave_sync"), {"session": self.me})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rowvec.db.queries import query
+from rowvec.db.queries import typed
 from rowvec.db.session import Session
 
 
@@ -13,7 +13,8 @@ async def set_text_search(session: Session, arguments: Mapping[str, object]) -> 
 
     Gives the statement that built it, None where it stood. Raises DatabaseError.
     """
-    statement = await session.value(query("set_text_search"), arguments)
+    async with session.users_path():
+        statement = await session.value(typed("set_text_search"), arguments)
     if statement is None:
         return None
     await session.run(statement)  # Postgres itself made it, from its own catalog

@@ -10,9 +10,6 @@ from psycopg import sql
 
 from rowvec.db.connection import database_errors
 
-# Types without an operator that says whether two values are equal; their texts are compared.
-_NOT_COMPARABLE = ("json", "xml", "point", "polygon", "path", "box", "circle", "line", "lseg")
-
 
 class Stage:
     """Rows that were copied into a temporary table, each with its number from 1."""
@@ -37,7 +34,9 @@ class Stage:
 
     def first_without_key(self) -> int | None:
         """The number of the first row whose key is NULL."""
-        found: int | None = self._all("SELECT min({number}) FROM {stage} WHERE {no_key}")[0][0]
+        found: int | None = self._all(
+            "SELECT pg_catalog.min({number}) FROM {stage} WHERE {no_key}"
+        )[0][0]
         return found
 
     def drop_without_key(self) -> int:
@@ -47,17 +46,19 @@ class Stage:
     def first_repeated(self) -> tuple[int, int] | None:
         """The numbers of two rows with the same key."""
         rows = self._all(
-            "SELECT min({number}), max({number}) FROM {stage}"
-            " GROUP BY {key} HAVING count(*) > 1 ORDER BY 1 LIMIT 1"
+            "SELECT pg_catalog.min({number}), pg_catalog.max({number}) FROM {stage}"
+            " GROUP BY {key} HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1"
+            " ORDER BY 1 LIMIT 1"
         )
         return rows[0] if rows else None
 
     def drop_repeated(self) -> int:
         """Keeps the last row of each key; tells how many went."""
         return self._run(
-            "DELETE FROM {stage} WHERE {number} IN (SELECT {number} FROM ("
-            " SELECT {number}, row_number() OVER (PARTITION BY {key} ORDER BY {number} DESC) AS nth"
-            " FROM {stage}) AS r WHERE nth > 1)"
+            "DELETE FROM {stage} AS s USING (SELECT {number}, pg_catalog.row_number()"
+            " OVER (PARTITION BY {key} ORDER BY {number} DESC) AS nth FROM {stage}) AS r"
+            " WHERE r.{number} OPERATOR(pg_catalog.=) s.{number}"
+            " AND r.nth OPERATOR(pg_catalog.>) 1"
         )
 
     def merge(self, target: tuple[str, ...], columns: dict[str, str]) -> tuple[int, int]:
@@ -69,19 +70,21 @@ class Stage:
         others = [name for name in columns if name not in self._key]
         update: sql.Composable = sql.SQL("DO NOTHING")
         if others:
-            update = sql.SQL("DO UPDATE SET {} WHERE {} IS DISTINCT FROM {}").format(
+            # As they are stored, which every type has: what equality is, its operators would say.
+            update = sql.SQL("DO UPDATE SET {} WHERE {} OPERATOR(pg_catalog.*<>) {}").format(
                 sql.SQL(", ").join(
                     sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in others
                 ),
-                _compared("t", others, columns),
-                _compared("excluded", others, columns),
+                _record("t", others),
+                _record("excluded", others),
             )
         found = self._all(
             "WITH written AS (INSERT INTO {target} AS t ({columns})"
             " SELECT {columns} FROM {stage} ORDER BY {key}"
-            " ON CONFLICT ({key}) {update} RETURNING t.xmax = 0 AS is_new)"
-            " SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)"
-            " FROM written",
+            " ON CONFLICT ({key}) {update} RETURNING"
+            " t.xmax OPERATOR(pg_catalog.=) 0 AS is_new)"
+            " SELECT pg_catalog.count(*) FILTER (WHERE is_new),"
+            " pg_catalog.count(*) FILTER (WHERE NOT is_new) FROM written",
             target=sql.Identifier(*target),
             columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
             update=update,
@@ -102,11 +105,6 @@ class Stage:
         return sql.SQL(statement).format(**self._names, **names)
 
 
-def _compared(table: str, names: Sequence[str], types: dict[str, str]) -> sql.Composed:
-    parts = []
-    for name in names:
-        column: sql.Composable = sql.Identifier(table, name)
-        if types[name].removesuffix("[]") in _NOT_COMPARABLE:
-            column = sql.SQL("{}::text").format(column)
-        parts.append(column)
-    return sql.SQL("({})").format(sql.SQL(", ").join(parts))
+def _record(table: str, names: Sequence[str]) -> sql.Composed:
+    columns = sql.SQL(", ").join(sql.Identifier(table, name) for name in names)
+    return sql.SQL("ROW({})::pg_catalog.record").format(columns)

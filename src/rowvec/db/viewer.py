@@ -8,9 +8,9 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from rowvec.db.connection import database_errors
+from rowvec.db.connection import database_errors, users_path
 from rowvec.db.login import make_login
-from rowvec.db.queries import query
+from rowvec.db.queries import query, typed
 from rowvec.errors import ConfigError
 
 # The viewer that `rowvec up` makes.
@@ -52,7 +52,10 @@ def make_viewer(
     with database_errors(), connection.transaction():
         make_login(connection, name, password)
         connection.execute(sql.SQL("GRANT rowvec_user TO {}").format(role))
-        tables = connection.execute(query("viewer_tables"), {"sources": list(sources)}).fetchall()
+        with users_path(connection):
+            named = connection.execute(typed("sources"), {"sources": list(sources)}).fetchone()
+        assert named is not None
+        tables = connection.execute(query("viewer_tables"), {"sources": named[0]}).fetchall()
         for schema in {schema for schema, _ in tables}:
             _let_into(connection, name, schema)
         for table in tables:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import class_row, dict_row, tuple_row
 
-from rowvec.db.connection import fetch
+from rowvec.db.connection import fetch, fetch_typed
 from rowvec.db.schema import head, missing_prerequisites, revision
 from rowvec.db.server import ping, worker_options
 from rowvec.doctor.finding import Finding
@@ -25,7 +25,7 @@ _LOCAL = ("localhost", "127.", "::1", "/")
 
 @dataclass(frozen=True)
 class Facts:
-    """The row of sql/queries/doctor.sql."""
+    """The row of sql/typed/doctor.sql."""
 
     user: str
     database: str
@@ -47,7 +47,7 @@ class Facts:
 
 def facts(connection: psycopg.Connection) -> Facts:
     """What one look tells; raises DatabaseError."""
-    return fetch(connection, "doctor", None, class_row(Facts))[0]
+    return fetch_typed(connection, "doctor", None, class_row(Facts))[0]
 
 
 def server(found: Facts) -> Iterator[Finding]:
@@ -164,14 +164,14 @@ def models(connection: psycopg.Connection) -> Iterator[Finding]:
         yield Finding("models", "wrong", "the worker serves none", "rowvec models add")
         return
     yield Finding("models", "ok", f"the worker serves {', '.join(listed)}")
-    for model, users in fetch(connection, "doctor_models", None, tuple_row):
+    for model, users in fetch_typed(connection, "doctor_models", None, tuple_row):
         says = f"the worker does not list {model}, which {users} needs"
         yield Finding("models", "wrong", says, f"rowvec models add {model}")
 
 
 def embeddings(connection: psycopg.Connection) -> Iterator[Finding]:
     """What is declared, and how it goes."""
-    found = fetch(connection, "status", {"source": None}, dict_row)
+    found = fetch_typed(connection, "status", {"source": None}, dict_row)
     if not found:
         yield Finding("embeddings", "ok", "none yet: SELECT rowvec.create_embedding(...)")
     for one in found:

@@ -86,7 +86,7 @@ async def tune(settings: Settings, request: TuneRequest, reporter: IndexProgress
         )  # fmt: skip
         neighbours = NearestRows(session, table, form)
         queries = (
-            [await neighbours.query(request.source, request.embedding, q) for q in request.queries]
+            [await neighbours.query(definition, text) for text in request.queries]
             if request.queries
             else await sample(neighbours, kind, state.storage, rows)
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg.rows import tuple_row
 
-from rowvec.db.connection import fetch
+from rowvec.db.connection import fetch, fetch_typed
 from rowvec.db.schema import require_head
 
 
@@ -28,4 +28,4 @@ def check(connection: psycopg.Connection, embedding: Embedding) -> None:
 def declare(connection: psycopg.Connection, table: str, embedding: Embedding) -> None:
     """Declares it, unless the table has one of that name that is the same; raises DatabaseError."""
     parameters = {"source": table, "model": embedding.model, "input": embedding.input}
-    fetch(connection, "declare_embedding", parameters, tuple_row)
+    fetch_typed(connection, "declare_embedding", parameters, tuple_row)

@@ -14,8 +14,8 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
 from typing_extensions import override
 
-from rowvec.db.connection import connect
-from rowvec.db.queries import query as statement
+from rowvec.db.connection import UNPIN, connect
+from rowvec.db.queries import typed
 from rowvec.errors import ConfigError, DatabaseError, DatabaseUnavailable
 from rowvec.load.fields import PostgresText
 from rowvec.load.row_source import RowSource
@@ -63,6 +63,7 @@ class _AsWritten(Loader):
 def _of_postgres(dsn: str, query: str) -> RowSource:
     with ExitStack() as stack:
         connection = stack.enter_context(connect(dsn, application_name="rowvec load"))
+        connection.execute(UNPIN)  # the query is the user's, and so is the session
         connection.execute("SET client_encoding TO 'UTF8'")
         connection.execute("SET default_transaction_read_only TO on")
         columns = _columns(connection, query)
@@ -103,7 +104,7 @@ def _columns(connection: psycopg.Connection, query: str) -> list[Column]:
             ]
         for number, (name, oid, modifier) in enumerate(described):
             row = connection.execute(
-                statement("type_of"), {"oid": oid, "modifier": modifier}
+                typed("type_of"), {"oid": oid, "modifier": modifier}
             ).fetchone()
             assert row is not None
             bare, written = row

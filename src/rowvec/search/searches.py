@@ -9,7 +9,7 @@ import orjson
 import psycopg
 from psycopg.rows import class_row
 
-from rowvec.db.connection import fetch
+from rowvec.db.connection import fetch_typed
 from rowvec.db.for_psql import call, nearest_to_image
 
 
@@ -112,4 +112,4 @@ def json_key(text: str) -> str:
 
 
 def _run(connection: psycopg.Connection, name: str, parameters: dict[str, object]) -> list[Found]:
-    return fetch(connection, name, parameters, class_row(Found))
+    return fetch_typed(connection, name, parameters, class_row(Found))

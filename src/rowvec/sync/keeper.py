@@ -138,13 +138,13 @@ class Keeper:
         children = self._children
         tools, source = self._tools, self._source
         async with tools.spare, open_session(tools.owner_dsn, tools.application) as owner:
-            await owner.pin()
+            owner.prepare_nothing()
             await source.prepare(owner)
         await source.check(self._session)
         if not await is_indexed(self._session, source.definition):
             # On a session of its own, since it takes long: as long as the oldest transaction lives.
             async with tools.builders, open_session(tools.owner_dsn, tools.application) as owner:
-                await owner.pin()
+                owner.prepare_nothing()
                 await ensure_index(owner, source.definition, tools.say, stop)
         await source.forget_gone(self._session)
         self._is_ready = children == self._children

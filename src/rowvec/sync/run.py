@@ -1,15 +1,17 @@
 """Sync: a daemon that keeps all embeddings of a database filled, beside others of its kind.
 
-Who keeps which embedding follows from Postgres's locks alone. Every sync holds a shared advisory
-lock for each embedding that it would keep; all read the same list and deal the embeddings out in
-turn. The one that keeps an embedding holds an exclusive lock on it. Both die with their session, so
-what a killed sync kept is dealt out again.
+Who keeps which embedding follows from one table. Every sync has a row with the embeddings that it
+would keep; all read the same list and deal the embeddings out in turn. One that another still keeps
+is taken when the other has let go. A row counts while its session lives and says so, so what a
+killed sync kept is dealt out again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +37,8 @@ from rowvec.sync.trouble import Trouble
 APPLICATION = "rowvec sync"
 
 _DEAL_SECONDS = 1.0
+# A row of rowvec.sync counts for 15 seconds.
+_TELL_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,15 @@ async def sync(task: Task) -> None:
             await sleep_unless(task.stop, trouble.met(exc))
 
 
-def mine(state: Sequence[Mapping[str, Any]], pid: int) -> dict[int, Mapping[str, Any]]:
-    """The embeddings that fall to the session `pid`, by id: candidates take every n-th of the list.
+def mine(state: Sequence[Mapping[str, Any]], me: object) -> dict[int, Mapping[str, Any]]:
+    """The embeddings that fall to the session `me`, by id: candidates take every n-th of the list.
 
     The whole list counts, so that all syncs come to the same result.
     """
     return {
         each["id"]: each
         for turn, each in enumerate(state)
-        if each["candidates"] and each["candidates"][turn % len(each["candidates"])] == pid
+        if each["candidates"] and each["candidates"][turn % len(each["candidates"])] == me
     }
 
 
@@ -101,9 +105,9 @@ class _Dealing:
         self._turns = SyncTurns(session)
         self._task = task
         self._trouble = trouble
-        self._pid = session.connection.info.backend_pid
-        self._sources: list[str] | None = None
-        self._standing: set[int] = set()
+        self._sources: list[int] | None = None
+        self._told: tuple[set[int], set[int]] | None = None
+        self._told_at = 0.0
         self._kept: dict[int, _Kept] = {}
         self._commits = Commits(session)
         self._heartbeat = Heartbeat(session, "sync", self._commits.own)
@@ -114,7 +118,7 @@ class _Dealing:
 
     async def run(self) -> None:
         """Deals until the stop, which lets every keeper end its batch in hand."""
-        self._sources = await self._turns.pin(self._task.sources)
+        self._sources = await self._turns.begin(self._task.sources)
         try:
             async with self._heartbeat.beating():
                 while not self._task.stop.is_set():
@@ -125,12 +129,14 @@ class _Dealing:
             for kept in self._kept.values():
                 kept.stop.set()
             await asyncio.gather(*(k.running for k in self._kept.values()), return_exceptions=True)
+            with suppress(DatabaseUnavailable):  # the session may be what was lost
+                await self._turns.leave()
 
     async def _deal(self) -> None:
         state = await self._read_state()
         if await self._stand(state):
             state = await self._read_state()
-        wanted = mine(state, self._pid)
+        wanted = mine(state, self._turns.me)
         for number, kept in [*self._kept.items()]:
             if number not in wanted or kept.state != _state(wanted[number]):
                 kept.stop.set()  # it ends after the batch in hand, which nobody else waits for
@@ -139,38 +145,35 @@ class _Dealing:
         for number, each in wanted.items():
             if number in self._kept:
                 self._kept[number].keeper.see_children(each["children"])
-            else:
+            elif not each["is_kept_elsewhere"]:
                 await self._take(each)
+        await self._stand(state)
 
     async def _read_state(self) -> list[dict[str, Any]]:
         reads_files = self._task.settings.image_folder is not None
         return await self._turns.state(self._sources, reads_files=reads_files)
 
     async def _stand(self, state: Sequence[Mapping[str, Any]]) -> bool:
-        """Stands for what is to be kept filled, steps back from the rest; whether it changed."""
+        """Says what is to be kept filled and what is kept; whether the first has changed."""
         wanted = {
             each["id"]
             for each in state
             if each["is_wanted"] and not each["paused"] and not each["is_backfilled"]
         }
-        before = self._standing
-        for number in wanted - before:
-            await self._turns.stand(number)
-        for number in before - wanted:
-            await self._turns.step_back(number)
-        self._standing = wanted
-        return wanted != before
+        before, told, now = self._told, (wanted, {*self._kept}), time.monotonic()
+        if told == before and now - self._told_at < _TELL_SECONDS:
+            return False
+        self._commits.own(await self._turns.tell(*told))
+        self._told, self._told_at = told, now
+        return before is None or before[0] != wanted
 
     async def _take(self, each: Mapping[str, Any]) -> None:
-        if not await self._turns.take(each["id"]):
-            return  # until its keeper has ended the batch in hand
         try:
             await self._begin(each)
         except DatabaseError as exc:
+            # Dropped or renamed since the list was read; the next list knows.
             if exc.retryable:
                 raise
-            # Dropped or renamed since the list was read; the next list knows.
-            await self._turns.give_up(each["id"])
 
     async def _begin(self, each: Mapping[str, Any]) -> None:
         definition = await Definition.read(self._session, each["source"], each["name"])
@@ -195,7 +198,6 @@ class _Dealing:
     async def _let_go(self, number: int) -> None:
         kept = self._kept.pop(number)
         await kept.running  # raises what ended it
-        await self._turns.give_up(number)
 
     async def _find_worker(self) -> str:
         async with self._finding:

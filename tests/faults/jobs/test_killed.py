@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
 from support.commands import StartRowvec
@@ -31,15 +32,14 @@ COMMIT_ROWS = 20
 @contextmanager
 def two_at_once(reviews: Reviews) -> Iterator[None]:
     """Two jobs that the block starts take their first range of keys at the same time."""
-    frontier = "hashtextextended('rowvec.frontier:' || id, 0)) FROM rowvec.embedding"
     waiting = (
-        "SELECT count(*) FROM pg_locks JOIN pg_database AS d ON d.oid = database"
-        " WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()"
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND wait_event_type = 'Lock' AND application_name = 'rowvec backfill'"
     )
-    reviews.run(f"SELECT pg_advisory_lock({frontier}")
-    yield
-    eventually(lambda: reviews.one(waiting) == 2)
-    reviews.run(f"SELECT pg_advisory_unlock({frontier}")
+    with psycopg.connect(reviews.connection.info.dsn) as holder:
+        holder.execute("INSERT INTO rowvec.frontier SELECT id FROM rowvec.embedding")
+        yield
+        eventually(lambda: reviews.one(waiting) == 2)
 
 
 def test_fault_38_two_jobs_do_nothing_twice(

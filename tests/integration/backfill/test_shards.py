@@ -30,8 +30,8 @@ def test_who_lost_a_shard_writes_nothing_more(database: Database, reviews: Revie
             open_session(database.dsn, "one") as one,
             open_session(database.dsn, "two") as two,
         ):
-            await one.pin()
-            await two.pin()
+            one.prepare_nothing()
+            two.prepare_nothing()
             source = Source(await Definition.read(one, "public.reviews", None))
             slow = Shards(one, source, shard_rows=100, lease_seconds=0.001)
             quick = Shards(two, source, shard_rows=100, lease_seconds=300)

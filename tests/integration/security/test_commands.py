@@ -26,7 +26,7 @@ LACKS = {
     "models list": (("models", "list"), "the worker's password"),
     "backfill": (("backfill", "reviews"), "the worker's password"),
     "plan": (("plan", "reviews"), "the worker's password"),
-    "sync": (("sync", "reviews"), "permission denied for table job"),
+    "sync": (("sync", "reviews"), "permission denied for table sync"),
     "retry": (("retry", "reviews"), "permission denied for function retry"),
     "verify": (("verify", "reviews"), "permission denied for function verify"),
     "index": (("index", "reviews"), "must be owner of table reviews"),

@@ -61,10 +61,10 @@ def leaders(connection: psycopg.Connection) -> list[int]:
     return [
         row[0]
         for row in connection.execute(
-            "SELECT count(l.pid)::int FROM pg_stat_activity AS a LEFT JOIN pg_locks AS l"
-            " ON l.pid = a.pid AND l.locktype = 'advisory' AND l.mode = 'ExclusiveLock'"
+            "SELECT coalesce(cardinality(s.keeps), 0) FROM pg_stat_activity AS a"
+            " LEFT JOIN rowvec.sync AS s ON s.pid = a.pid"
             " WHERE a.application_name = 'rowvec sync' AND a.datname = current_database()"
-            " GROUP BY a.pid ORDER BY 1"
+            " ORDER BY 1"
         )
     ]
 

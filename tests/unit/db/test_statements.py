@@ -53,7 +53,7 @@ def statements(text: str) -> Iterator[tuple[int, str]]:
             ):
                 yield node.lineno, "composes"
             case ast.ImportFrom(module="rowvec.db.queries", names=names) if any(
-                name.name == "query" for name in names
+                name.name in ("query", "typed") for name in names
             ):
                 yield node.lineno, "names"
             case ast.Constant(value=str(value)) if node not in shown and _STATEMENT.match(value):
@@ -93,6 +93,7 @@ def test_what_is_allowed_is_needed() -> None:
         ("from psycopg import sql", "composes"),
         ("from psycopg.sql import SQL", "composes"),
         ("from rowvec.db.queries import query", "names"),
+        ("from rowvec.db.queries import typed", "names"),
         ("session.run('SELECT 1 FROM t')", "spells"),
         ("session.run(f'DELETE FROM {table}')", "spells"),
         ("connection.execute(text)", "runs"),

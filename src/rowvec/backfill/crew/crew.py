@@ -65,7 +65,7 @@ async def close(
     """Counts what is left, and vacuums, once they are all done."""
     async with open_session(job_dsn(settings), "rowvec backfill") as session:
         definition = await Definition.read(session, request.source, request.embedding)
-        await session.pin()
+        session.prepare_nothing()
         source = Source(definition)
         total.pending = await source.estimate_pending(session)
         if total.written and not total.stopped:

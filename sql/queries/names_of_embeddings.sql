@@ -1,4 +1,0 @@
--- Run by the command line when a table has no embedding of the name that was given.
-SELECT name FROM rowvec.embedding
-WHERE source = %(source)s::regclass
-ORDER BY id;

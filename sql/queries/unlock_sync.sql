@@ -1,2 +1,0 @@
--- Another may keep the embedding filled.
-SELECT pg_advisory_unlock(hashtextextended('rowvec.sync:' || %(id)s::bigint, 0));
