@@ -81,7 +81,7 @@ def test_at_float32_every_backend_gives_the_librarys_vectors(
     assert (model.backend, model.reason.split(";")[0]) == (backend, "asked for")
     assert cosines(embed(model, texts), library_encode(minilm, texts)).min() >= 0.99999
     assert model.memory_bytes is not None
-    assert 80e6 < model.memory_bytes < 100e6
+    assert 80e6 < model.memory_bytes < 110e6
 
 
 @pytest.mark.parametrize(

