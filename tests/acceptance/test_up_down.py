@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -221,6 +222,21 @@ def test_an_unreadable_list_of_models_is_one_sentence(running: Home, text: str) 
     assert "models.toml" in done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("error: ")]) == 1
     assert running.state().worker_pid == before.worker_pid, "what runs is left alone"
+
+
+def test_it_returns_when_warm_models_are_loaded(running: Home) -> None:
+    words = running.path.parent / "words"
+    words.mkdir()
+    (words / "glove.txt").write_text("a 1 2\n")
+    (running.path / "models.toml").write_text(
+        f'{MODELS}warm = true\n[[model]]\nname = "words"\nkind = "word-vectors"\n'
+        f'path = "{words}"\nwarm = true\nsha256 = "{"0" * 64}"\n'
+    )
+    said = running.up().stderr
+    assert re.search(r"words is not loaded: .* pins 0+\nReady after \d+\.\d s\n", said), said
+    loaded = {model["name"]: model["loaded"] for model in running.state().models}
+    assert loaded == {"stand-in": True, "words": False}
+    (running.path / "models.toml").write_text(MODELS)
 
 
 def test_the_sync_keeps_embeddings_filled_and_is_started_again(running: Home) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class Instance:
         Safe to call at any time, any number of times, also at once. Raises ConfigError where the
         folder cannot be used.
         """
+        since = time.monotonic()
         self.cluster.check()
         self._check_not_taken()
         with self._lock(say):
@@ -79,24 +81,44 @@ class Instance:
                 say(f"Creating a Postgres cluster in {self.root}")
             self.cluster.create()
             self.worker.create()
-            if not self.cluster.is_running():
-                say("Starting Postgres")
-                self.cluster.start()
-            with connect(self.cluster.dsn()) as conn:
-                ensure_database(conn, EMBEDDED_DATABASE)
-            done = migrate(self.dsn, search_path=True)
-            if done.applied or done.before != done.after:
-                say(f"Migrated the database {EMBEDDED_DATABASE} to revision {done.after}")
-            with connect(self.dsn) as conn:
-                where = {"host": str(self.worker.folder), "port": str(PORT)}
-                set_worker(conn, where, read_secret(self.worker.password_file))
-                ensure_viewer(conn)
-                make_runner(conn, RUNNER)
-            if not self.worker.is_current():
-                say("Restarting the worker" if self.worker.stop() else "Starting the worker")
-                self.worker.start()
+            with self._worker_beside(say, since):
+                self._database_up(say)
             if sync is not None:
                 self._set_sync(say, wanted=sync)
+
+    @contextmanager
+    def _worker_beside(self, say: Say, since: float) -> Iterator[None]:
+        """Starts the worker, which loads its models during the block, and waits for both."""
+        if self.worker.is_current():
+            yield
+            return
+        say("Restarting the worker" if self.worker.stop() else "Starting the worker")
+        begun = self.worker.begin()
+        try:
+            yield
+            self.worker.finish(begun)
+        except BaseException:
+            self.worker.stop()
+            raise
+        for sentence in self.worker.unready():
+            say(sentence)
+        say(f"Ready after {time.monotonic() - since:.1f} s")
+
+    def _database_up(self, say: Say) -> None:
+        """A running Postgres with the database, migrated, which knows the worker's address."""
+        if not self.cluster.is_running():
+            say("Starting Postgres")
+            self.cluster.start()
+        with connect(self.cluster.dsn()) as conn:
+            ensure_database(conn, EMBEDDED_DATABASE)
+        done = migrate(self.dsn, search_path=True)
+        if done.applied or done.before != done.after:
+            say(f"Migrated the database {EMBEDDED_DATABASE} to revision {done.after}")
+        with connect(self.dsn) as conn:
+            where = {"host": str(self.worker.folder), "port": str(PORT)}
+            set_worker(conn, where, read_secret(self.worker.password_file))
+            ensure_viewer(conn)
+            make_runner(conn, RUNNER)
 
     def down(self, say: Say) -> bool:
         """Stops the worker, then Postgres; True if anything ran. The data stays."""

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import secrets
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ PORT = 5466
 _START_SECONDS = 60
 _HUNG_SECONDS = 2
 _POLL_SECONDS = 0.02
+
+# A model that was never compiled on this machine takes a minute, on a slow one some.
+_WARM_SECONDS = 300
 
 _MODELS_HEAD = """\
 # The models that may be loaded; no other name reaches the disk. After a change: rowvec up
@@ -52,6 +56,14 @@ folder = "model"
 sha256 = "{MINILM_SHA256}"
 warm = true
 """
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A worker that was just started, and where its part of the log begins."""
+
+    child: subprocess.Popen[bytes]
+    written: int
 
 
 @dataclass(frozen=True)
@@ -120,8 +132,29 @@ class Worker(Daemon):
         """The models it lists, none where it does not answer."""
         return [json.loads(row) for row in self._ask("models") or ()]
 
+    def unready(self) -> list[str]:
+        """Waits until the warm models are loaded; a sentence about each that is not."""
+        found = []
+        for spec in read_listing(self.models_file).specs:
+            if spec.warm and "text" in spec.description.reads:
+                # Of all that needs the model in memory, what every kind can do.
+                counted = {"op": "count_tokens", "model": spec.name, "inputs": ["a text"]}
+                deadline = {"deadline_ms": 1000 * _WARM_SECONDS}
+                answer = self._answer({"v": 1, **counted, **deadline})
+                if answer is not None and answer.status != pq.ExecStatus.TUPLES_OK:
+                    said = answer.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"no answer"
+                    found.append(f"{spec.name} is not loaded: {said.decode()}")
+        return found
+
     def _ask(self, operation: str) -> list[str] | None:
         """The only column of the answer, None where there is none."""
+        answer = self._answer({"v": 1, "op": operation})
+        if answer is None or answer.status != pq.ExecStatus.TUPLES_OK:
+            return None
+        return [(answer.get_value(n, 0) or b"").decode() for n in range(answer.ntuples)]
+
+    def _answer(self, request: dict[str, Any]) -> pq.abc.PGresult | None:
+        """What it answers, None where nobody is there."""
         try:
             connection = pq.PGconn.connect(self.conninfo().encode())
         except ConfigError:
@@ -129,26 +162,23 @@ class Worker(Daemon):
         try:
             if connection.status != pq.ConnStatus.OK:
                 return None
-            answer = connection.exec_(json.dumps({"v": 1, "op": operation}).encode())
-            if answer.status != pq.ExecStatus.TUPLES_OK:
-                return None
-            return [(answer.get_value(n, 0) or b"").decode() for n in range(answer.ntuples)]
+            return connection.exec_(json.dumps(request).encode())
         finally:
             connection.finish()
 
-    def start(self) -> None:
-        """Starts it and waits until it answers.
-
-        Raises ConfigError where it lacks something, BackendFailed with its last words.
-        """
+    def begin(self) -> Begun:
+        """Starts it; it loads its warm models while others work. Raises ConfigError."""
         demand("the worker", "prometheus_client")
-        child, written = self.launch()
+        return Begun(*self.launch())
+
+    def finish(self, begun: Begun) -> None:
+        """Waits until it answers; raises BackendFailed with its last words."""
         limit = time.monotonic() + _START_SECONDS
         while not self.answers():
-            if child.poll() is not None:
+            if begun.child.poll() is not None:
                 self.pid_file.unlink(missing_ok=True)
                 raise BackendFailed(
-                    f"the worker does not start: {self.last_words(written)}",
+                    f"the worker does not start: {self.last_words(begun.written)}",
                     hint=f"see {self.log} and {self.models_file}",
                 )
             if time.monotonic() > limit:
