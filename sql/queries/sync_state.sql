@@ -8,7 +8,6 @@ SELECT e.id,
        e.source::text AS source,
        e.name,
        e.version,
-       rowvec._pending_stamp(e.id) AS stamp,
        e.paused,
        -- It has rows in flight that would be computed twice; what comes meanwhile is its as well.
        EXISTS (

@@ -84,6 +84,11 @@ async def drop_stale(session: Session, part: PendingPart) -> None:
     )
 
 
+async def pending_stamp(session: Session, embedding_id: int) -> str:
+    """What the index on pending rows has to be built from, in short; raises DatabaseError."""
+    return str(await session.value(query("pending_stamp"), {"id": embedding_id}))
+
+
 async def build(session: Session, definition: Definition, part: PendingPart) -> None:
     """Builds the index of one table, in the place of one that will not do.
 
@@ -91,7 +96,7 @@ async def build(session: Session, definition: Definition, part: PendingPart) -> 
     or attached later one of their own for it, before they have a row.
     """
     # Before the build: a function that is replaced meanwhile makes the index stale.
-    stamp = await _stamp(session, definition)
+    stamp = await pending_stamp(session, definition.id)
     if part.is_attached and part.index is not None:
         # It cannot be dropped without its parent's, and has the predicate of that.
         if part.is_stale:
@@ -132,10 +137,6 @@ async def attach(session: Session, part: PendingPart, parent: PendingPart) -> No
             identifier(parent.schema, parent.index), identifier(part.schema, part.index)
         )
     )
-
-
-async def _stamp(session: Session, definition: Definition) -> str:
-    return str(await session.value(query("pending_stamp"), {"id": definition.id}))
 
 
 async def _mark(session: Session, part: PendingPart, index: str, stamp: str) -> None:

@@ -19,6 +19,7 @@ from rowvec.config import Settings
 from rowvec.db.connection import job_dsn, owner_dsn
 from rowvec.db.definition import Definition
 from rowvec.db.job_reports import is_backfilled
+from rowvec.db.pending_index import pending_stamp
 from rowvec.db.session import Session, open_session
 from rowvec.db.source import Source
 from rowvec.db.sync_turns import SyncTurns
@@ -37,6 +38,10 @@ from rowvec.sync.trouble import Trouble
 APPLICATION = "rowvec sync"
 
 _DEAL_SECONDS = 1.0
+
+# Between looks at the functions that an index is built by: Postgres has to look through all it has.
+_LOOK_SECONDS = 5.0
+
 # A row of rowvec.sync counts for 15 seconds.
 _TELL_SECONDS = 5.0
 
@@ -86,15 +91,11 @@ def mine(state: Sequence[Mapping[str, Any]], me: object) -> dict[int, Mapping[st
 class _Kept:
     """An embedding that this process keeps filled."""
 
-    state: tuple[int, str]
+    version: int
+    stamp: str
     keeper: Keeper
     running: asyncio.Task[None]
     stop: asyncio.Event
-
-
-def _state(each: Mapping[str, Any]) -> tuple[int, str]:
-    """What a keeper works by: the definition, and what the index on pending rows is built from."""
-    return each["version"], each["stamp"]
 
 
 class _Dealing:
@@ -108,6 +109,7 @@ class _Dealing:
         self._sources: list[int] | None = None
         self._told: tuple[set[int], set[int]] | None = None
         self._told_at = 0.0
+        self._looked_at = time.monotonic()
         self._kept: dict[int, _Kept] = {}
         self._commits = Commits(session)
         self._heartbeat = Heartbeat(session, "sync", self._commits.own)
@@ -137,8 +139,9 @@ class _Dealing:
         if await self._stand(state):
             state = await self._read_state()
         wanted = mine(state, self._turns.me)
+        await self._look_at_stamps()
         for number, kept in [*self._kept.items()]:
-            if number not in wanted or kept.state != _state(wanted[number]):
+            if number not in wanted or kept.version != wanted[number]["version"]:
                 kept.stop.set()  # it ends after the batch in hand, which nobody else waits for
             if kept.running.done():
                 await self._let_go(number)
@@ -148,6 +151,15 @@ class _Dealing:
             elif not each["is_kept_elsewhere"]:
                 await self._take(each)
         await self._stand(state)
+
+    async def _look_at_stamps(self) -> None:
+        """Stops what works with an index of functions that were replaced: it is built anew."""
+        if time.monotonic() - self._looked_at < _LOOK_SECONDS:
+            return
+        for number, kept in self._kept.items():
+            if kept.stamp != await pending_stamp(self._session, number):
+                kept.stop.set()
+        self._looked_at = time.monotonic()
 
     async def _read_state(self) -> list[dict[str, Any]]:
         reads_files = self._task.settings.image_folder is not None
@@ -177,6 +189,7 @@ class _Dealing:
 
     async def _begin(self, each: Mapping[str, Any]) -> None:
         definition = await Definition.read(self._session, each["source"], each["name"])
+        stamp = await pending_stamp(self._session, each["id"])
         stop = asyncio.Event()
         keeper = await self._keeper(definition, stop)
         job = await self._heartbeat.begin(each["id"], keeper.gauge)
@@ -186,7 +199,7 @@ class _Dealing:
         else:
             self._task.say(f"keeping {definition.label} filled")
         running = asyncio.create_task(self._keep(keeper, job, stop))
-        self._kept[each["id"]] = _Kept(_state(each), keeper, running, stop)
+        self._kept[each["id"]] = _Kept(each["version"], stamp, keeper, running, stop)
 
     async def _keep(self, keeper: Keeper, job: int, stop: asyncio.Event) -> None:
         """Tells at once when nothing is in hand any more: a backfill may wait for it."""

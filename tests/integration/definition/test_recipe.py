@@ -496,6 +496,47 @@ def test_a_function_that_the_input_calls_is_replaced(
         )
 
 
+STAMP = "SELECT rowvec._pending_stamp(id) FROM rowvec.embedding"
+
+
+def test_functions_that_the_input_does_not_call_leave_its_index_alone(
+    conn: psycopg.Connection,
+) -> None:
+    """Whatever their names: else anyone could have every index built anew, again and again."""
+    notes(conn)
+    define(conn)
+    before = one(conn, STAMP)
+    for name in ("public.md5", "public.id", "public.body", "pg_temp.md5", "pg_temp.uuid"):
+        conn.execute(
+            f"CREATE FUNCTION {name}(t text) RETURNS text LANGUAGE sql AS 'SELECT t'".encode()
+        )
+    conn.execute("CREATE TYPE pg_temp.own AS (a int)")
+    conn.execute(
+        "CREATE FUNCTION pg_temp.cast_it(pg_temp.own) RETURNS text LANGUAGE sql AS 'SELECT $$$$'"
+    )
+    conn.execute(
+        "CREATE CAST (pg_temp.own AS text) WITH FUNCTION pg_temp.cast_it(pg_temp.own) AS IMPLICIT"
+    )
+    assert one(conn, STAMP) == before
+
+
+@pytest.mark.parametrize("text", ["body ||| 'x'", "joined(body, 'x')"])
+def test_the_stamp_changes_with_the_function_of_an_operator(
+    conn: psycopg.Connection, text: str
+) -> None:
+    function = (
+        "CREATE OR REPLACE FUNCTION public.joined(a text, b text) RETURNS text IMMUTABLE"
+        " LANGUAGE plpgsql AS 'BEGIN RETURN {}; END'"
+    )
+    conn.execute(function.format("a || b").encode())
+    conn.execute("CREATE OPERATOR public.||| (FUNCTION = joined, LEFTARG = text, RIGHTARG = text)")
+    notes(conn)
+    define(conn, input=text)
+    before = one(conn, STAMP)
+    conn.execute(function.format("b || a").encode())
+    assert one(conn, STAMP) != before
+
+
 def test_the_index_of_a_partition_that_was_away_is_built_anew(
     conn: psycopg.Connection, fill: Fill
 ) -> None:
