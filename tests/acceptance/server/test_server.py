@@ -73,7 +73,7 @@ def test_uninstall_refuses_while_others_use_it(database: Database, rowvec: Rowve
         conn.execute("CREATE VIEW mine AS SELECT id, pending FROM rowvec.status")
         refused = rowvec("uninstall", "--dsn", database.dsn, "--yes")
         assert refused.returncode == 1
-        assert "view mine" in refused.stderr
+        assert "view public.mine" in refused.stderr
         conn.execute("DROP VIEW mine")
 
         done = rowvec("uninstall", "--dsn", database.dsn, "--yes")
