@@ -65,7 +65,10 @@ def frozen(worker: Worker) -> Iterator[None]:
 def test_fault_01_worker_down(base: Base) -> None:
     """08001 at once and in clear words; nothing secret in them."""
     base.point_at(str(base.cluster.run), 5466, "a secret of the tests")
-    with base.connect() as conn, refused("08001", "cannot reach the", "rowvec worker starts one") as refusal:
+    with (
+        base.connect() as conn,
+        refused("08001", "cannot reach the", "rowvec worker starts one") as refusal,
+    ):
         conn.execute(SHORT, ("x",))
     assert "No such file" in refusal.detail
     assert "rowvec_" not in refusal.everything.replace("rowvec._", "")
