@@ -78,7 +78,7 @@ def test_uninstall_refuses_while_others_use_it(database: Database, rowvec: Rowve
 
         done = rowvec("uninstall", "--dsn", database.dsn, "--yes")
         assert done.returncode == 0, done.stderr
-        assert "columns embedding and embedding_of of notes" in done.stderr
+        assert "columns embedding and embedding_of of public.notes" in done.stderr
         assert conn.execute("SELECT count(embedding) FROM notes").fetchone() == (1,)
         assert conn.execute("SELECT to_regnamespace('rowvec')").fetchone() == (None,)
 
