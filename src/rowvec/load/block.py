@@ -37,7 +37,8 @@ _TAKEN = {
     None: _SCALARS,
 }
 # Integers beyond are looked at one by one.
-_LIMITS = {SAFE_BIGINT: 1 << 53, "double precision": 1 << 53, "bigint": 1 << 63}
+_SAFE = range(1 - (1 << 53), 1 << 53)
+_RANGES = {SAFE_BIGINT: _SAFE, "double precision": _SAFE, "bigint": range(-(1 << 63), 1 << 63)}
 _AS_ITS_OWN_TEXT = ("json", "jsonb")
 
 
@@ -138,10 +139,10 @@ def _scalars(kind: str | None, types: set[type], values: Sequence[Any]) -> list[
         texts = orjson.dumps(values)[1:-1].decode()
     except TypeError:  # an integer beyond 64 bits
         return None
-    limit = None if kind is None else _LIMITS.get(kind)
-    if limit is not None and int in types:
+    fitting = None if kind is None else _RANGES.get(kind)
+    if fitting is not None and int in types:
         whole = [value for value in values if type(value) is int]
-        if not -limit < min(whole) <= max(whole) < limit:
+        if min(whole) not in fitting or max(whole) not in fitting:
             return None
     if texts.count("null") != values.count(None):  # orjson's word for infinity, too
         return None

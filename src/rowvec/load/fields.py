@@ -81,7 +81,9 @@ def _element(value: object) -> str:
         return "NULL"
     if isinstance(value, (list, tuple)):
         return str(array(value))
-    if isinstance(value, (bool, int, float, Decimal)):
+    if isinstance(value, bool):
+        return str(value).lower()  # as JSON has it: the elements may be texts
+    if isinstance(value, (int, float, Decimal)):
         return str(value)
     quoted = text(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{quoted}"'

@@ -13,7 +13,7 @@ from rowvec.models.spec import ModelSpec
 
 
 def pinned(listing: Listing) -> Listing:
-    """The listing with the hash of its weights as revision of every model that the list pins not.
+    """The listing, in which a model without a revision has the hash of its weights as one.
 
     So weights that are replaced behind a name are another revision, which no column takes for its
     own, and those that are replaced while the worker runs are refused when they are loaded.

@@ -27,20 +27,32 @@ def loads(text: bytes) -> Any:
         value = orjson.loads(text)
         suspects: list[bytes] = _SUSPECT.findall(text)
         # What doubles print as it was written they have kept: quicker than to ask for each.
-        printed: list[bytes] = _SUSPECT.findall(orjson.dumps(value)) if suspects else []
+        printed = _printed(value) if suspects else []
         if len(printed) != len(suspects):
             printed = [b""] * len(suspects)
         if all(one == other or _is_kept(one) for one, other in zip(suspects, printed, strict=True)):
             return value
-    return decoder.decode(text.decode())
+    try:
+        return decoder.decode(text.decode())
+    except RecursionError as exc:
+        raise ValueError("the value is nested too deeply") from exc
 
 
 def dumps(value: object) -> bytes:
-    """JSON of a value, in which Decimals are numbers; what JSON does not have is its text."""
+    """JSON of a value, in which Decimals are numbers; what JSON does not have is its text.
+
+    Raises BadRow for half of a surrogate pair, and for what is nested deeper than Python can go.
+    """
     try:
         return orjson.dumps(value, default=_default)
-    except TypeError:  # an integer beyond 64 bits
-        return orjson.dumps(_in_decimals(value), default=_default)
+    except TypeError:
+        pass  # an integer beyond 64 bits, or more than 254 levels
+    try:
+        return _written(value).encode()
+    except RecursionError as exc:
+        raise BadRow("is nested too deeply") from exc
+    except UnicodeEncodeError as exc:
+        raise BadRow("contains half of a surrogate pair, which no encoding can carry") from exc
 
 
 def is_kept(text: str) -> bool:
@@ -59,6 +71,13 @@ def numeric(text: str) -> Decimal | None:
     assert isinstance(exponent, int)  # letters stand for what is not finite
     fits = number.adjusted() < _MAX_WHOLE and exponent >= -_MAX_FRACTION
     return number if fits else None
+
+
+def _printed(value: object) -> list[bytes]:
+    try:
+        return _SUSPECT.findall(orjson.dumps(value))
+    except TypeError:  # more levels than it writes
+        return []
 
 
 def _is_kept(found: bytes) -> bool:
@@ -101,15 +120,16 @@ def _default(value: object) -> object:
     return str(value)
 
 
-def _in_decimals(value: object) -> object:
+def _written(value: object) -> str:
     match value:
-        case bool():
-            return value
-        case int():
-            return Decimal(value)
         case dict():
-            return {key: _in_decimals(each) for key, each in value.items()}
+            pairs = (f"{_written(str(key))}:{_written(each)}" for key, each in value.items())
+            return "{" + ",".join(pairs) + "}"
         case list() | tuple():
-            return [_in_decimals(each) for each in value]
+            return "[" + ",".join(map(_written, value)) + "]"
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case int() if not isinstance(value, bool):
+            return str(value)
         case _:
-            return value
+            return orjson.dumps(value, default=_default).decode()

@@ -31,7 +31,7 @@ VALUES = {
     "never": st.none(),
 }
 FIRST = {
-    "whole": 2**53, "float": 0.5, "flag": True, "text": "a", "object": {}, "list": ["a"],
+    "whole": -(2**63), "float": 0.5, "flag": True, "text": "a", "object": {}, "list": ["a"],
     "never": None,
 }  # fmt: skip
 TYPES = {

@@ -89,10 +89,17 @@ def loaded(connection: psycopg.Connection, file: Path) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: row.get("id") or row["row_id"])
 
 
+def is_that_double(found: Decimal, given_: Decimal) -> bool:
+    """Of a double beyond 2**53 Postgres prints more digits than Python: still the same double."""
+    return float(found) == float(given_) and Decimal(repr(float(given_))) == given_
+
+
 def same(found: object, given_: object) -> bool:
     """Whether a column has a value; a column of text has the JSON of what is no text."""
     if isinstance(given_, list) and isinstance(found, list):
         return len(found) == len(given_) and all(map(same, found, given_))
+    if isinstance(found, Decimal) and isinstance(given_, Decimal):
+        return found == given_ or is_that_double(found, given_)
     if found == given_:
         return isinstance(found, bool) == isinstance(given_, bool)
     return isinstance(found, str) and not isinstance(given_, str) and read(found) == given_
@@ -147,6 +154,6 @@ def cell_is(found: object, cell: str) -> bool:
         case bool():
             return cell.lower() == str(found).lower()
         case Decimal():
-            return found == Decimal(cell)
+            return found == Decimal(cell) or is_that_double(found, Decimal(cell))
         case _:
             return found == cell
