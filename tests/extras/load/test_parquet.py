@@ -69,7 +69,7 @@ def load_file(fresh: psycopg.Connection, file: Path) -> None:
     load(fresh, "t", TableFiles([file], Reading()).source(), Options())
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(rows=ROWS)
 def test_any_values(
     fresh: psycopg.Connection, tmp_path_factory: pytest.TempPathFactory,

@@ -63,7 +63,7 @@ def seen() -> JsonShape:
     return shape
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(rows=ROWS)
 def test_the_same_arrives(connection: psycopg.Connection, rows: list[dict[str, Any]]) -> None:
     shape = seen()
