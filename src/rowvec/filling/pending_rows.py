@@ -44,7 +44,8 @@ async def ensure_index(
         if not part.is_marked or part.is_stale or (part.is_leaf and not part.is_valid):
             say(f"indexing the pending rows of {part.table}")
             await pending_index.build(session, definition, part)
-    parts = await pending_index.parts(session, definition)
+    # Without those whose index was dropped meanwhile, as an altered definition does.
+    parts = [part for part in await pending_index.parts(session, definition) if part.index]
     by_name = {(part.schema, part.table): part for part in parts}
     for part in parts:
         parent = by_name.get((part.parent_schema or "", part.parent_table or ""))
